@@ -1,0 +1,18 @@
+# nvllm_room(NAME ROOMS ... PUBLIC ... PRIVATE ...) declares the static library nvllm_NAME from
+# src/NAME/**.cc and the rooms it may use. Third-party libraries are guests of one room: PRIVATE.
+function(nvllm_room name)
+  cmake_parse_arguments(arg "" "" "ROOMS;PUBLIC;PRIVATE" ${ARGN})
+  file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  if(NOT sources)
+    add_library(nvllm_${name} INTERFACE)
+    set(scope INTERFACE)
+  else()
+    add_library(nvllm_${name} STATIC ${sources})
+    set(scope PUBLIC)
+    target_link_libraries(nvllm_${name} PRIVATE ${arg_PRIVATE})
+  endif()
+  target_link_libraries(nvllm_${name} ${scope} nvllm_settings ${arg_PUBLIC})
+  foreach(room IN LISTS arg_ROOMS)
+    target_link_libraries(nvllm_${name} ${scope} nvllm_${room})
+  endforeach()
+endfunction()

@@ -1,0 +1,22 @@
+# Compiler settings shared by every room.
+add_library(nvllm_settings INTERFACE)
+target_compile_features(nvllm_settings INTERFACE cxx_std_20)
+target_include_directories(nvllm_settings INTERFACE ${CMAKE_SOURCE_DIR}/src)
+# Beast's coroutine header does not compile under g++ 12; net uses callbacks only.
+target_compile_definitions(nvllm_settings INTERFACE BOOST_ASIO_DISABLE_CO_AWAIT)
+target_compile_options(nvllm_settings INTERFACE -Wall -Wextra -Wpedantic -Wshadow)
+# One request, one set of bits: the compiler may not contract a*b+c on its own, because whether it
+# does depends on inlining. Fused multiply-adds are written where they are meant.
+target_compile_options(nvllm_settings INTERFACE -ffp-contract=off)
+if(NVLLM_WERROR)
+  target_compile_options(nvllm_settings INTERFACE -Werror)
+endif()
+if(NVLLM_SANITIZE)
+  target_compile_options(nvllm_settings INTERFACE -fsanitize=${NVLLM_SANITIZE}
+                         -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  target_link_options(nvllm_settings INTERFACE -fsanitize=${NVLLM_SANITIZE})
+endif()
+find_program(NVLLM_CCACHE ccache)
+if(NVLLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${NVLLM_CCACHE})
+endif()

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine/request.h"
+#include "engine/token_stream.h"
+
+namespace nvllm::engine {
+
+class Runner;
+
+/// What `serve` and `generate` may choose. Sizes of 0 mean "decide from the budget".
+struct EngineOptions {
+  std::string device = "auto";   ///< auto, cpu, cuda, reference
+  std::string leg = "default";   ///< a named fusion plan
+  std::int64_t max_num_seqs = 0;
+  std::int64_t max_model_len = 0;
+  std::int64_t max_num_batched_tokens = 0;
+  std::int64_t memory_budget_bytes = 0;
+  std::string kv_cache_dtype = "bf16";
+  std::int64_t thread_count = 0;  ///< CPU workers; 0: one per core
+  std::int64_t inbox_limit = 0;   ///< waiting requests; 0: 4 x max_num_seqs
+};
+
+/// The settled sizes, known before the first request.
+struct EngineLimits {
+  std::int64_t max_num_seqs = 0;
+  std::int64_t max_model_len = 0;
+  std::int64_t max_num_batched_tokens = 0;
+  std::int64_t kv_block_tokens = 0;
+  std::int64_t kv_block_count = 0;
+  std::int64_t state_slot_count = 0;
+  std::int64_t inbox_limit = 0;
+  std::int64_t vocab_size = 0;
+  std::vector<std::int32_t> eos_ids;
+  std::string device;  ///< "cpu (AVX2)", ...
+  std::string leg;
+};
+
+/// A snapshot of counters and gauges; all counts are since start.
+struct EngineStats {
+  std::int64_t running = 0, waiting = 0;
+  std::int64_t kv_blocks_used = 0, kv_blocks_total = 0;
+  std::int64_t state_slots_used = 0, state_slots_total = 0;
+  std::int64_t prompt_tokens = 0, generation_tokens = 0, preemptions = 0, steps = 0;
+  std::array<std::int64_t, 5> finished{};  ///< by FinishReason
+  double seconds_since_step = 0;  ///< age of the last completed step while work is waiting, else 0
+  bool alive = true;              ///< false once a step failed for good
+};
+
+enum class SubmitOutcome { kAccepted, kQueueFull, kDraining, kDead };
+
+struct [[nodiscard]] Submission {
+  SubmitOutcome outcome = SubmitOutcome::kAccepted;
+  std::shared_ptr<TokenStream> stream;  ///< set when accepted
+};
+
+/// Serves requests by continuous batching on one engine thread.
+class Engine {
+ public:
+  /// Takes over a runner and starts the engine thread.
+  explicit Engine(std::unique_ptr<Runner> runner, std::int64_t inbox_limit);
+  /// Stops at the next step; unfinished requests end with kCancelled.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  const EngineLimits& limits() const;
+  /// Puts a request into the bounded inbox. All streams of one call to submit_all are accepted
+  /// together or not at all.
+  ///   Errors: Error(kUsage) if a prompt is empty, holds an id outside the vocabulary, or does not
+  ///           fit: prompt + 1 token > max_model_len (prompt alone when max_tokens is 0).
+  Submission submit(GenerationRequest request, TokenStream::Notify notify = {});
+  /// The same for several requests (n > 1, several prompts). Streams are in the order of `requests`.
+  [[nodiscard]] std::vector<Submission> submit_all(std::vector<GenerationRequest> requests,
+                                                   const TokenStream::Notify& notify = {});
+  /// Refuses new work from now on; what is accepted goes on.
+  void drain();
+  /// Whether nothing is waiting or running.
+  bool idle() const;
+  EngineStats stats() const;
+
+ private:
+  class Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Called while weights are packed: bytes done of bytes in all.
+using LoadProgress = std::function<void(std::int64_t done, std::int64_t total)>;
+
+/// Opens a model (folder or "synthetic:NAME"), plans memory, packs weights and starts an engine.
+///   Errors: Error(kOutOfBudget) with the table of who wanted what; those of Checkpoint::open.
+std::unique_ptr<Engine> open_engine(const std::string& model, const EngineOptions& options,
+                                    const LoadProgress& progress = {});
+
+}  // namespace nvllm::engine

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace nvllm::engine {
+
+/// How the next token is drawn from the logits. Field names and meanings follow vLLM.
+struct SamplingParams {
+  double temperature = 1.0;  ///< 0 is greedy: the lowest id among the largest logits
+  double top_p = 1.0;
+  std::int64_t top_k = 0;    ///< 0: all
+  double min_p = 0.0;
+  std::optional<std::uint64_t> seed;  ///< absent: drawn at submission
+  double presence_penalty = 0.0;
+  double frequency_penalty = 0.0;
+  double repetition_penalty = 1.0;
+  std::vector<std::pair<std::int32_t, float>> logit_bias;
+  /// Alternatives to report per generated token; -1: no log-probabilities at all.
+  std::int64_t top_logprobs = -1;
+  /// The same for the tokens of the prompt (the first has none).
+  std::int64_t prompt_logprobs = -1;
+};
+
+/// What the engine is asked to do, in token ids. Words stay outside.
+struct GenerationRequest {
+  std::string id;  ///< for logs
+  std::vector<std::int32_t> prompt;
+  SamplingParams sampling;
+  std::int64_t max_tokens = 16;  ///< 0 is allowed: score the prompt only
+  std::int64_t min_tokens = 0;   ///< stop ids are impossible before
+  std::vector<std::int32_t> stop_ids;  ///< ends the request; includes the eos ids unless ignored
+};
+
+enum class FinishReason { kNone, kStop, kLength, kCancelled, kError };
+
+/// "stop", "length", "abort", "error"; "" for kNone. The values of vLLM's metrics label.
+std::string_view to_string(FinishReason reason);
+
+struct TokenLogprob {
+  std::int32_t id = 0;
+  float logprob = 0;  ///< of the raw softmax, before temperature and penalties, as vLLM reports it
+};
+
+/// One token with what was asked to be known about it.
+struct ScoredToken {
+  std::int32_t id = 0;
+  std::optional<float> logprob;    ///< absent unless asked for (and for the first prompt token)
+  std::vector<TokenLogprob> top;   ///< most likely first
+};
+
+/// News of one request since the last look.
+struct StreamEvent {
+  std::vector<ScoredToken> prompt;  ///< once, before the first token, if prompt_logprobs >= 0
+  std::vector<ScoredToken> tokens;
+  FinishReason finish = FinishReason::kNone;
+  std::int32_t stop_id = -1;  ///< the id that ended it, if one did; it is also in `tokens`
+  std::string error;          ///< with kError
+
+  bool empty() const { return prompt.empty() && tokens.empty() && finish == FinishReason::kNone; }
+};
+
+}  // namespace nvllm::engine

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "tokenizer/tokenizer.h"
+
+namespace nvllm::tokenizer {
+
+/// A stretch of rendered text and where it came from. Text from a message must never become a
+/// control token; text of the template may.
+struct RenderedPiece {
+  std::string text;
+  bool from_user = false;  ///< came from a value in the request, not from the template
+};
+
+/// A checkpoint's chat template: a small interpreter of the Jinja subset that templates use, with
+/// limits on steps, depth and output. It has no way to reach files, time zones or host objects.
+class ChatTemplate {
+ public:
+  /// Reads chat_template.jinja, else tokenizer_config.json's chat_template; nullopt if neither exists.
+  ///   Errors: Error(kBadFile) with the line for syntax the interpreter does not know.
+  static std::optional<ChatTemplate> load(const std::filesystem::path& folder);
+  /// Compiles a template text; `name` is for messages.
+  explicit ChatTemplate(std::string_view source, std::string_view name = "chat template");
+  ~ChatTemplate();
+  ChatTemplate(ChatTemplate&&) noexcept;
+  ChatTemplate& operator=(ChatTemplate&&) noexcept;
+
+  /// Renders with `variables` (an object: messages, add_generation_prompt, bos_token, ...).
+  /// Strings that come out of `variables["messages"]`, `["tools"]` and `["documents"]` count as the
+  /// user's; the template's own text and every other variable count as the template's.
+  ///   Errors: Error(kUsage) with the template's own words for raise_exception and for limits passed.
+  std::vector<RenderedPiece> render(const Json& variables) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Encodes rendered pieces: template text with added tokens parsed, user text without.
+std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer, const std::vector<RenderedPiece>& pieces);
+
+}  // namespace nvllm::tokenizer
