@@ -13,6 +13,7 @@ struct Segment {
   std::int64_t token_count = 0;
   std::int64_t start = 0;  ///< position of the first row = tokens already in KV blocks and slot
   std::int32_t slot = -1;  ///< recurrent-state slot; -1 for models without one
+  std::uint64_t slot_epoch = 0;  ///< which tenancy of the slot this is; checked by runners
   std::span<const std::int32_t> blocks;  ///< KV block table, in order of position
 };
 
@@ -52,9 +53,9 @@ struct DeltaShape {
   std::int64_t value_dim = 0;
   std::int64_t conv_taps = 0;
 
-  std::int64_t channels() const { return 2 * key_heads * key_dim + value_heads * value_dim; }
-  std::int64_t recurrent_elements() const { return value_heads * key_dim * value_dim; }
-  std::int64_t conv_elements() const { return (conv_taps - 1) * channels(); }
+  constexpr std::int64_t channels() const { return 2 * key_heads * key_dim + value_heads * value_dim; }
+  constexpr std::int64_t recurrent_elements() const { return value_heads * key_dim * value_dim; }
+  constexpr std::int64_t conv_elements() const { return (conv_taps - 1) * channels(); }
 };
 
 /// The head geometry of a full-attention layer.
