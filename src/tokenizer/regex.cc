@@ -27,20 +27,32 @@ namespace {
                           pattern, what, at));
 }
 
-std::string escape(std::string_view pattern, std::size_t at) {
+/// What an escape is called in PCRE2, and how many bytes of the pattern it takes.
+struct Escape {
+  std::string text;
+  std::size_t bytes = 2;
+};
+
+Escape escape(std::string_view pattern, std::size_t at) {
   constexpr std::string_view kSpaces = R"(\p{White_Space})";
   constexpr std::string_view kOthers = R"(\P{White_Space})";
   constexpr std::string_view kLetters = "rntdDpPx";
   if (at + 1 >= pattern.size()) refuse(pattern, at, "a backslash at the end");
   const char letter = pattern[at + 1];
-  if (letter == 's') return std::string(kSpaces);
-  if (letter == 'S') return std::string(kOthers);
+  if (letter == 's') return {std::string(kSpaces)};
+  if (letter == 'S') return {std::string(kOthers)};
   const bool plain = static_cast<std::uint8_t>(letter) < 0x80 &&
                      std::isalnum(static_cast<unsigned char>(letter)) == 0;
   if (!plain && kLetters.find(letter) == std::string_view::npos) {
     refuse(pattern, at, fmt::format("the escape '\\{}'", letter));
   }
-  return std::string(pattern.substr(at, 2));
+  std::size_t bytes = 2;
+  if (pattern.substr(at + 2, 1) == "{" && (letter == 'p' || letter == 'P' || letter == 'x')) {
+    const std::size_t close = pattern.find('}', at);
+    if (close == std::string_view::npos) refuse(pattern, at, "an escape without its '}'");
+    bytes = close + 1 - at;
+  }
+  return {std::string(pattern.substr(at, bytes)), bytes};
 }
 
 void check_group(std::string_view pattern, std::size_t at) {
@@ -62,8 +74,9 @@ std::string pcre2_pattern(std::string_view pattern) {
   for (std::size_t at = 0; at < pattern.size(); ++at) {
     const char c = pattern[at];
     if (c == '\\') {
-      out += escape(pattern, at);
-      ++at;
+      const Escape translated = escape(pattern, at);
+      out += translated.text;
+      at += translated.bytes - 1;
       continue;
     }
     if (in_class) {
