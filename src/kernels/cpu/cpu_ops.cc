@@ -11,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/units.h"
+#include "kernels/cpu/simd_target.h"
 
 namespace nvllm {
 

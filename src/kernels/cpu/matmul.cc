@@ -356,30 +356,16 @@ void ExpandRow(float* to, const Bf16* x, std::int64_t cols, std::int64_t padded_
   }
 }
 
-std::int64_t Lanes() { return lanes(); }
-
 }  // namespace HWY_NAMESPACE
 }  // namespace nvllm::cpu
 HWY_AFTER_NAMESPACE();
 
 #if HWY_ONCE
-
-#include <hwy/targets.h>
-
-#include <bit>
-
 namespace nvllm::cpu {
 
 HWY_EXPORT(MultiplyRounded);
 HWY_EXPORT(MultiplyExact);
 HWY_EXPORT(ExpandRow);
-HWY_EXPORT(Lanes);
-
-std::int64_t simd_lanes() { return HWY_DYNAMIC_DISPATCH(Lanes)(); }
-
-const char* simd_target_name() {
-  return hwy::TargetName(hwy::SupportedTargets() & -hwy::SupportedTargets());
-}
 
 void expand_part(float* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share) {
   // Whole rows where there are many; one row is short work for one worker.

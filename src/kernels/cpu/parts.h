@@ -21,10 +21,6 @@ namespace nvllm::cpu {
 using Rows = View<Bf16>;
 using ConstRows = View<const Bf16>;
 
-/// Floats per vector of the SIMD target in use, and the target's name.
-std::int64_t simd_lanes();
-const char* simd_target_name();
-
 /// Expands x into floats in the order the matrix format wants. `expanded` holds
 /// x.rows * padded_cols floats. A barrier must follow before multiply_part reads it.
 void expand_part(float* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share);
