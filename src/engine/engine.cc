@@ -20,12 +20,6 @@ namespace nvllm::engine {
 
 namespace {
 
-SchedulerLimits scheduler_limits(const EngineLimits& l) {
-  return {.max_num_seqs = l.max_num_seqs, .max_num_batched_tokens = l.max_num_batched_tokens,
-          .logit_rows = l.logit_rows, .kv_block_count = l.kv_block_count,
-          .kv_block_tokens = l.kv_block_tokens, .state_slot_count = l.state_slot_count};
-}
-
 std::uint64_t fresh_seed() {
   std::random_device device;
   return (static_cast<std::uint64_t>(device()) << 32) | device();
@@ -36,7 +30,7 @@ std::uint64_t fresh_seed() {
 class Engine::Impl {
  public:
   Impl(std::unique_ptr<Runner> runner, std::int64_t inbox_limit)
-      : runner_(std::move(runner)), limits_(runner_->limits()), scheduler_(scheduler_limits(limits_)) {
+      : runner_(std::move(runner)), limits_(runner_->limits()), scheduler_(limits_) {
     limits_.inbox_limit = inbox_limit > 0 ? inbox_limit : 4 * limits_.max_num_seqs;
     scheduler_.report(stats_);
     thread_ = std::thread([this] { loop(); });

@@ -25,6 +25,8 @@ struct EngineOptions {
   std::string kv_cache_dtype = "bf16";
   std::int64_t thread_count = 0;  ///< CPU workers; 0: one per core
   std::int64_t inbox_limit = 0;   ///< waiting requests; 0: 4 x max_num_seqs
+  std::int64_t max_prefill_chunk = 0;  ///< prompt tokens of one sequence per step; 0: no limit of its own
+  std::int64_t kv_block_count = 0;     ///< overrides what the budget would give; 0: by budget
 };
 
 /// The settled sizes, known before the first request.
@@ -32,6 +34,7 @@ struct EngineLimits {
   std::int64_t max_num_seqs = 0;
   std::int64_t max_model_len = 0;
   std::int64_t max_num_batched_tokens = 0;
+  std::int64_t max_prefill_chunk = 0;
   std::int64_t kv_block_tokens = 0;
   std::int64_t kv_block_count = 0;
   std::int64_t state_slot_count = 0;

@@ -40,6 +40,7 @@ void check_flag(std::string_view flag, std::int64_t value, std::int64_t low, std
 EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOptions& options) {
   check_flag("--max-num-seqs", options.max_num_seqs, 1, 4096);
   check_flag("--max-model-len", options.max_model_len, 1, config.max_positions);
+  check_flag("--max-prefill-chunk", options.max_prefill_chunk, 1, 65536);
   check_flag("--max-num-batched-tokens", options.max_num_batched_tokens, 1, 65536);
   EngineLimits limits;
   limits.max_num_seqs = options.max_num_seqs > 0 ? options.max_num_seqs : kDefaultSequences;
@@ -57,6 +58,7 @@ EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOp
     }
     limits.max_num_seqs = limits.max_num_batched_tokens;
   }
+  limits.max_prefill_chunk = options.max_prefill_chunk;
   limits.kv_block_tokens = kBlockTokens;
   limits.vocab_size = config.vocab_size;
   limits.eos_ids = config.eos_ids;
@@ -121,6 +123,7 @@ MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes
   const std::int64_t spare = budget - sum_of(plan.lines);
   const std::int64_t affordable = block > 0 ? spare / block : blocks_each * limits.max_num_seqs;
   limits.kv_block_count = std::min(affordable, blocks_each * limits.max_num_seqs);
+  if (options.kv_block_count > 0) limits.kv_block_count = std::min(affordable, options.kv_block_count);
   plan.lines.push_back({fmt::format("KV blocks, one sequence of {} tokens", limits.max_model_len), blocks_each * block});
   if (spare < 0 || limits.kv_block_count < blocks_each) {
     throw Error(ErrorKind::kOutOfBudget,

@@ -22,7 +22,7 @@ bool decoding(const Sequence& s) { return s.computed > 0 && s.token_count() - s.
 
 }  // namespace
 
-Scheduler::Scheduler(const SchedulerLimits& limits)
+Scheduler::Scheduler(const EngineLimits& limits)
     : limits_(limits), blocks_(limits.kv_block_count, limits.kv_block_tokens), slots_(limits.state_slot_count) {
   NVLLM_CHECK_GE(limits.logit_rows, limits.max_num_seqs);
   NVLLM_CHECK_GE(limits.max_num_batched_tokens, limits.max_num_seqs);
@@ -99,6 +99,7 @@ std::int64_t Scheduler::plan_scores(const Sequence& s, std::int64_t rows, StepPl
 
 void Scheduler::plan_rows(Sequence& s, std::int64_t& budget, StepPlan& plan) {
   std::int64_t rows = std::min(budget, s.token_count() - s.computed);
+  if (limits_.max_prefill_chunk > 0) rows = std::min(rows, limits_.max_prefill_chunk);
   if (s.request.sampling.prompt_logprobs >= 0) {  // every prompt row needs logits: as many as there are
     rows = std::min(rows, limits_.logit_rows - static_cast<std::int64_t>(plan.logit_rows.size()) - 1);
   }

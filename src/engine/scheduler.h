@@ -32,23 +32,14 @@ struct Sequence {
   }
 };
 
-/// Sizes the scheduler plans within.
-struct SchedulerLimits {
-  std::int64_t max_num_seqs = 1;
-  std::int64_t max_num_batched_tokens = 1;
-  std::int64_t logit_rows = 1;  ///< per step; at least max_num_seqs
-  std::int64_t kv_block_count = 1;
-  std::int64_t kv_block_tokens = 16;
-  std::int64_t state_slot_count = 1;
-};
-
 /// Decides who is served in the next step and in which memory. Pure bookkeeping: no device, no
 /// clock, no socket, no thread. First come, first served; decode rows before prompt chunks. When
 /// blocks run out the youngest running sequence gives up all its memory and is computed anew later;
 /// the oldest is never a victim, so every step makes progress.
 class Scheduler {
  public:
-  explicit Scheduler(const SchedulerLimits& limits);
+  /// Plans within the sizes that the runner settled.
+  explicit Scheduler(const EngineLimits& limits);
 
   /// Queues a sequence. It must fit alone: checked at submission.
   void add(std::unique_ptr<Sequence> sequence);
@@ -89,7 +80,7 @@ class Scheduler {
   void finish(Sequence& sequence, StreamEvent event);
   void end_all(SequenceList& list, const StreamEvent& event);
 
-  SchedulerLimits limits_;
+  EngineLimits limits_;
   KvBlocks blocks_;
   StateSlots slots_;
   SequenceList running_;  ///< in order of admission: oldest first
