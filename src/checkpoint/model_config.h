@@ -1,7 +1,6 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -57,6 +56,7 @@ struct ModelConfig {
   bool tied_head = false;  ///< the embedding is the output head too (settled by the tensors present)
   std::int64_t mtp_layer_count = 0;
   std::int64_t max_positions = 0;
+  std::string torch_dtype = "bfloat16";  ///< what Hugging Face transformers would compute in
   std::vector<std::int32_t> eos_ids;  ///< generation_config ∪ tokenizer's eos token, else config
 
   std::int64_t layer_count() const { return static_cast<std::int64_t>(layers.size()); }
@@ -71,8 +71,22 @@ struct ModelConfig {
 ///           for an architecture nvllm does not compute.
 ModelConfig parse_model_config(const Json& config, std::string_view file_name);
 
+/// The ids in a document's eos_token_id: absent, one id, or a list.
+///   Errors: Error(kBadFile) naming the field for anything that is no id below `vocab_size`.
+std::vector<std::int32_t> parse_eos_ids(const Json& document, std::int64_t vocab_size,
+                                        std::string_view file_name);
+
+/// What a config.json says about tying head and embedding: the flag, or nothing if the wrapper and
+/// the text part contradict each other.
+std::optional<bool> tie_flag(const Json& config);
+
 /// The geometry of a published model, for synthetic weights: "qwen3.5-0.8b", "qwen3.5-4b",
-/// "qwen3.5-27b", "llama-1b".  Errors: Error(kUsage) listing the known names.
+/// "qwen3.5-27b", "llama-1b", and small ones for tests: "tiny-hybrid", "tiny-qwen3", "tiny-llama".
+///   Errors: Error(kUsage) listing the known names.
 ModelConfig known_shape(std::string_view name);
+/// The config.json of such a geometry.
+Json known_shape_config(std::string_view name);
+/// The names of all known geometries.
+std::vector<std::string> known_shape_names();
 
 }  // namespace nvllm::checkpoint

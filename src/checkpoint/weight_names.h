@@ -38,10 +38,17 @@ struct ModelNames {
   std::string embedding, final_norm, head;
 };
 
+/// Names of the multi-token-prediction head outside its layers. `fc` is a module.
+struct MtpNames {
+  std::string fc, embedding_norm, hidden_norm, final_norm;
+};
+
 ModelNames model_names(const ModelConfig& config);
 LayerNames layer_names(const ModelConfig& config, std::int64_t layer);
 /// The layer set of the multi-token-prediction head: "mtp.layers.0.".
 LayerNames mtp_layer_names(const ModelConfig& config, std::int64_t layer);
+
+MtpNames mtp_names();
 
 /// All that must exist, in a fixed order, with shapes.
 std::vector<WeightSpec> required_weights(const ModelConfig& config);

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <filesystem>
+
+#include "base/json.h"
+#include "checkpoint/checkpoint_impl.h"
+#include "checkpoint/inventory.h"
+#include "checkpoint/tensor_files.h"
+
+namespace nvllm::checkpoint {
+
+/// Reads a folder's config.json.
+///   Errors: Error(kNotFound) if there is none, Error(kBadFile) if it is not acceptable JSON.
+Json read_config_json(const std::filesystem::path& folder);
+
+/// Refuses quantisation schemes whose tensors look like ones nvllm reads but mean something else.
+///   Errors: Error(kUnsupported) naming the field and the scheme.
+void check_quantization_config(const Json& config, std::string_view file_name);
+
+/// A checkpoint in a folder of files.
+class FolderCheckpoint final : public Checkpoint::Impl {
+ public:
+  /// Errors: as Checkpoint::open.
+  FolderCheckpoint(const std::filesystem::path& folder, GdnParameters gdn);
+
+  const ModelConfig& config() const override { return config_; }
+  const std::string& folder() const override { return files_.folder(); }
+  MatrixSource matrix(const std::string& module) const override;
+  std::vector<float> vector(const std::string& tensor) const override;
+  bool has(const std::string& name) const override;
+  std::int64_t weight_bytes() const override;
+
+ private:
+  /// Whether transformers would have rounded this tensor to BF16 while loading.
+  bool is_cast(std::string_view tensor) const;
+
+  Json json_;
+  TensorFiles files_;
+  ModelConfig config_;
+  Inventory inventory_;
+  GdnParameters gdn_;
+};
+
+}  // namespace nvllm::checkpoint
