@@ -84,7 +84,10 @@ std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fie
                     .param = "prompt",
                     .code = "context_length_exceeded"});
   }
-  engine::GenerationRequest request{.id = id, .prompt = prompt, .sampling = fields.sampling};
+  engine::GenerationRequest request{};
+  request.id = id;
+  request.prompt = prompt;
+  request.sampling = fields.sampling;
   request.max_tokens = std::min(wanted, room);  // nothing is reserved: a large limit costs nothing
   request.min_tokens = std::min(fields.min_tokens, request.max_tokens);
   request.stop_ids = fields.stop_ids;
