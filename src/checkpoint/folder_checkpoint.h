@@ -30,6 +30,10 @@ class FolderCheckpoint final : public Checkpoint::Impl {
   bool has(const std::string& name) const override;
   std::int64_t weight_bytes() const override;
 
+  const Json& json() const { return json_; }  ///< config.json as it stands
+  const TensorFiles& files() const { return files_; }
+  const Inventory& inventory() const { return inventory_; }
+
  private:
   /// Whether transformers would have rounded this tensor to BF16 while loading.
   bool is_cast(std::string_view tensor) const;

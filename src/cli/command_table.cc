@@ -1,0 +1,15 @@
+#include "cli/command_table.h"
+
+#include <array>
+
+namespace nvllm::cli {
+
+std::span<const Command> command_table() {
+  static constexpr std::array kCommands = {
+      Command{"quantize", "Write the NVFP4 form of a checkpoint", configure_quantize},
+      Command{"version", "Show the version and how this binary was built", configure_version},
+  };
+  return kCommands;
+}
+
+}  // namespace nvllm::cli
