@@ -1,0 +1,40 @@
+#pragma once
+
+// One function per endpoint, each in a file of its own. They throw ApiError (or Error) for a request
+// that cannot be served; the API turns that into an answer.
+
+#include <memory>
+
+#include "net/exchange.h"
+#include "server/chat_request.h"
+#include "server/server_context.h"
+
+namespace nvllm::server {
+
+using ExchangePtr = std::shared_ptr<net::Exchange>;
+
+void serve_completion(ServerContext& context, const ExchangePtr& exchange);
+void serve_chat_completion(ServerContext& context, const ExchangePtr& exchange);
+void serve_models(ServerContext& context, const ExchangePtr& exchange);
+void serve_health(ServerContext& context, const ExchangePtr& exchange);
+void serve_version(ServerContext& context, const ExchangePtr& exchange);
+void serve_metrics(ServerContext& context, const ExchangePtr& exchange);
+void serve_tokenize(ServerContext& context, const ExchangePtr& exchange);
+void serve_detokenize(ServerContext& context, const ExchangePtr& exchange);
+
+/// Renders and encodes a chat. Text of messages never becomes a control token.
+///   Errors: ApiError 400 if the model has no chat template, or with the template's own complaint.
+std::vector<std::int32_t> encode_chat(const ServedModel& model, const ChatPrompt& prompt);
+
+/// The numbers requests to this model are checked against.
+RequestBounds bounds_of(const ServerContext& context, const ServedModel& model);
+
+/// Seconds since 1970, for "created".
+std::int64_t unix_time();
+
+/// Refuses a call whose log-probabilities would take more memory than a call may.
+///   Errors: ApiError 400.
+void check_logprob_cost(const std::vector<engine::GenerationRequest>& requests,
+                        const ServerLimits& limits);
+
+}  // namespace nvllm::server

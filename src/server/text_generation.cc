@@ -1,0 +1,105 @@
+#include "server/text_generation.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "server/api_error.h"
+
+namespace nvllm::server {
+
+using engine::FinishReason;
+
+TextOptions text_options_of(const GenerationFields& fields) {
+  return {.stop = fields.stop,
+          .stop_ids = fields.stop_ids,
+          .min_tokens = fields.min_tokens,
+          .stop_text = fields.include_stop_text ? StopText::kKept : StopText::kCutBefore,
+          .skip_special = fields.skip_special_tokens};
+}
+
+Choice::Choice(const tokenizer::Tokenizer& tokenizer, TextOptions options,
+               std::shared_ptr<engine::TokenStream> stream)
+    : options_(std::move(options)),
+      stream_(std::move(stream)),
+      detokenizer_(tokenizer, options_.skip_special),
+      search_(options_.stop, options_.stop_text) {}
+
+bool Choice::is_clients_stop(std::int32_t id) const {
+  return std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) !=
+         options_.stop_ids.end();
+}
+
+std::string Choice::show(const engine::ScoredToken& token, const engine::StreamEvent& event) {
+  // The id that ended the request says so; it is no part of the text unless asked for.
+  const bool ends = event.finish == FinishReason::kStop && token.id == event.stop_id &&
+                    &token == &event.tokens.back();
+  if (ends && options_.stop_text == StopText::kCutBefore) return "";
+  const std::string text = detokenizer_.push(token.id);
+  return token_count_ <= options_.min_tokens ? search_.push_unsearched(text) : search_.push(text);
+}
+
+ChoiceNews Choice::take(engine::StreamEvent event) {
+  ChoiceNews news;
+  if (finished_) return news;
+  news.prompt = std::move(event.prompt);
+  std::size_t taken = 0;
+  while (taken < event.tokens.size() && !search_.hit()) {
+    ++token_count_;
+    news.text += show(event.tokens[taken++], event);
+  }
+  news.finish = event.finish;
+  if (event.finish != FinishReason::kNone && !search_.hit()) {
+    // The last bytes may complete a stop string, too.
+    news.text += search_.push(detokenizer_.finish());
+    news.text += search_.finish();
+  }
+  if (search_.hit()) {
+    if (event.finish == FinishReason::kNone) stream_->cancel();
+    news.finish = FinishReason::kStop;
+    news.stop_reason = *search_.hit();
+  } else if (event.finish == FinishReason::kStop && is_clients_stop(event.stop_id)) {
+    news.stop_reason = event.stop_id;
+  }
+  event.tokens.resize(taken);  // tokens behind a stop string were never asked for
+  news.tokens = std::move(event.tokens);
+  news.error = std::move(event.error);
+  finished_ = news.finish != FinishReason::kNone;
+  return news;
+}
+
+std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fields,
+                                                     const std::vector<std::int32_t>& prompt,
+                                                     const EngineBounds& bounds,
+                                                     const std::string& id) {
+  if (prompt.empty()) throw bad_field("prompt", "is empty; at least one token is wanted");
+  const auto prompt_count = static_cast<std::int64_t>(prompt.size());
+  const std::int64_t room = bounds.max_model_len - prompt_count;
+  const std::int64_t wanted = fields.max_tokens.value_or(std::max<std::int64_t>(room, 1));
+  if (room < std::min<std::int64_t>(wanted, 1)) {
+    throw ApiError({.message = fmt::format("This model's maximum context length is {} tokens, but "
+                                           "the prompt has {}{}.",
+                                           bounds.max_model_len, prompt_count,
+                                           wanted > 0 ? " and at least 1 is to be generated" : ""),
+                    .param = "prompt",
+                    .code = "context_length_exceeded"});
+  }
+  engine::GenerationRequest request{};
+  request.id = id;
+  request.prompt = prompt;
+  request.sampling = fields.sampling;
+  request.max_tokens = std::min(wanted, room);  // nothing is reserved: a large limit costs nothing
+  request.min_tokens = std::min(fields.min_tokens, request.max_tokens);
+  request.stop_ids = fields.stop_ids;
+  if (!fields.ignore_eos) {
+    request.stop_ids.insert(request.stop_ids.end(), bounds.eos_ids.begin(), bounds.eos_ids.end());
+  }
+  std::vector<engine::GenerationRequest> requests(static_cast<std::size_t>(fields.n), request);
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    if (requests.size() > 1) requests[i].id = fmt::format("{}-{}", id, i);
+    if (fields.sampling.seed) requests[i].sampling.seed = *fields.sampling.seed + i;
+  }
+  return requests;
+}
+
+}  // namespace nvllm::server

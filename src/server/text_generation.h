@@ -1,0 +1,88 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/request.h"
+#include "engine/token_stream.h"
+#include "server/generation_fields.h"
+#include "server/stop_search.h"
+#include "tokenizer/detokenizer.h"
+#include "tokenizer/tokenizer.h"
+
+namespace nvllm::server {
+
+/// How the tokens of one choice become text.
+struct TextOptions {
+  std::vector<std::string> stop{};
+  std::vector<std::int32_t> stop_ids{};  ///< the client's own; others end silently (eos)
+  std::int64_t min_tokens = 0;           ///< stop strings are not searched in the first ones
+  StopText stop_text = StopText::kCutBefore;
+  bool skip_special = true;
+};
+
+TextOptions text_options_of(const GenerationFields& fields);
+
+/// What became known of a choice since the last look.
+struct ChoiceNews {
+  std::vector<engine::ScoredToken> prompt{};
+  std::vector<engine::ScoredToken> tokens{};
+  std::string text{};  ///< whole characters, free of stop strings
+  engine::FinishReason finish = engine::FinishReason::kNone;
+  Json stop_reason{};  ///< the stop string or the client's stop id; null otherwise
+  std::string error{};
+
+  bool empty() const {
+    return prompt.empty() && tokens.empty() && text.empty() &&
+           finish == engine::FinishReason::kNone;
+  }
+};
+
+/// One answer in the making: reads a token stream, detokenises without splitting characters, cuts at
+/// stop strings. Used by the endpoints and by the command line.
+class Choice {
+ public:
+  /// Borrows the tokenizer.
+  Choice(const tokenizer::Tokenizer& tokenizer, TextOptions options,
+         std::shared_ptr<engine::TokenStream> stream);
+
+  /// What is new; empty if nothing is. A finish reason comes exactly once.
+  ChoiceNews poll() { return take(stream_->poll()); }
+  /// As poll, but sleeps until there is something.
+  ChoiceNews wait() { return take(stream_->wait()); }
+  void cancel() { stream_->cancel(); }
+  bool finished() const { return finished_; }
+  std::int64_t token_count() const { return token_count_; }
+
+ private:
+  ChoiceNews take(engine::StreamEvent event);
+  std::string show(const engine::ScoredToken& token, const engine::StreamEvent& event);
+  bool is_clients_stop(std::int32_t id) const;
+
+  TextOptions options_;
+  std::shared_ptr<engine::TokenStream> stream_;
+  tokenizer::Detokenizer detokenizer_;
+  StopSearch search_;
+  std::int64_t token_count_ = 0;
+  bool finished_ = false;
+};
+
+/// What the engine is asked for one prompt: the client's fields, the end-of-sequence ids, and a token
+/// limit that fits the context.
+struct EngineBounds {
+  std::int64_t max_model_len = 0;
+  std::vector<std::int32_t> eos_ids{};
+};
+
+/// One request per sample of one prompt. With n > 1 and a seed, sample i uses seed + i, so that the
+/// samples differ and each can be had again alone.
+///   Errors: ApiError 400 with both numbers if the prompt does not fit the context, or is empty.
+std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fields,
+                                                     const std::vector<std::int32_t>& prompt,
+                                                     const EngineBounds& bounds,
+                                                     const std::string& id);
+
+}  // namespace nvllm::server
