@@ -20,3 +20,8 @@ find_program(NVLLM_CCACHE ccache)
 if(NVLLM_CCACHE AND NOT CMAKE_CXX_COMPILER_LAUNCHER)
   set(CMAKE_CXX_COMPILER_LAUNCHER ${NVLLM_CCACHE})
 endif()
+# The oldest x86 processor that runs nvllm has SSE4.2, AES and PCLMUL (2010); wider vectors are chosen
+# at run time. Without a baseline Highway would also compile every kernel for one lane.
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
+  target_compile_options(nvllm_settings INTERFACE -msse4.2 -maes -mpclmul)
+endif()

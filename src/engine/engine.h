@@ -35,6 +35,7 @@ struct EngineLimits {
   std::int64_t kv_block_tokens = 0;
   std::int64_t kv_block_count = 0;
   std::int64_t state_slot_count = 0;
+  std::int64_t logit_rows = 0;  ///< rows per step whose logits can be had
   std::int64_t inbox_limit = 0;
   std::int64_t vocab_size = 0;
   std::vector<std::int32_t> eos_ids;

@@ -12,7 +12,8 @@ namespace nvllm::tokenizer {
 class Detokenizer {
  public:
   /// Borrows the tokenizer, which must outlive this object.
-  Detokenizer(const Tokenizer& tokenizer, bool skip_special) : tokenizer_(tokenizer), skip_special_(skip_special) {}
+  Detokenizer(const Tokenizer& tokenizer, bool skip_special)
+      : tokenizer_(tokenizer), skip_special_(skip_special) {}
 
   /// The text that became certain with this id; may be empty.
   std::string push(std::int32_t id);

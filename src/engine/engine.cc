@@ -1,0 +1,214 @@
+// One thread runs steps: take the inbox, plan, run, commit. It reacts to nothing in between, so
+// nothing inside needs a lock; the inbox and the published statistics are all that is shared.
+
+#include "engine/engine.h"
+
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <random>
+#include <thread>
+
+#include "base/clock.h"
+#include "base/error.h"
+#include "base/log.h"
+#include "engine/runner.h"
+#include "engine/scheduler.h"
+
+namespace nvllm::engine {
+
+namespace {
+
+SchedulerLimits scheduler_limits(const EngineLimits& l) {
+  return {.max_num_seqs = l.max_num_seqs, .max_num_batched_tokens = l.max_num_batched_tokens,
+          .logit_rows = l.logit_rows, .kv_block_count = l.kv_block_count,
+          .kv_block_tokens = l.kv_block_tokens, .state_slot_count = l.state_slot_count};
+}
+
+std::uint64_t fresh_seed() {
+  std::random_device device;
+  return (static_cast<std::uint64_t>(device()) << 32) | device();
+}
+
+}  // namespace
+
+class Engine::Impl {
+ public:
+  Impl(std::unique_ptr<Runner> runner, std::int64_t inbox_limit)
+      : runner_(std::move(runner)), limits_(runner_->limits()), scheduler_(scheduler_limits(limits_)) {
+    limits_.inbox_limit = inbox_limit > 0 ? inbox_limit : 4 * limits_.max_num_seqs;
+    scheduler_.report(stats_);
+    thread_ = std::thread([this] { loop(); });
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex_);
+      stop_ = true;
+    }
+    wake_.notify_all();
+    thread_.join();
+  }
+
+  const EngineLimits& limits() const { return limits_; }
+
+  std::vector<Submission> submit_all(std::vector<GenerationRequest> requests, const TokenStream::Notify& notify) {
+    std::vector<std::unique_ptr<Sequence>> sequences;
+    for (GenerationRequest& request : requests) sequences.push_back(accept(std::move(request), notify));
+    std::vector<Submission> out(sequences.size());
+    {
+      const std::lock_guard lock(mutex_);
+      const SubmitOutcome outcome = may_enter(static_cast<std::int64_t>(sequences.size()));
+      for (std::size_t i = 0; i < sequences.size(); ++i) {
+        out[i].outcome = outcome;
+        if (outcome != SubmitOutcome::kAccepted) continue;
+        out[i].stream = sequences[i]->stream;
+        inbox_.push_back(std::move(sequences[i]));
+      }
+    }
+    wake_.notify_all();
+    return out;
+  }
+
+  void drain() {
+    const std::lock_guard lock(mutex_);
+    draining_ = true;
+  }
+
+  bool idle() const {
+    const std::lock_guard lock(mutex_);
+    return inbox_.empty() && stats_.running == 0 && stats_.waiting == 0;
+  }
+
+  EngineStats stats() const {
+    const std::lock_guard lock(mutex_);
+    EngineStats out = stats_;
+    out.waiting += static_cast<std::int64_t>(inbox_.size());
+    if (busy_) out.seconds_since_step = seconds_between(last_step_, SystemClock().now());
+    return out;
+  }
+
+ private:
+  std::unique_ptr<Sequence> accept(GenerationRequest request, const TokenStream::Notify& notify) {
+    const auto prompt = static_cast<std::int64_t>(request.prompt.size());
+    const std::int64_t room = limits_.max_model_len - prompt;
+    if (prompt == 0) throw Error(ErrorKind::kUsage, "the prompt is empty; at least one token is needed");
+    if (room < (request.max_tokens > 0 ? 1 : 0)) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("the prompt has {} tokens, and the context holds {} with room for at least one more",
+                              prompt, limits_.max_model_len));
+    }
+    for (const std::int32_t id : request.prompt) {
+      if (id < 0 || id >= limits_.vocab_size) {
+        throw Error(ErrorKind::kUsage, fmt::format("token id {} is outside the vocabulary of {}", id, limits_.vocab_size));
+      }
+    }
+    auto sequence = std::make_unique<Sequence>();
+    sequence->request = std::move(request);
+    sequence->request.max_tokens = std::min(sequence->request.max_tokens, room);
+    sequence->seed = sequence->request.sampling.seed.value_or(fresh_seed());
+    sequence->stream = std::make_shared<TokenStream>(notify);
+    return sequence;
+  }
+
+  /// Needs the lock.
+  SubmitOutcome may_enter(std::int64_t count) const {
+    if (!stats_.alive) return SubmitOutcome::kDead;
+    if (draining_ || stop_) return SubmitOutcome::kDraining;
+    const std::int64_t queued = static_cast<std::int64_t>(inbox_.size()) + stats_.waiting;
+    return queued + count > limits_.inbox_limit + limits_.max_num_seqs - stats_.running
+               ? SubmitOutcome::kQueueFull
+               : SubmitOutcome::kAccepted;
+  }
+
+  void loop() {
+    while (take_inbox()) {
+      try {
+        step();
+      } catch (const std::exception& error) {
+        die(error.what());
+        return;
+      }
+    }
+    scheduler_.cancel_all();
+    publish();
+  }
+
+  /// Waits for work; false when the engine is to stop.
+  bool take_inbox() {
+    std::unique_lock lock(mutex_);
+    if (scheduler_.idle()) {
+      busy_ = false;
+      wake_.wait(lock, [this] { return stop_ || !inbox_.empty(); });
+      last_step_ = SystemClock().now();
+      busy_ = true;
+    }
+    for (auto& sequence : inbox_) scheduler_.add(std::move(sequence));
+    inbox_.clear();
+    scheduler_.report(stats_);
+    return !stop_;
+  }
+
+  void step() {
+    scheduler_.drop_cancelled();
+    const StepPlan plan = scheduler_.plan();
+    if (!plan.empty()) scheduler_.commit(runner_->run(plan));
+    publish();
+  }
+
+  void publish() {
+    const std::lock_guard lock(mutex_);
+    const bool alive = stats_.alive;
+    scheduler_.report(stats_);
+    stats_.alive = alive;
+    last_step_ = SystemClock().now();
+  }
+
+  void die(const std::string& why) {
+    log(LogLevel::kError, "engine", fmt::format("a step failed, the engine stops: {}", why));
+    std::vector<std::unique_ptr<Sequence>> late;
+    {
+      const std::lock_guard lock(mutex_);
+      stats_.alive = false;
+      late.swap(inbox_);
+    }
+    for (auto& sequence : late) scheduler_.add(std::move(sequence));
+    scheduler_.fail_all(fmt::format("the engine stopped: {}", why));
+    publish();
+  }
+
+  std::unique_ptr<Runner> runner_;
+  EngineLimits limits_;
+  Scheduler scheduler_;  ///< engine thread only, after construction
+
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<std::unique_ptr<Sequence>> inbox_;
+  EngineStats stats_;
+  SteadyTime last_step_{};
+  bool busy_ = false, draining_ = false, stop_ = false;
+  std::thread thread_;
+};
+
+Engine::Engine(std::unique_ptr<Runner> runner, std::int64_t inbox_limit)
+    : impl_(std::make_unique<Impl>(std::move(runner), inbox_limit)) {}
+Engine::~Engine() = default;
+
+const EngineLimits& Engine::limits() const { return impl_->limits(); }
+
+Submission Engine::submit(GenerationRequest request, TokenStream::Notify notify) {
+  std::vector<GenerationRequest> one;
+  one.push_back(std::move(request));
+  return std::move(impl_->submit_all(std::move(one), notify).front());
+}
+
+std::vector<Submission> Engine::submit_all(std::vector<GenerationRequest> requests, const TokenStream::Notify& notify) {
+  return impl_->submit_all(std::move(requests), notify);
+}
+
+void Engine::drain() { impl_->drain(); }
+bool Engine::idle() const { return impl_->idle(); }
+EngineStats Engine::stats() const { return impl_->stats(); }
+
+}  // namespace nvllm::engine

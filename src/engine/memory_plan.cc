@@ -1,0 +1,138 @@
+#include "engine/memory_plan.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <fstream>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "model/sequence_memory.h"
+
+namespace nvllm::engine {
+
+namespace {
+
+constexpr std::int64_t kBlockTokens = 16;
+constexpr std::int64_t kDefaultSequences = 64;
+constexpr std::int64_t kDefaultModelLen = 8192;   // more only when asked for: memory is planned for it
+constexpr std::int64_t kDefaultStepTokens = 256;
+constexpr std::int64_t kLogitRowsMin = 33;        // prompt scoring goes ahead 32 rows at a time
+
+std::int64_t available_memory_bytes() {
+  std::ifstream info("/proc/meminfo");
+  std::string name, unit;
+  std::int64_t kib = 0;
+  while (info >> name >> kib) {
+    std::getline(info, unit);
+    if (name == "MemAvailable:") return kib * 1024;
+  }
+  return static_cast<std::int64_t>(::sysconf(_SC_PHYS_PAGES)) * ::sysconf(_SC_PAGESIZE);
+}
+
+void check_flag(std::string_view flag, std::int64_t value, std::int64_t low, std::int64_t high) {
+  if (value != 0 && (value < low || value > high)) {
+    throw Error(ErrorKind::kUsage, fmt::format("{}: {} is outside {} to {}", flag, value, low, high));
+  }
+}
+
+EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOptions& options) {
+  check_flag("--max-num-seqs", options.max_num_seqs, 1, 4096);
+  check_flag("--max-model-len", options.max_model_len, 1, config.max_positions);
+  check_flag("--max-num-batched-tokens", options.max_num_batched_tokens, 1, 65536);
+  EngineLimits limits;
+  limits.max_num_seqs = options.max_num_seqs > 0 ? options.max_num_seqs : kDefaultSequences;
+  limits.max_model_len = options.max_model_len > 0 ? options.max_model_len
+                                                   : std::min(config.max_positions, kDefaultModelLen);
+  limits.max_num_batched_tokens = options.max_num_batched_tokens > 0
+                                      ? options.max_num_batched_tokens
+                                      : std::max(kDefaultStepTokens, limits.max_num_seqs);
+  if (limits.max_num_batched_tokens < limits.max_num_seqs) {
+    if (options.max_num_seqs > 0) {
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--max-num-batched-tokens {} is less than --max-num-seqs {}: every running "
+                              "sequence needs one token of a step",
+                              limits.max_num_batched_tokens, limits.max_num_seqs));
+    }
+    limits.max_num_seqs = limits.max_num_batched_tokens;
+  }
+  limits.kv_block_tokens = kBlockTokens;
+  limits.vocab_size = config.vocab_size;
+  limits.eos_ids = config.eos_ids;
+  limits.leg = options.leg;
+  limits.inbox_limit = options.inbox_limit;
+  return limits;
+}
+
+std::string table(const std::vector<MemoryLine>& lines) {
+  std::string text;
+  for (const MemoryLine& line : lines) text += fmt::format("  {:<44} {:>12}\n", line.what, format_bytes(line.bytes));
+  return text;
+}
+
+/// Everything but KV blocks, which take what is left.
+std::vector<MemoryLine> fixed_lines(const checkpoint::ModelConfig& config, const BackendSizes& b, EngineLimits& limits) {
+  const model::SequenceMemory memory = model::sequence_memory(config);
+  const std::int64_t slot = memory.recurrent_elements_per_slot * b.state_bytes + memory.conv_elements_per_slot * b.real_bytes;
+  limits.logit_rows = std::max(limits.max_num_seqs, kLogitRowsMin);
+  limits.state_slot_count = limits.max_num_seqs;
+  const std::int64_t per_token = model::scratch_elements_per_token(config) * b.real_bytes +
+                                 config.rope.rotary_dims * 8 + b.workspace_bytes_per_token;
+  return {{"weights", b.weight_bytes},
+          {fmt::format("activations of {} tokens a step", limits.max_num_batched_tokens),
+           limits.max_num_batched_tokens * per_token + b.workspace_bytes},
+          {fmt::format("logits of {} rows", limits.logit_rows), limits.logit_rows * config.vocab_size * 4},
+          {fmt::format("recurrent state of {} sequences", limits.state_slot_count), limits.state_slot_count * slot}};
+}
+
+std::int64_t sum_of(const std::vector<MemoryLine>& lines) {
+  std::int64_t sum = 0;
+  for (const MemoryLine& line : lines) sum += line.bytes;
+  return sum;
+}
+
+}  // namespace
+
+std::string MemoryPlan::describe(const checkpoint::ModelConfig&) const {
+  std::string text = table(lines) + fmt::format("  {:<44} {:>12}\n", "total", format_bytes(total_bytes));
+  const std::int64_t positions = limits.kv_block_count * limits.kv_block_tokens;
+  for (std::int64_t context = limits.max_model_len; context >= 512; context /= 4) {
+    text += fmt::format("  {} requests at context {}\n", std::min(limits.max_num_seqs, positions / context), context);
+  }
+  return text;
+}
+
+MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes& backend, const EngineOptions& options) {
+  MemoryPlan plan{.limits = wanted_limits(config, options), .lines = {}, .total_bytes = 0};
+  EngineLimits& limits = plan.limits;
+  const std::int64_t block = model::sequence_memory(config).kv_elements_per_token * kBlockTokens * backend.kv_bytes;
+  const std::int64_t blocks_each = ceil_div(limits.max_model_len, kBlockTokens);
+  const auto needed = [&] { return sum_of(plan.lines) + blocks_each * block; };
+
+  std::int64_t budget = options.memory_budget_bytes;
+  if (budget == 0) budget = available_memory_bytes() / 10 * 6;
+  plan.lines = fixed_lines(config, backend, limits);
+  // Fewer sequences rather than a refusal, unless their number was asked for.
+  while (needed() > budget && options.max_num_seqs == 0 && limits.max_num_seqs > 1) {
+    limits.max_num_seqs /= 2;
+    plan.lines = fixed_lines(config, backend, limits);
+  }
+  const std::int64_t spare = budget - sum_of(plan.lines);
+  const std::int64_t affordable = block > 0 ? spare / block : blocks_each * limits.max_num_seqs;
+  limits.kv_block_count = std::min(affordable, blocks_each * limits.max_num_seqs);
+  plan.lines.push_back({fmt::format("KV blocks, one sequence of {} tokens", limits.max_model_len), blocks_each * block});
+  if (spare < 0 || limits.kv_block_count < blocks_each) {
+    throw Error(ErrorKind::kOutOfBudget,
+                fmt::format("the model does not fit a memory budget of {}; wanted at the least:\n{}  {:<44} {:>12}\n"
+                            "give a larger --memory-budget, or lower --max-model-len, --max-num-seqs or "
+                            "--max-num-batched-tokens",
+                            format_bytes(budget), table(plan.lines), "total", format_bytes(sum_of(plan.lines))));
+  }
+  plan.lines.back() = {fmt::format("{} KV blocks of {} tokens", limits.kv_block_count, kBlockTokens),
+                       limits.kv_block_count * block};
+  plan.total_bytes = sum_of(plan.lines);
+  return plan;
+}
+
+}  // namespace nvllm::engine

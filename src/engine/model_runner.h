@@ -1,0 +1,73 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "engine/runner.h"
+#include "engine/sampling.h"
+#include "model/hybrid_model.h"
+
+namespace nvllm::engine {
+
+/// Hears of every step's raw logits, row by row as planned. For tests and evidence; normally absent.
+using LogitListener = std::function<void(const StepPlan& plan, View<const float> logits)>;
+
+/// Runs steps of a hybrid model on a backend whose memory the host can read, and samples there.
+template <Ops B>
+class ModelRunner final : public Runner {
+ public:
+  ModelRunner(std::unique_ptr<B> ops, const checkpoint::Checkpoint& files, FusionPlan plan, EngineLimits limits,
+              model::PrepareProgress progress = {})
+      : limits_(std::move(limits)), ops_(std::move(ops)),
+        model_(*ops_, files, std::move(plan),
+               {.tokens_per_step = limits_.max_num_batched_tokens, .logit_rows = limits_.logit_rows,
+                .kv_blocks = limits_.kv_block_count, .kv_block_tokens = limits_.kv_block_tokens,
+                .state_slots = limits_.state_slot_count},
+               std::move(progress)),
+        sampler_(limits_.vocab_size),
+        slot_epochs_(static_cast<std::size_t>(limits_.state_slot_count), 0) {}
+
+  const EngineLimits& limits() const override { return limits_; }
+
+  StepResult run(const StepPlan& plan) override {
+    check_tenancies(plan);
+    const View<const float> logits =
+        model_.forward({.ids = plan.ids, .segments = plan.segments, .logit_rows = plan.logit_rows});
+    if (listener_) listener_(plan, logits);
+    const auto row = [&](std::int64_t index) {
+      return std::span<const float>(logits.row(index), static_cast<std::size_t>(logits.cols));
+    };
+    StepResult result;
+    for (const ScoreTask& task : plan.scores) result.scores.push_back(sampler_.score(row(task.logit_index), task));
+    for (const SampleTask& task : plan.samples) result.samples.push_back(sampler_.sample(row(task.logit_index), task));
+    return result;
+  }
+
+  void set_logit_listener(LogitListener listener) { listener_ = std::move(listener); }
+  model::HybridModel<B>& model() { return model_; }
+  B& ops() { return *ops_; }
+
+ private:
+  /// Continuing from a slot is only legal for the tenant whose first step started it from zeros.
+  void check_tenancies(const StepPlan& plan) {
+    for (const Segment& segment : plan.segments) {
+      NVLLM_CHECK(segment.slot >= 0 && segment.slot < limits_.state_slot_count);
+      std::uint64_t& epoch = slot_epochs_[static_cast<std::size_t>(segment.slot)];
+      if (segment.start == 0) epoch = segment.slot_epoch;
+      NVLLM_CHECK_EQ(epoch, segment.slot_epoch);
+    }
+  }
+
+  EngineLimits limits_;
+  std::unique_ptr<B> ops_;
+  model::HybridModel<B> model_;
+  Sampler sampler_;
+  LogitListener listener_;
+  std::vector<std::uint64_t> slot_epochs_;
+};
+
+}  // namespace nvllm::engine

@@ -1,0 +1,101 @@
+#pragma once
+
+#include <cstdint>
+#include <deque>
+#include <list>
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "engine/engine.h"
+#include "engine/reservation.h"
+#include "engine/step_plan.h"
+
+namespace nvllm::engine {
+
+/// One request on its way: its tokens, how far they are computed, and its memory while it runs.
+struct Sequence {
+  GenerationRequest request;
+  std::shared_ptr<TokenStream> stream;
+  std::uint64_t seed = 0;
+  std::vector<std::int32_t> output;
+  std::int64_t computed = 0;       ///< tokens whose effect is in KV and state; 0 after pre-emption
+  std::int64_t prompt_scored = 0;  ///< prompt tokens already reported, if asked for
+  std::optional<Reservation> memory;
+
+  std::int64_t token_count() const {
+    return static_cast<std::int64_t>(request.prompt.size() + output.size());
+  }
+  std::int32_t token(std::int64_t index) const {
+    const auto i = static_cast<std::size_t>(index), n = request.prompt.size();
+    return i < n ? request.prompt[i] : output[i - n];
+  }
+};
+
+/// Sizes the scheduler plans within.
+struct SchedulerLimits {
+  std::int64_t max_num_seqs = 1;
+  std::int64_t max_num_batched_tokens = 1;
+  std::int64_t logit_rows = 1;  ///< per step; at least max_num_seqs
+  std::int64_t kv_block_count = 1;
+  std::int64_t kv_block_tokens = 16;
+  std::int64_t state_slot_count = 1;
+};
+
+/// Decides who is served in the next step and in which memory. Pure bookkeeping: no device, no
+/// clock, no socket, no thread. First come, first served; decode rows before prompt chunks. When
+/// blocks run out the youngest running sequence gives up all its memory and is computed anew later;
+/// the oldest is never a victim, so every step makes progress.
+class Scheduler {
+ public:
+  explicit Scheduler(const SchedulerLimits& limits);
+
+  /// Queues a sequence. It must fit alone: checked at submission.
+  void add(std::unique_ptr<Sequence> sequence);
+  /// Ends sequences whose clients have gone. Call between steps.
+  void drop_cancelled();
+  /// Plans the next step; empty if there is nothing to do. The plan borrows from sequences until
+  /// commit.
+  StepPlan plan();
+  /// Takes in what the planned step computed: appends tokens, ends finished sequences, tells streams.
+  void commit(StepResult result);
+  /// Ends everything with an error: the engine is dead.
+  void fail_all(const std::string& message);
+  /// Ends everything as cancelled.
+  void cancel_all();
+
+  bool idle() const { return running_.empty() && waiting_.empty(); }
+  std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
+  /// Adds what the scheduler knows to a snapshot.
+  void report(EngineStats& stats) const;
+
+ private:
+  using SequenceList = std::list<std::unique_ptr<Sequence>>;
+
+  /// What one sequence does in the planned step.
+  struct Planned {
+    Sequence* sequence;
+    std::int64_t rows;
+    std::int64_t score_count;
+    bool samples;
+  };
+
+  bool make_room(Sequence& sequence, std::int64_t tokens);
+  void preempt(SequenceList::iterator victim);
+  void admit(std::int64_t& budget, StepPlan& plan);
+  void plan_rows(Sequence& sequence, std::int64_t& budget, StepPlan& plan);
+  std::int64_t plan_scores(const Sequence& sequence, std::int64_t rows, StepPlan& plan) const;
+  void append_token(Sequence& sequence, ScoredToken token);
+  void finish(Sequence& sequence, StreamEvent event);
+  void end_all(SequenceList& list, const StreamEvent& event);
+
+  SchedulerLimits limits_;
+  KvBlocks blocks_;
+  StateSlots slots_;
+  SequenceList running_;  ///< in order of admission: oldest first
+  SequenceList waiting_;  ///< next first; pre-empted sequences return to the front
+  std::vector<Planned> planned_;
+  EngineStats totals_;
+};
+
+}  // namespace nvllm::engine

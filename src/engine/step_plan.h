@@ -1,0 +1,47 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "engine/request.h"
+#include "kernels/segment.h"
+
+namespace nvllm::engine {
+
+/// Draw one token. Borrows from the scheduler's sequences until commit.
+struct SampleTask {
+  std::int64_t logit_index = 0;  ///< which of the step's logit rows
+  const SamplingParams* params = nullptr;
+  std::uint64_t seed = 0;
+  std::span<const std::int32_t> prompt;
+  std::span<const std::int32_t> output;   ///< generated so far; its length is the draw's counter
+  std::span<const std::int32_t> banned;   ///< impossible this time (stop ids before min_tokens)
+};
+
+/// Report the log-probability of a token that is already known.
+struct ScoreTask {
+  std::int64_t logit_index = 0;
+  std::int32_t target = 0;
+  std::int64_t top_count = 0;
+};
+
+/// Everything one step computes. Made by the scheduler, executed by a runner.
+struct StepPlan {
+  std::vector<std::int32_t> ids;
+  std::vector<Segment> segments;
+  std::vector<std::int64_t> logit_rows;
+  std::vector<SampleTask> samples;
+  std::vector<ScoreTask> scores;
+
+  bool empty() const { return ids.empty(); }
+};
+
+/// What came of it, in the order of the plan's tasks. A sample with id -1 met logits that are not
+/// finite: that request ends with an error, its neighbours go on.
+struct StepResult {
+  std::vector<ScoredToken> samples;
+  std::vector<ScoredToken> scores;
+};
+
+}  // namespace nvllm::engine

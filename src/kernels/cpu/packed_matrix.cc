@@ -1,0 +1,132 @@
+#include "kernels/cpu/packed_matrix.h"
+
+#include <array>
+#include <cstring>
+#include <vector>
+
+#include "base/check.h"
+#include "base/units.h"
+#include "tensor/dtype.h"
+
+namespace nvllm::cpu {
+
+namespace {
+
+constexpr std::int64_t kBf16Step = 32;  // covers an even and an odd vector of any target
+
+struct Layout {
+  PackedFormat format;
+  std::int64_t padded_cols;
+  std::int64_t code_bytes;
+  std::int64_t scale_bytes;
+};
+
+Layout layout_of(const MatrixSource& file) {
+  const std::int64_t groups = ceil_div(file.cols, kGroupCols);
+  switch (file.format) {
+    case MatrixFormat::kNvfp4: {
+      const std::int64_t padded_rows = round_up(file.rows, kTileRows);
+      return {PackedFormat::kNvfp4, groups * kGroupCols, padded_rows * groups * 64, padded_rows * groups * 8};
+    }
+    case MatrixFormat::kFp8:
+      return {PackedFormat::kFp8, groups * kGroupCols, file.rows * groups * kGroupCols, file.rows * groups * 4};
+    default: break;
+  }
+  const std::int64_t padded = round_up(file.cols, kBf16Step);
+  return {PackedFormat::kBf16, padded, file.rows * padded * 2, 0};
+}
+
+void pack_nvfp4(const MatrixSource& file, std::int64_t lanes, PackedMatrix& out) {
+  std::array<std::uint8_t, 128> col_of{};  // [byte * 2 + nibble]
+  for (std::int64_t i = 0; i < 128; ++i) {
+    col_of[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(nvfp4_group_col(i / 2, i % 2, lanes));
+  }
+  const std::int64_t groups = out.padded_cols / kGroupCols;
+  const std::int64_t row_bytes = file.cols / 2, row_blocks = file.cols / 16;
+  auto* codes = out.codes.as<std::uint8_t>();
+  auto* scales = out.scales.as<std::uint8_t>();
+  std::array<std::uint8_t, 64> source{};
+  for (std::int64_t row = 0; row < file.rows; ++row) {
+    for (std::int64_t g = 0; g < groups; ++g) {
+      const std::int64_t have = std::min<std::int64_t>(64, row_bytes - g * 64);
+      source.fill(0);
+      std::memcpy(source.data(), file.data + row * row_bytes + g * 64, static_cast<std::size_t>(have));
+      const std::int64_t cell = (row / kTileRows * groups + g) * kTileRows + row % kTileRows;
+      for (std::int64_t byte = 0; byte < 64; ++byte) {
+        const auto nibble_at = [&](std::int64_t nibble) {
+          const std::uint8_t col = col_of[static_cast<std::size_t>(byte * 2 + nibble)];
+          return static_cast<std::uint8_t>((source[col / 2] >> (col % 2 * 4)) & 15);
+        };
+        codes[cell * 64 + byte] = static_cast<std::uint8_t>(nibble_at(0) | nibble_at(1) << 4);
+      }
+      const std::int64_t blocks = std::min<std::int64_t>(8, row_blocks - g * 8);
+      std::memcpy(scales + cell * 8, file.block_scales + row * row_blocks + g * 8,
+                  static_cast<std::size_t>(blocks));
+    }
+  }
+  out.global_scale = file.global_scale_rule == GlobalScale::kMultiplies ? file.global_scale
+                                                                        : 1.0f / file.global_scale;
+}
+
+void pack_fp8(const MatrixSource& file, PackedMatrix& out) {
+  const std::int64_t groups = out.padded_cols / kGroupCols;
+  for (std::int64_t row = 0; row < file.rows; ++row) {
+    std::memcpy(out.codes.as<std::byte>() + row * out.padded_cols, file.data + row * file.cols,
+                static_cast<std::size_t>(file.cols));
+    for (std::int64_t g = 0; g < groups; ++g) {
+      std::size_t index = 0;
+      if (file.fp8_scales == Fp8Scales::kPerRow) index = static_cast<std::size_t>(row);
+      if (file.fp8_scales == Fp8Scales::kBlock128) index = static_cast<std::size_t>(row / 128 * groups + g);
+      out.scales.as<float>()[row * groups + g] = file.scales[index];
+    }
+  }
+}
+
+void pack_bf16(const MatrixSource& file, PackedMatrix& out) {
+  auto* to = out.codes.as<Bf16>();
+  std::vector<float> values(static_cast<std::size_t>(file.cols));
+  for (std::int64_t row = 0; row < file.rows; ++row) {
+    if (file.format == MatrixFormat::kBf16) {
+      std::memcpy(to + row * out.padded_cols, file.data + row * file.cols * 2,
+                  static_cast<std::size_t>(file.cols * 2));
+      continue;
+    }
+    dequantise_row(file, row, values);
+    for (std::int64_t col = 0; col < file.cols; ++col) {
+      to[row * out.padded_cols + col] = to_bf16(values[static_cast<std::size_t>(col)]);
+    }
+  }
+}
+
+}  // namespace
+
+std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_t lanes) {
+  const std::int64_t vector_bytes = 4 * lanes;
+  const std::int64_t in_vector = byte % vector_bytes, in_part = in_vector % 16;
+  const std::int64_t upper = in_part / 8, odd = in_part % 2;
+  const std::int64_t lane = in_vector / 16 * 4 + in_part % 8 / 2;
+  const std::int64_t vector = byte / vector_bytes * 8 + 4 * nibble + 2 * upper + odd;
+  const std::int64_t position = vector * lanes + lane;
+  return position % 8 * 16 + position / 8;
+}
+
+PackedMatrix pack_matrix(const MatrixSource& file, std::int64_t lanes) {
+  const Layout layout = layout_of(file);
+  PackedMatrix out{.format = layout.format, .rows = file.rows, .cols = file.cols,
+                   .padded_cols = layout.padded_cols, .global_scale = 1.0f,
+                   .codes = Buffer::host(static_cast<std::size_t>(layout.code_bytes)),
+                   .scales = Buffer::host(static_cast<std::size_t>(layout.scale_bytes))};
+  switch (layout.format) {
+    case PackedFormat::kNvfp4: pack_nvfp4(file, lanes, out); break;
+    case PackedFormat::kFp8: pack_fp8(file, out); break;
+    case PackedFormat::kBf16: pack_bf16(file, out); break;
+  }
+  return out;
+}
+
+std::int64_t packed_bytes(const MatrixSource& file) {
+  const Layout layout = layout_of(file);
+  return layout.code_bytes + layout.scale_bytes;
+}
+
+}  // namespace nvllm::cpu

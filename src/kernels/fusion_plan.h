@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace nvllm {
+
+/// How a full-attention layer is spoken in decode.
+enum class AttentionFusion {
+  kSpelledOut,    ///< every operation its own kernel
+  kDecodeKernel,  ///< q/k norm, rope, KV write, attention, gate, output projection, add: one kernel
+  kPhaseEBeta,    ///< the attention phrase and the MLP phrase as one kernel
+};
+
+/// How a layer's MLP is spoken. A PhaseE_Beta layer has none of its own.
+enum class MlpFusion {
+  kSpelledOut,   ///< norm, gate, up, SwiGLU, down, add: six kernels
+  kTwoKernels,   ///< norm + gate/up + SwiGLU, then down + add
+  kPhaseD,       ///< one kernel: Phase_D_MLP_Kernel
+};
+
+/// Which phrases are spoken as one word. A leg of the bench is one of these with a name; nothing
+/// else differs between legs, and no leg changes a bit of the result.
+struct FusionPlan {
+  std::string name = "spelled-out";
+  /// Full-attention layers with a layer index below this are PhaseE_Beta.
+  std::int64_t beta_layers_end = 0;
+  AttentionFusion other_attention = AttentionFusion::kSpelledOut;
+  MlpFusion attention_mlp = MlpFusion::kSpelledOut;  ///< in full-attention layers that are not beta
+  MlpFusion delta_mlp = MlpFusion::kSpelledOut;      ///< in DeltaNet layers, and for prefill rows
+  bool fuse_inputs = false;  ///< input norm and q/k/v projections of attention as one kernel
+  bool fuse_delta = false;   ///< DeltaNet mixing in two kernels instead of one per operation
+
+  AttentionFusion attention(std::int64_t layer) const {
+    return layer < beta_layers_end ? AttentionFusion::kPhaseEBeta : other_attention;
+  }
+};
+
+/// The named legs: spelled-out, lower8, phaseE-off, all-beta, every-beta, default.
+///   Errors: Error(kUsage) listing them.
+FusionPlan named_leg(std::string_view name);
+/// Names that named_leg knows, in the order of a sweep.
+std::vector<std::string> leg_names();
+
+/// Calls of the three named phrases in one decode step.
+struct PhraseCalls {
+  std::int64_t decode_kernel = 0;
+  std::int64_t phase_e_beta = 0;
+  std::int64_t phase_d_mlp = 0;
+};
+/// Counts them from the plan and the indices of the full-attention layers.
+PhraseCalls phrase_calls(const FusionPlan& plan, const std::vector<std::int64_t>& attention_layers);
+
+}  // namespace nvllm
