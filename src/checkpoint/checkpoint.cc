@@ -2,10 +2,15 @@
 
 #include "checkpoint/checkpoint_impl.h"
 #include "checkpoint/folder_checkpoint.h"
+#include "checkpoint/synthetic.h"
 
 namespace nvllm::checkpoint {
 
 Checkpoint Checkpoint::open(const std::string& model, GdnParameters gdn) {
+  constexpr std::string_view kSyntheticPrefix = "synthetic:";
+  if (model.starts_with(kSyntheticPrefix)) {
+    return Checkpoint(SyntheticCheckpoint::open(model.substr(kSyntheticPrefix.size()), gdn));
+  }
   return Checkpoint(std::make_unique<FolderCheckpoint>(model, gdn));
 }
 

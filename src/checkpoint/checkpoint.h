@@ -23,7 +23,8 @@ enum class GdnParameters {
 /// matrices are handed out one at a time, so that a backend can pack one and let the pages go.
 class Checkpoint {
  public:
-  /// Opens a folder, or "synthetic:NAME" (known_shape) with weights from `synthetic_seed`.
+  /// Opens a folder, or "synthetic:NAME" (known_shape) with random weights of a fixed seed: NVFP4
+  /// where quantise() makes it so, else BF16; "synthetic:NAME:bf16" is BF16 throughout.
   ///   Errors: Error(kNotFound), Error(kBadFile), Error(kUnsupported), with the file and tensor.
   static Checkpoint open(const std::string& model, GdnParameters gdn = GdnParameters::kCastToBf16);
 
@@ -34,13 +35,17 @@ class Checkpoint {
   const ModelConfig& config() const;
   /// The folder, or empty for synthetic weights (which have no tokenizer).
   const std::string& folder() const;
-  /// A linear module or the embedding, by its module name (no ".weight").
+  /// A linear module or the embedding, by its module name (no ".weight"). Each call reads the bytes
+  /// anew into memory of the result's own; dropping the result frees them. Thread-safe.
+  ///   Errors: Error(kNotFound) for another name; Error(kBadFile) naming the tensor if a scale is
+  ///           NaN, infinite or negative, or the file has become shorter.
   MatrixSource matrix(const std::string& module) const;
   /// A vector or small tensor as floats, row-major, by its whole tensor name.
+  ///   Errors: Error(kNotFound) for another name, Error(kBadFile) if the file has become shorter.
   std::vector<float> vector(const std::string& tensor) const;
   /// Whether a tensor or module of that name is present.
   bool has(const std::string& name) const;
-  /// Bytes of all matrices and vectors that the forward uses, as stored.
+  /// Bytes of all matrices and vectors that the forward uses, as stored; draft-token head excluded.
   std::int64_t weight_bytes() const;
 
   class Impl;

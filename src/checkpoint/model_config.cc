@@ -171,7 +171,9 @@ std::vector<std::int32_t> parse_eos(const ConfigFields& text, std::int64_t vocab
   const Json list = value->is_array() ? *value : Json::array({*value});
   std::vector<std::int32_t> ids;
   for (const Json& id : list) {
-    const bool good = id.is_number_unsigned() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+    // As unsigned, a negative number is far beyond any vocabulary.
+    const bool good = id.is_number_integer() &&
+                      id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
     if (!good) {
       text.refuse("eos_token_id", dump_json(id), fmt::format("a token id below vocab_size ({})", vocab_size));
     }

@@ -219,6 +219,16 @@ float read_global_scale(const TensorFiles& files, const StoredTensor& tensor) {
   return value;
 }
 
+std::vector<float> read_fp8_scales(const TensorFiles& files, const StoredTensor& tensor) {
+  std::vector<float> scales = read_floats(files, tensor);
+  for (std::size_t i = 0; i < scales.size(); ++i) {
+    if (!(scales[i] >= 0.0f) || !std::isfinite(scales[i])) {
+      refuse_scale(files, tensor, i, fmt::format("{}", scales[i]));
+    }
+  }
+  return scales;
+}
+
 }  // namespace
 
 std::int64_t ModuleLayout::bytes() const {
@@ -294,15 +304,20 @@ MatrixSource read_module(const TensorFiles& files, const ModuleLayout& layout) {
     matrix.block_scales = bytes + scales_at;
     matrix.global_scale = read_global_scale(files, *layout.global_scale);
   } else if (layout.format == MatrixFormat::kFp8) {
-    matrix.scales = read_floats(files, *layout.scales);
-    for (std::size_t i = 0; i < matrix.scales.size(); ++i) {
-      const float value = matrix.scales[i];
-      if (!(value >= 0.0f) || !std::isfinite(value)) {
-        refuse_scale(files, *layout.scales, i, fmt::format("{}", value));
-      }
-    }
+    matrix.scales = read_fp8_scales(files, *layout.scales);
   }
   return matrix;
+}
+
+void check_scales(const TensorFiles& files, const ModuleLayout& layout) {
+  if (layout.format == MatrixFormat::kFp8) {
+    read_fp8_scales(files, *layout.scales);
+  } else if (layout.format == MatrixFormat::kNvfp4) {
+    std::vector<std::byte> codes(static_cast<std::size_t>(layout.scales->info.bytes()));
+    files.read(*layout.scales, codes);
+    check_block_scales(files, *layout.scales, codes.data());
+    read_global_scale(files, *layout.global_scale);
+  }
 }
 
 }  // namespace nvllm::checkpoint

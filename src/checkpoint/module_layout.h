@@ -57,4 +57,8 @@ std::vector<float> read_floats(const TensorFiles& files, const StoredTensor& ten
 ///   Errors: Error(kBadFile) naming the scale tensor if a scale is NaN, infinite or negative.
 MatrixSource read_module(const TensorFiles& files, const ModuleLayout& layout);
 
+/// Reads and checks a module's scales alone.
+///   Errors: as read_module.
+void check_scales(const TensorFiles& files, const ModuleLayout& layout);
+
 }  // namespace nvllm::checkpoint

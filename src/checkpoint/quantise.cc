@@ -20,19 +20,9 @@ namespace nvllm::checkpoint {
 
 namespace {
 
-// Order within a module's item; fixed by nvfp4_item.
-constexpr std::size_t kCodes = 0, kScales = 1, kGlobal = 2;
-
 /// The part of a module's name after the last dot.
 std::string_view last_part(std::string_view module) {
   return module.substr(module.rfind('.') + 1);
-}
-
-bool is_quantised_by_default(const ModelConfig& config, const std::string& module) {
-  const ModelNames names = model_names(config);
-  const std::string_view last = last_part(module);
-  return module != names.embedding && module != names.head && last != "in_proj_a" &&
-         last != "in_proj_b";
 }
 
 /// Modules that read the same input: serving engines fuse them and want one global scale.
@@ -96,11 +86,11 @@ OutputItem quantised_item(const FolderCheckpoint& source, const ModuleLayout& la
     for (std::int64_t r = 0; r < matrix.rows; ++r) {
       dequantise_row(matrix, r, row);
       quantise_row(row, global_scale, codes, scales);
-      append(kCodes, codes);
-      append(kScales, scales);
+      append(kCodesTensor, codes);
+      append(kScalesTensor, scales);
     }
     const float stored = stored_global_scale(global_scale, format);
-    append(kGlobal, std::as_bytes(std::span(&stored, 1)));
+    append(kGlobalTensor, std::as_bytes(std::span(&stored, 1)));
   };
   return item;
 }
@@ -157,6 +147,13 @@ Json weight_arguments() {
 }
 
 }  // namespace
+
+bool is_quantised_by_default(const ModelConfig& config, const std::string& module) {
+  const ModelNames names = model_names(config);
+  const std::string_view last = last_part(module);
+  return module != names.embedding && module != names.head && last != "in_proj_a" &&
+         last != "in_proj_b";
+}
 
 Nvfp4Layout parse_nvfp4_layout(std::string_view name) {
   if (name == "modelopt") return Nvfp4Layout::kModelOpt;

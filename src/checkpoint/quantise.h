@@ -46,8 +46,13 @@ struct QuantiseReport {
 ///           if the source is quantised already; errors of Checkpoint::open.
 QuantiseReport quantise(const QuantiseOptions& options);
 
-/// The output item of one NVFP4 module, its tensors named as `layout` has them.
-///   `global_scale` multiplies; it is stored inverted where the layout divides.
+/// Whether quantise() makes a module NVFP4 when nothing is said about it.
+bool is_quantised_by_default(const ModelConfig& config, const std::string& module);
+
+/// Order of the tensors in an NVFP4 module's item.
+inline constexpr std::size_t kCodesTensor = 0, kScalesTensor = 1, kGlobalTensor = 2;
+
+/// The tensors of one NVFP4 module, named as `layout` has them; `write` is left to the caller.
 OutputItem nvfp4_item(const std::string& module, std::int64_t rows, std::int64_t cols,
                       Nvfp4Layout layout);
 
@@ -56,7 +61,7 @@ Json quantization_config(Nvfp4Layout layout, const std::vector<std::string>& ign
 /// The content of ModelOpt's hf_quant_config.json.
 Json modelopt_quant_config(const std::vector<std::string>& ignored_modules);
 
-/// The scale in the form the layout stores.
+/// A multiplying global scale in the form the layout stores.
 float stored_global_scale(float multiplying, Nvfp4Layout layout);
 
 }  // namespace nvllm::checkpoint
