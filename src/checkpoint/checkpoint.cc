@@ -22,6 +22,7 @@ Checkpoint& Checkpoint::operator=(Checkpoint&&) noexcept = default;
 const ModelConfig& Checkpoint::config() const { return impl_->config(); }
 const std::string& Checkpoint::folder() const { return impl_->folder(); }
 MatrixSource Checkpoint::matrix(const std::string& module) const { return impl_->matrix(module); }
+MatrixFormat Checkpoint::format(const std::string& module) const { return impl_->format(module); }
 std::vector<float> Checkpoint::vector(const std::string& tensor) const {
   return impl_->vector(tensor);
 }

@@ -40,6 +40,8 @@ class Checkpoint {
   ///   Errors: Error(kNotFound) for another name; Error(kBadFile) naming the tensor if a scale is
   ///           NaN, infinite or negative, or the file has become shorter.
   MatrixSource matrix(const std::string& module) const;
+  /// How a module is stored; reads nothing.  Errors: Error(kNotFound) for another name.
+  MatrixFormat format(const std::string& module) const;
   /// A vector or small tensor as floats, row-major, by its whole tensor name.
   ///   Errors: Error(kNotFound) for another name, Error(kBadFile) if the file has become shorter.
   std::vector<float> vector(const std::string& tensor) const;

@@ -87,14 +87,19 @@ FolderCheckpoint::FolderCheckpoint(const std::filesystem::path& folder, GdnParam
   refuse_problems(inventory_, files_.folder());
 }
 
-MatrixSource FolderCheckpoint::matrix(const std::string& module) const {
-  const auto found = inventory_.modules.find(module);
+const ModuleLayout& FolderCheckpoint::module(const std::string& name) const {
+  const auto found = inventory_.modules.find(name);
   if (found == inventory_.modules.end()) {
-    throw Error(ErrorKind::kNotFound,
-                fmt::format("{}: has no module '{}'", files_.folder(), module));
+    throw Error(ErrorKind::kNotFound, fmt::format("{}: has no module '{}'", files_.folder(), name));
   }
-  return read_module(files_, found->second);
+  return found->second;
 }
+
+MatrixSource FolderCheckpoint::matrix(const std::string& name) const {
+  return read_module(files_, module(name));
+}
+
+MatrixFormat FolderCheckpoint::format(const std::string& name) const { return module(name).format; }
 
 bool FolderCheckpoint::is_cast(std::string_view tensor) const {
   if (gdn_ == GdnParameters::kAsStored || config_.torch_dtype != "bfloat16") return false;

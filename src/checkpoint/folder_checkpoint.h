@@ -26,6 +26,7 @@ class FolderCheckpoint final : public Checkpoint::Impl {
   const ModelConfig& config() const override { return config_; }
   const std::string& folder() const override { return files_.folder(); }
   MatrixSource matrix(const std::string& module) const override;
+  MatrixFormat format(const std::string& module) const override;
   std::vector<float> vector(const std::string& tensor) const override;
   bool has(const std::string& name) const override;
   std::int64_t weight_bytes() const override;
@@ -35,6 +36,8 @@ class FolderCheckpoint final : public Checkpoint::Impl {
   const Inventory& inventory() const { return inventory_; }
 
  private:
+  /// Errors: Error(kNotFound) for a name that is no module.
+  const ModuleLayout& module(const std::string& name) const;
   /// Whether transformers would have rounded this tensor to BF16 while loading.
   bool is_cast(std::string_view tensor) const;
 

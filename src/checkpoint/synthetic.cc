@@ -171,6 +171,10 @@ MatrixSource SyntheticCheckpoint::matrix(const std::string& module) const {
   return matrix;
 }
 
+MatrixFormat SyntheticCheckpoint::format(const std::string& module) const {
+  return is_nvfp4(spec(module, WeightSpec::Role::kMatrix)) ? MatrixFormat::kNvfp4 : MatrixFormat::kBf16;
+}
+
 std::vector<float> SyntheticCheckpoint::vector(const std::string& tensor) const {
   const WeightSpec& wanted = spec(tensor, WeightSpec::Role::kVector);
   const std::uint64_t stream = stream_of(seed_, tensor);

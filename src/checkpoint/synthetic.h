@@ -32,6 +32,7 @@ class SyntheticCheckpoint final : public Checkpoint::Impl {
   const ModelConfig& config() const override { return config_; }
   const std::string& folder() const override { return folder_; }
   MatrixSource matrix(const std::string& module) const override;
+  MatrixFormat format(const std::string& module) const override;
   std::vector<float> vector(const std::string& tensor) const override;
   bool has(const std::string& name) const override { return specs_.contains(name); }
   std::int64_t weight_bytes() const override;

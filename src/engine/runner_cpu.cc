@@ -30,7 +30,10 @@ WeightTotals weigh(const checkpoint::Checkpoint& files) {
       totals.prepared_bytes += elements * 4;
       continue;
     }
-    const MatrixSource layout = files.matrix(spec.name);
+    MatrixSource layout;
+    layout.rows = spec.shape[0];
+    layout.cols = spec.shape[1];
+    layout.format = files.format(spec.name);
     totals.prepared_bytes += B::matrix_bytes(layout);
     totals.file_bytes += file_bytes(layout);
     totals.cols_max = std::max(totals.cols_max, layout.cols);

@@ -11,7 +11,7 @@ namespace {
 using engine::EngineOptions;
 
 const checkpoint::Checkpoint& model() {
-  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(NVLLM_SOURCE_DIR "/models/demo");
+  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open("synthetic:tiny-hybrid");
   return files;
 }
 
@@ -25,7 +25,15 @@ EngineOptions options_for(std::int64_t sequences, std::int64_t chunk) {
   return options;
 }
 
-std::vector<TraceRequest> requests() { return boundary_requests(model().config().vocab_size, 7); }
+/// Thirteen boundary lengths, then enough short ones that a batch of 64 is really one.
+std::vector<TraceRequest> requests() {
+  std::vector<TraceRequest> out = boundary_requests(model().config().vocab_size, 7);
+  for (std::uint64_t i = 0; i < 60; ++i) {
+    std::vector<TraceRequest> more = boundary_requests(model().config().vocab_size, 100 + i);
+    out.push_back(std::move(more[3 + i % 4]));
+  }
+  return out;
+}
 
 TraceHashes trace(const EngineOptions& options, const std::vector<TraceRequest>& wanted) {
   return Tracer(engine::make_cpu_runner(model(), options)).run(wanted);
@@ -70,7 +78,7 @@ TEST(SameBitsForEvery, WorkerCount) {
 TEST(SameBitsAfter, Preemption) {
   EngineOptions options = options_for(17, 0);
   options.max_model_len = 128;
-  options.kv_block_count = 14;  // thirteen requests want 35 blocks and more
+  options.kv_block_count = 14;  // the boundary lengths alone want 35 and more
   Tracer tracer(engine::make_cpu_runner(model(), options));
   std::vector<TraceRequest> wanted = requests();
   for (TraceRequest& request : wanted) request.max_tokens = 20;
