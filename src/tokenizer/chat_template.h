@@ -33,7 +33,9 @@ class ChatTemplate {
 
   /// Renders with `variables` (an object: messages, add_generation_prompt, bos_token, ...).
   /// Strings that come out of `variables["messages"]`, `["tools"]` and `["documents"]` count as the
-  /// user's; the template's own text and every other variable count as the template's.
+  /// user's; the template's own text and every other variable count as the template's, so a caller
+  /// must not pass a request's free text under another name. `date_string` ("26 Jul 2024" or
+  /// "2024-07-26") is also the day that strftime_now prints; without it that is today, in UTC.
   ///   Errors: Error(kUsage) with the template's own words for raise_exception and for limits passed.
   std::vector<RenderedPiece> render(const Json& variables) const;
 
@@ -42,7 +44,9 @@ class ChatTemplate {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Encodes rendered pieces: template text with added tokens parsed, user text without.
-std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer, const std::vector<RenderedPiece>& pieces);
+/// Encodes rendered pieces: template text with added tokens parsed, user text without. Otherwise the
+/// pieces are one text: the ids are those of the joined text unless user text helps to spell a token.
+std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer,
+                                        const std::vector<RenderedPiece>& pieces);
 
 }  // namespace nvllm::tokenizer
