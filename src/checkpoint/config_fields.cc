@@ -36,19 +36,19 @@ void ConfigFields::refuse(std::string_view name, const std::string& seen,
 
 void ConfigFields::unsupported(std::string_view name, const std::string& seen,
                                std::string_view supported) const {
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("{}: field '{}' is {}, nvllm supports {}", file_name_, name, seen, supported));
+  throw Error(ErrorKind::kUnsupported, fmt::format("{}: field '{}' is {}, nvllm supports {}",
+                                                   file_name_, name, seen, supported));
 }
 
 std::int64_t ConfigFields::checked_integer(std::string_view name, const Json& value,
                                            Range range) const {
-  const std::string wanted =
-      fmt::format("an integer from {} to {}", range.least, range.greatest);
+  const std::string wanted = fmt::format("an integer from {} to {}", range.least, range.greatest);
   if (!value.is_number_integer()) refuse(name, shown(value), wanted);
   const bool too_large = value.is_number_unsigned() &&
                          value.get<std::uint64_t>() > static_cast<std::uint64_t>(INT64_MAX);
   const auto number = too_large ? 0 : value.get<std::int64_t>();
-  if (too_large || number < range.least || number > range.greatest) refuse(name, shown(value), wanted);
+  if (too_large || number < range.least || number > range.greatest)
+    refuse(name, shown(value), wanted);
   return number;
 }
 
@@ -68,7 +68,8 @@ std::int64_t ConfigFields::integer_or(std::string_view name, Range range,
 
 double ConfigFields::checked_positive(std::string_view name, const Json& value) const {
   const double number = value.is_number() ? value.get<double>() : 0.0;
-  if (!(number > 0.0) || !std::isfinite(number)) refuse(name, shown(value), "a finite number above 0");
+  if (!(number > 0.0) || !std::isfinite(number))
+    refuse(name, shown(value), "a finite number above 0");
   return number;
 }
 

@@ -34,12 +34,14 @@ void refuse_problems(const Inventory& inventory, const std::string& folder) {
   const std::vector<std::string>& problems = inventory.problems;
   if (problems.empty()) return;
   const std::size_t shown = std::min(problems.size(), kShownMax);
-  throw Error(ErrorKind::kBadFile,
-              fmt::format("{}: {}{}", folder, fmt::join(problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(shown), "; "),
-                          problems.size() == shown
-                              ? ""
-                              : fmt::format("; and {} more problems (nvllm inspect lists all)",
-                                            problems.size() - shown)));
+  throw Error(
+      ErrorKind::kBadFile,
+      fmt::format(
+          "{}: {}{}", folder,
+          fmt::join(problems.begin(), problems.begin() + static_cast<std::ptrdiff_t>(shown), "; "),
+          problems.size() == shown ? ""
+                                   : fmt::format("; and {} more problems (nvllm inspect lists all)",
+                                                 problems.size() - shown)));
 }
 
 }  // namespace
@@ -48,7 +50,8 @@ Json read_config_json(const std::filesystem::path& folder) {
   if (!std::filesystem::is_directory(folder)) {
     throw Error(ErrorKind::kNotFound,
                 fmt::format("{}: no such folder; --model wants a folder with a Hugging Face "
-                            "checkpoint, or synthetic:NAME", folder.string()));
+                            "checkpoint, or synthetic:NAME",
+                            folder.string()));
   }
   const std::filesystem::path path = folder / "config.json";
   return parse_json(read_file(path, kConfigBytesMax), path.string());

@@ -57,7 +57,8 @@ void add_totals(const ModelConfig& config, const Inventory& inventory, Inspectio
     totals.add(kind, layout_name(layout), layout.bytes());
     if (!mtp) result.weight_bytes += layout.bytes();
     for (const StoredTensor* unused : layout.unused) {
-      totals.add("activation scales (unused)", std::string(to_string(unused->info.dtype)), unused->info.bytes());
+      totals.add("activation scales (unused)", std::string(to_string(unused->info.dtype)),
+                 unused->info.bytes());
     }
   }
   for (const auto& [name, tensor] : inventory.vectors) {
@@ -67,10 +68,12 @@ void add_totals(const ModelConfig& config, const Inventory& inventory, Inspectio
     if (!mtp) result.weight_bytes += tensor->info.bytes();
   }
   for (const auto& [name, tensor] : inventory.extras) {
-    totals.add("key and value scales", std::string(to_string(tensor->info.dtype)), tensor->info.bytes());
+    totals.add("key and value scales", std::string(to_string(tensor->info.dtype)),
+               tensor->info.bytes());
   }
   for (const StoredTensor* tensor : inventory.skipped) {
-    totals.add("skipped (vision, old buffers)", std::string(to_string(tensor->info.dtype)), tensor->info.bytes());
+    totals.add("skipped (vision, old buffers)", std::string(to_string(tensor->info.dtype)),
+               tensor->info.bytes());
   }
   result.totals = totals.take();
 }

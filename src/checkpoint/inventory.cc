@@ -48,7 +48,8 @@ std::string stored_module(const ModelConfig& config, const TensorFiles& files,
                           const std::string& module) {
   const ModelNames names = model_names(config);
   const bool lent = config.tied_head && module == names.embedding &&
-                    !has_prefix(files, names.embedding + ".") && has_prefix(files, names.head + ".");
+                    !has_prefix(files, names.embedding + ".") &&
+                    has_prefix(files, names.head + ".");
   return lent ? names.head : module;
 }
 
@@ -117,8 +118,8 @@ Inventory take_inventory(const ModelConfig& config, const TensorFiles& files) {
                tensor.info.element_count() == 1) {
       inventory.extras.emplace(name, &tensor);
     } else {
-      inventory.problems.push_back(fmt::format(
-          "tensor '{}' ({}) belongs to no part of this model", name, describe(tensor.info)));
+      inventory.problems.push_back(fmt::format("tensor '{}' ({}) belongs to no part of this model",
+                                               name, describe(tensor.info)));
     }
   }
   return inventory;

@@ -16,6 +16,10 @@ void JsonEvents::refuse(const std::string& why) const {
 }
 
 void parse_json_events(std::string_view text, JsonEvents& events) {
+  // The lexer takes a zero byte for the end of the text and would let anything follow it.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    events.refuse(fmt::format("not valid JSON at byte {}: a zero byte", zero));
+  }
   nlohmann::json::sax_parse(text.begin(), text.end(), &events);
 }
 

@@ -33,9 +33,10 @@ class JsonEvents : public nlohmann::json_sax<nlohmann::json> {
   bool parse_error(std::size_t position, const std::string& token,
                    const nlohmann::json::exception& error) override;
 
- protected:
-  /// Throws Error(kBadFile): "FILE: WHERE: why".
+  /// Throws Error(kBadFile): "FILE: why".
   [[noreturn]] void refuse(const std::string& why) const;
+
+ protected:
   [[noreturn]] void unexpected(const std::string& value) const {
     refuse("unexpected " + value + where());
   }

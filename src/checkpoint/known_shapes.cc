@@ -79,10 +79,20 @@ Json dense(const DenseShape& shape) {
 }
 
 Json llama_1b() {
-  Json json = dense({.type = "llama", .architecture = "LlamaForCausalLM", .hidden = 2048,
-                     .intermediate = 8192, .layers = 16, .heads = 32, .kv_heads = 8, .head_dim = 64,
-                     .vocabulary = 128256, .positions = 131072, .eos = 128001, .theta = 5e5,
-                     .eps = 1e-5, .tied = true});
+  Json json = dense({.type = "llama",
+                     .architecture = "LlamaForCausalLM",
+                     .hidden = 2048,
+                     .intermediate = 8192,
+                     .layers = 16,
+                     .heads = 32,
+                     .kv_heads = 8,
+                     .head_dim = 64,
+                     .vocabulary = 128256,
+                     .positions = 131072,
+                     .eos = 128001,
+                     .theta = 5e5,
+                     .eps = 1e-5,
+                     .tied = true});
   Json& rope = json["rope_scaling"];
   rope["rope_type"] = "llama3";
   rope["factor"] = 32.0;
@@ -96,28 +106,67 @@ Json qwen35_0_8b() {
   return hybrid({.hidden = 1024, .intermediate = 3584, .layers = 24, .heads = 8, .kv_heads = 2});
 }
 Json qwen35_4b() {
-  return hybrid({.hidden = 2560, .intermediate = 9216, .layers = 32, .heads = 16, .kv_heads = 4,
+  return hybrid({.hidden = 2560,
+                 .intermediate = 9216,
+                 .layers = 32,
+                 .heads = 16,
+                 .kv_heads = 4,
                  .value_heads = 32});
 }
 Json qwen35_27b() {
-  return hybrid({.hidden = 5120, .intermediate = 17408, .layers = 64, .heads = 24, .kv_heads = 4,
-                 .value_heads = 48, .tied = false});
+  return hybrid({.hidden = 5120,
+                 .intermediate = 17408,
+                 .layers = 64,
+                 .heads = 24,
+                 .kv_heads = 4,
+                 .value_heads = 48,
+                 .tied = false});
 }
 /// Three value heads to a key head, so that a wrong head mapping shows; with a draft-token head.
 Json tiny_hybrid() {
-  return hybrid({.hidden = 64, .intermediate = 128, .layers = 4, .heads = 4, .kv_heads = 2,
-                 .head_dim = 32, .key_heads = 2, .value_heads = 6, .delta_dim = 32,
-                 .vocabulary = 512, .positions = 2048, .eos = 256, .mtp_layers = 1});
+  return hybrid({.hidden = 64,
+                 .intermediate = 128,
+                 .layers = 4,
+                 .heads = 4,
+                 .kv_heads = 2,
+                 .head_dim = 32,
+                 .key_heads = 2,
+                 .value_heads = 6,
+                 .delta_dim = 32,
+                 .vocabulary = 512,
+                 .positions = 2048,
+                 .eos = 256,
+                 .mtp_layers = 1});
 }
 Json tiny_qwen3() {
-  return dense({.type = "qwen3", .architecture = "Qwen3ForCausalLM", .hidden = 64,
-                .intermediate = 160, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 32,
-                .vocabulary = 512, .positions = 2048, .eos = 256, .theta = 1e6, .tied = true});
+  return dense({.type = "qwen3",
+                .architecture = "Qwen3ForCausalLM",
+                .hidden = 64,
+                .intermediate = 160,
+                .layers = 3,
+                .heads = 4,
+                .kv_heads = 2,
+                .head_dim = 32,
+                .vocabulary = 512,
+                .positions = 2048,
+                .eos = 256,
+                .theta = 1e6,
+                .tied = true});
 }
 Json tiny_llama() {
-  return dense({.type = "llama", .architecture = "LlamaForCausalLM", .hidden = 64,
-                .intermediate = 160, .layers = 3, .heads = 4, .kv_heads = 2, .head_dim = 16,
-                .vocabulary = 512, .positions = 2048, .eos = 256, .theta = 1e4, .eps = 1e-5,
+  return dense({.type = "llama",
+                .architecture = "LlamaForCausalLM",
+                .hidden = 64,
+                .intermediate = 160,
+                .layers = 3,
+                .heads = 4,
+                .kv_heads = 2,
+                .head_dim = 16,
+                .vocabulary = 512,
+                .positions = 2048,
+                .eos = 256,
+                .theta = 1e4,
+                .eps = 1e-5,
                 .tied = false});
 }
 

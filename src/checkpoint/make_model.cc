@@ -15,12 +15,14 @@ namespace nvllm::checkpoint {
 
 namespace {
 
-constexpr std::array<std::string_view, 3> kSpecials = {"<|endoftext|>", "<|im_start|>", "<|im_end|>"};
+constexpr std::array<std::string_view, 3> kSpecials = {"<|endoftext|>", "<|im_start|>",
+                                                       "<|im_end|>"};
 constexpr std::int64_t kByteTokens = 256;
 constexpr std::int64_t kTokens = kByteTokens + static_cast<std::int64_t>(kSpecials.size());
 
 constexpr std::string_view kChatTemplate =
-    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + "
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] "
+    "+ "
     "'<|im_end|>' + '\n' }}{% endfor %}"
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
@@ -47,7 +49,8 @@ std::string_view split_pattern(Family family) {
     case Family::kQwen3:
       return "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}| "
              "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
-    case Family::kLlama: break;
+    case Family::kLlama:
+      break;
   }
   return "(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}| "
          "?[^\\s\\p{L}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
@@ -157,7 +160,8 @@ Json byte_tokenizer(Family family) {
   json["decoder"] = byte_level();
   Json& model = json["model"];
   model["type"] = "BPE";
-  for (const char* absent : {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"}) {
+  for (const char* absent :
+       {"dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix"}) {
     model[absent] = nullptr;
   }
   for (const char* flag : {"fuse_unk", "byte_fallback", "ignore_merges"}) model[flag] = false;
@@ -172,7 +176,8 @@ std::int64_t make_model(const MakeModelOptions& options) {
   if (config.vocab_size < kTokens) {
     throw Error(ErrorKind::kBadFile,
                 fmt::format("{}: field 'vocab_size' is {}, wanted at least {} for the tokenizer of "
-                            "bytes that is written", options.config_name, config.vocab_size, kTokens));
+                            "bytes that is written",
+                            options.config_name, config.vocab_size, kTokens));
   }
   // The weights on disk keep F32 where real checkpoints have it; readers cast or not.
   const SyntheticCheckpoint source(config, options.seed, options.format, GdnParameters::kAsStored);
@@ -192,7 +197,8 @@ std::int64_t make_model(const MakeModelOptions& options) {
   write_tensor_files(options.out, items, options.shard_bytes_max, options.progress);
   write_tokenizer(options.out, config);
   if (options.format == SyntheticFormat::kNvfp4) {
-    write_file_atomically(options.out / "hf_quant_config.json", pretty(modelopt_quant_config(kept)));
+    write_file_atomically(options.out / "hf_quant_config.json",
+                          pretty(modelopt_quant_config(kept)));
   }
   write_file_atomically(options.out / "config.json", pretty(output_config(options, kept)));
   return bytes;

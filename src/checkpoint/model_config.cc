@@ -32,7 +32,9 @@ struct Dispatch {
 };
 
 constexpr std::array<Dispatch, 4> kDispatch = {{
-    {"qwen3_5", Family::kQwen35, "model.language_model.",
+    {"qwen3_5",
+     Family::kQwen35,
+     "model.language_model.",
      {"Qwen3_5ForConditionalGeneration", "Qwen3_5ForCausalLM"}},
     {"qwen3_5_text", Family::kQwen35, "model.", {"Qwen3_5ForCausalLM", "Qwen3_5ForCausalLM"}},
     {"qwen3", Family::kQwen3, "model.", {"Qwen3ForCausalLM", "Qwen3ForCausalLM"}},
@@ -129,7 +131,8 @@ void parse_attention(const ConfigFields& text, ModelConfig& config) {
   } else {
     config.head_dim = text.integer("head_dim", kHeadDim);
   }
-  if (config.head_dim % 2 != 0) text.refuse("head_dim", std::to_string(config.head_dim), "an even number");
+  if (config.head_dim % 2 != 0)
+    text.refuse("head_dim", std::to_string(config.head_dim), "an even number");
   config.attention_bias = text.flag_or("attention_bias", false);
   config.output_bias = config.attention_bias;
   if (text.flag_or("use_sliding_window", false)) {
@@ -153,12 +156,14 @@ void parse_qwen35(const ConfigFields& text, ModelConfig& config) {
   config.zero_centred_norms = true;
   config.attention_output_gate = true;
   config.qk_norm = true;
-  if (!text.flag_or("attn_output_gate", true)) text.unsupported("attn_output_gate", "false", "true");
+  if (!text.flag_or("attn_output_gate", true))
+    text.unsupported("attn_output_gate", "false", "true");
   const std::string gate = text.text_or("output_gate_type", "silu");
   if (gate != "silu" && gate != "swish") {
     text.unsupported("output_gate_type", "'" + gate + "'", "'silu' and 'swish'");
   }
-  if (std::ranges::count(config.layers, LayerKind::kGatedDelta) > 0) parse_gated_delta(text, config);
+  if (std::ranges::count(config.layers, LayerKind::kGatedDelta) > 0)
+    parse_gated_delta(text, config);
   config.mtp_layer_count = text.integer_or("mtp_num_hidden_layers", {0, 16}, 0);
   if (text.flag_or("mtp_use_dedicated_embeddings", false)) {
     text.unsupported("mtp_use_dedicated_embeddings", "true", "false");
@@ -172,10 +177,11 @@ std::vector<std::int32_t> parse_eos(const ConfigFields& text, std::int64_t vocab
   std::vector<std::int32_t> ids;
   for (const Json& id : list) {
     // As unsigned, a negative number is far beyond any vocabulary.
-    const bool good = id.is_number_integer() &&
-                      id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
+    const bool good =
+        id.is_number_integer() && id.get<std::uint64_t>() < static_cast<std::uint64_t>(vocab_size);
     if (!good) {
-      text.refuse("eos_token_id", dump_json(id), fmt::format("a token id below vocab_size ({})", vocab_size));
+      text.refuse("eos_token_id", dump_json(id),
+                  fmt::format("a token id below vocab_size ({})", vocab_size));
     }
     ids.push_back(id.get<std::int32_t>());
   }

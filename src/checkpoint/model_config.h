@@ -24,7 +24,7 @@ struct RopeConfig {
   Scaling scaling = Scaling::kNone;
   double factor = 1.0;
   double original_positions = 0;
-  double low_freq_factor = 1.0, high_freq_factor = 4.0;          // llama3
+  double low_freq_factor = 1.0, high_freq_factor = 4.0;              // llama3
   double beta_fast = 32.0, beta_slow = 1.0, attention_factor = 1.0;  // yarn
 };
 
@@ -53,7 +53,8 @@ struct ModelConfig {
   std::int64_t key_head_dim = 0;
   std::int64_t value_head_dim = 0;
   std::int64_t conv_taps = 0;
-  bool tied_head = false;  ///< the embedding is the output head too (settled by the tensors present)
+  bool tied_head =
+      false;  ///< the embedding is the output head too (settled by the tensors present)
   std::int64_t mtp_layer_count = 0;
   std::int64_t max_positions = 0;
   std::string torch_dtype = "bfloat16";  ///< what Hugging Face transformers would compute in
@@ -67,7 +68,8 @@ struct ModelConfig {
 };
 
 /// Reads and checks a config.json document.
-///   Errors: Error(kBadFile) naming the field, the value seen and the value wanted; Error(kUnsupported)
+///   Errors: Error(kBadFile) naming the field, the value seen and the value wanted;
+///   Error(kUnsupported)
 ///           for an architecture nvllm does not compute.
 ModelConfig parse_model_config(const Json& config, std::string_view file_name);
 

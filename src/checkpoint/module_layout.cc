@@ -24,13 +24,15 @@ namespace nvllm::checkpoint {
 namespace {
 
 constexpr std::array<std::string_view, 9> kCompanions = {
-    "weight",       "weight_packed",      "weight_scale", "weight_scale_2",   "weight_global_scale",
-    "weight_scale_inv", "input_scale", "input_global_scale", "activation_scale"};
+    "weight",         "weight_packed",       "weight_scale",
+    "weight_scale_2", "weight_global_scale", "weight_scale_inv",
+    "input_scale",    "input_global_scale",  "activation_scale"};
 
 /// Collects the tensors of one module and takes them out one by one; what is left over is a fault.
 class ModuleFinder {
  public:
-  ModuleFinder(const TensorFiles& files, const ModuleWanted& wanted, std::vector<std::string>& problems)
+  ModuleFinder(const TensorFiles& files, const ModuleWanted& wanted,
+               std::vector<std::string>& problems)
       : files_(files), problems_(problems), problems_before_(problems.size()) {
     layout_.module = wanted.module;
     layout_.rows = wanted.rows;
@@ -78,7 +80,8 @@ class ModuleFinder {
     slot(companion) = nullptr;
     return tensor;
   }
-  const StoredTensor* take(std::string_view companion, DType dtype, std::int64_t rows, std::int64_t cols) {
+  const StoredTensor* take(std::string_view companion, DType dtype, std::int64_t rows,
+                           std::int64_t cols) {
     const StoredTensor* tensor = take(companion);
     if (tensor == nullptr) return nullptr;
     const std::vector<std::int64_t> wanted = {rows, cols};
@@ -90,7 +93,8 @@ class ModuleFinder {
   }
   const StoredTensor* take_scalar(std::string_view companion) {
     const StoredTensor* tensor = take(companion);
-    if (tensor != nullptr && (tensor->info.dtype != DType::kF32 || tensor->info.element_count() != 1)) {
+    if (tensor != nullptr &&
+        (tensor->info.dtype != DType::kF32 || tensor->info.element_count() != 1)) {
       problem(companion, fmt::format("is {}, wanted one F32 number", describe(tensor->info)));
     }
     return tensor;
@@ -100,7 +104,8 @@ class ModuleFinder {
     if (tensor == nullptr) return;
     const DType dtype = tensor->info.dtype;
     if (tensor->info.element_count() != 1 || (dtype != DType::kF32 && dtype != DType::kBf16)) {
-      problem(companion, fmt::format("is {}, wanted one F32 or BF16 number", describe(tensor->info)));
+      problem(companion,
+              fmt::format("is {}, wanted one F32 or BF16 number", describe(tensor->info)));
     }
     layout_.unused.push_back(tensor);
     slot(companion) = nullptr;
@@ -108,14 +113,21 @@ class ModuleFinder {
 
   void by_dtype(DType dtype) {
     switch (dtype) {
-      case DType::kBf16: return plain(MatrixFormat::kBf16, dtype);
-      case DType::kF16: return plain(MatrixFormat::kF16, dtype);
-      case DType::kF32: return plain(MatrixFormat::kF32, dtype);
-      case DType::kU8: return modelopt_nvfp4();
-      case DType::kF8E4M3: return fp8();
+      case DType::kBf16:
+        return plain(MatrixFormat::kBf16, dtype);
+      case DType::kF16:
+        return plain(MatrixFormat::kF16, dtype);
+      case DType::kF32:
+        return plain(MatrixFormat::kF32, dtype);
+      case DType::kU8:
+        return modelopt_nvfp4();
+      case DType::kF8E4M3:
+        return fp8();
       default:
-        problem("weight", fmt::format("is {}, which is no weight layout nvllm reads (BF16, F16, F32, "
-                                      "NVFP4, FP8 E4M3)", describe(peek("weight")->info)));
+        problem("weight",
+                fmt::format("is {}, which is no weight layout nvllm reads (BF16, F16, F32, "
+                            "NVFP4, FP8 E4M3)",
+                            describe(peek("weight")->info)));
         slot("weight") = nullptr;
     }
   }
@@ -128,7 +140,8 @@ class ModuleFinder {
   void nvfp4(std::string_view weight, std::string_view global) {
     layout_.format = MatrixFormat::kNvfp4;
     if (layout_.cols % 16 != 0) {
-      problem(weight, fmt::format("is NVFP4 with {} columns, wanted a multiple of 16", layout_.cols));
+      problem(weight,
+              fmt::format("is NVFP4 with {} columns, wanted a multiple of 16", layout_.cols));
     }
     layout_.weight = take(weight, DType::kU8, layout_.rows, layout_.cols / 2);
     layout_.scales = take("weight_scale", DType::kF8E4M3, layout_.rows, layout_.cols / 16);
@@ -163,12 +176,14 @@ class ModuleFinder {
       layout_.fp8_scales = Fp8Scales::kBlock128;
     } else if (!inverse && scales.element_count() == 1) {
       layout_.fp8_scales = Fp8Scales::kPerTensor;
-    } else if (!inverse && (scales.shape == Shape{layout_.rows} || scales.shape == Shape{layout_.rows, 1})) {
+    } else if (!inverse &&
+               (scales.shape == Shape{layout_.rows} || scales.shape == Shape{layout_.rows, 1})) {
       layout_.fp8_scales = Fp8Scales::kPerRow;
     } else {
-      problem(companion, fmt::format("is {}, wanted {}{}", describe(scales),
-                                     inverse ? "" : fmt::format("one number, [{}] or ", layout_.rows),
-                                     describe_shape(blocks)));
+      problem(companion,
+              fmt::format("is {}, wanted {}{}", describe(scales),
+                          inverse ? "" : fmt::format("one number, [{}] or ", layout_.rows),
+                          describe_shape(blocks)));
     }
   }
 
@@ -194,16 +209,19 @@ class ModuleFinder {
                           files.file_of(tensor), tensor.info.name, seen, index));
 }
 
-void check_block_scales(const TensorFiles& files, const StoredTensor& tensor, const std::byte* codes) {
+void check_block_scales(const TensorFiles& files, const StoredTensor& tensor,
+                        const std::byte* codes) {
   const auto count = static_cast<std::size_t>(tensor.info.bytes());
   // One pass that vectorises: codes from 0x7f up are NaN or carry the sign bit.
   unsigned worst = 0;
-  for (std::size_t i = 0; i < count; ++i) worst |= static_cast<unsigned>(codes[i]) >= 0x7f ? 1u : 0u;
+  for (std::size_t i = 0; i < count; ++i)
+    worst |= static_cast<unsigned>(codes[i]) >= 0x7f ? 1u : 0u;
   if (worst == 0) return;
   for (std::size_t i = 0; i < count; ++i) {
     const auto code = static_cast<std::uint8_t>(codes[i]);
     if (code < 0x7f) continue;
-    refuse_scale(files, tensor, i, (code & 0x7f) == 0x7f ? "NaN" : fmt::format("{}", e4m3_to_float(code)));
+    refuse_scale(files, tensor, i,
+                 (code & 0x7f) == 0x7f ? "NaN" : fmt::format("{}", e4m3_to_float(code)));
   }
 }
 
@@ -240,18 +258,25 @@ std::int64_t ModuleLayout::bytes() const {
 
 std::string layout_name(const ModuleLayout& layout) {
   switch (layout.format) {
-    case MatrixFormat::kBf16: return "BF16";
-    case MatrixFormat::kF16: return "F16";
-    case MatrixFormat::kF32: return "F32";
+    case MatrixFormat::kBf16:
+      return "BF16";
+    case MatrixFormat::kF16:
+      return "F16";
+    case MatrixFormat::kF32:
+      return "F32";
     case MatrixFormat::kNvfp4:
       return layout.global_scale_rule == GlobalScale::kMultiplies ? "NVFP4 (ModelOpt)"
                                                                   : "NVFP4 (compressed-tensors)";
-    case MatrixFormat::kFp8: break;
+    case MatrixFormat::kFp8:
+      break;
   }
   switch (layout.fp8_scales) {
-    case Fp8Scales::kPerTensor: return "FP8 (per tensor)";
-    case Fp8Scales::kPerRow: return "FP8 (per channel)";
-    case Fp8Scales::kBlock128: return "FP8 (128x128 blocks)";
+    case Fp8Scales::kPerTensor:
+      return "FP8 (per tensor)";
+    case Fp8Scales::kPerRow:
+      return "FP8 (per channel)";
+    case Fp8Scales::kBlock128:
+      return "FP8 (128x128 blocks)";
   }
   return "";
 }

@@ -46,7 +46,8 @@ float power_of_two_scale(float magnitude) {
   constexpr int kExponentMin = -100;
   if (magnitude == 0.0f) return 1.0f;
   int exponent = 0;
-  const double fraction = std::frexp(static_cast<double>(magnitude) / (kCodeMax * kScaleMax), &exponent);
+  const double fraction =
+      std::frexp(static_cast<double>(magnitude) / (kCodeMax * kScaleMax), &exponent);
   if (fraction == 0.5) --exponent;  // frexp gives [0.5, 1): a power of two stays what it is
   return std::ldexp(1.0f, std::max(exponent, kExponentMin));
 }
@@ -59,9 +60,9 @@ void quantise_row(std::span<const float> row, float global_scale, std::span<std:
   for (std::size_t b = 0; b < scales.size(); ++b) {
     const auto block = row.subspan(b * kBlock, kBlock);
     const float magnitude = magnitude_of(block);
-    const float wanted = magnitude == 0.0f
-                             ? 1.0f
-                             : std::clamp(magnitude / (kCodeMax * global_scale), kScaleMin, kScaleMax);
+    const float wanted =
+        magnitude == 0.0f ? 1.0f
+                          : std::clamp(magnitude / (kCodeMax * global_scale), kScaleMin, kScaleMax);
     const std::uint8_t scale = float_to_e4m3(wanted);
     scales[b] = static_cast<std::byte>(scale);
     const float factor = e4m3_to_float(scale) * global_scale;

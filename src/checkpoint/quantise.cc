@@ -21,15 +21,17 @@ namespace nvllm::checkpoint {
 namespace {
 
 /// The part of a module's name after the last dot.
-std::string_view last_part(std::string_view module) {
-  return module.substr(module.rfind('.') + 1);
-}
+std::string_view last_part(std::string_view module) { return module.substr(module.rfind('.') + 1); }
 
 /// Modules that read the same input: serving engines fuse them and want one global scale.
 std::string scale_group(const std::string& module) {
-  constexpr std::array<std::array<std::string_view, 2>, 7> kGroups = {{
-      {"q_proj", "qkv"}, {"k_proj", "qkv"}, {"v_proj", "qkv"}, {"gate_proj", "gate_up"},
-      {"up_proj", "gate_up"}, {"in_proj_qkv", "in_proj"}, {"in_proj_z", "in_proj"}}};
+  constexpr std::array<std::array<std::string_view, 2>, 7> kGroups = {{{"q_proj", "qkv"},
+                                                                       {"k_proj", "qkv"},
+                                                                       {"v_proj", "qkv"},
+                                                                       {"gate_proj", "gate_up"},
+                                                                       {"up_proj", "gate_up"},
+                                                                       {"in_proj_qkv", "in_proj"},
+                                                                       {"in_proj_z", "in_proj"}}};
   for (const auto& [part, group] : kGroups) {
     if (last_part(module) == part) {
       return module.substr(0, module.size() - part.size()) + std::string(group);
@@ -60,8 +62,9 @@ std::map<std::string, float> plan_scales(const FolderCheckpoint& source,
   }
   for (std::size_t i = 0; i < glob_used.size(); ++i) {
     if (!glob_used[i]) {
-      throw Error(ErrorKind::kUsage, fmt::format("--keep '{}' matches no module; names look like '{}'",
-                                                 options.keep[i], source.inventory().modules.begin()->first));
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--keep '{}' matches no module; names look like '{}'",
+                              options.keep[i], source.inventory().modules.begin()->first));
     }
   }
   for (const std::string& module : modules) {
@@ -225,7 +228,8 @@ QuantiseReport quantise(const QuantiseOptions& options) {
   QuantiseReport report;
   const std::map<std::string, float> scales = plan_scales(source, options, report);
   const std::vector<OutputItem> items = plan_items(source, options, scales);
-  for (const auto& [name, tensor] : source.files().all()) report.bytes_before += tensor.info.bytes();
+  for (const auto& [name, tensor] : source.files().all())
+    report.bytes_before += tensor.info.bytes();
   for (const OutputItem& item : items) {
     for (const OutputTensor& tensor : item.tensors) report.bytes_after += tensor.bytes();
   }
@@ -237,14 +241,15 @@ QuantiseReport quantise(const QuantiseOptions& options) {
   std::erase(ignored, names.embedding);  // readers match Linear modules; an embedding is none
   std::erase(ignored, names.head);
   ignored.push_back(names.head);  // named although tied: readers build a module for it
-  const bool vision = std::ranges::any_of(source.inventory().skipped, [](const StoredTensor* tensor) {
-    return tensor->info.name.starts_with("model.visual.");
-  });
+  const bool vision = std::ranges::any_of(
+      source.inventory().skipped,
+      [](const StoredTensor* tensor) { return tensor->info.name.starts_with("model.visual."); });
   const bool modelopt = options.layout == Nvfp4Layout::kModelOpt;
   if (vision) ignored.push_back(modelopt ? "model.visual*" : "re:model[.]visual.*");
   copy_companions(source.folder(), options.out);
   if (modelopt) {
-    write_file_atomically(options.out / "hf_quant_config.json", pretty(modelopt_quant_config(ignored)));
+    write_file_atomically(options.out / "hf_quant_config.json",
+                          pretty(modelopt_quant_config(ignored)));
   }
   Json config = source.json();
   config["quantization_config"] = quantization_config(options.layout, ignored);

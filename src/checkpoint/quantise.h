@@ -22,8 +22,8 @@ Nvfp4Layout parse_nvfp4_layout(std::string_view name);
 
 /// What to quantise, and where to.
 struct QuantiseOptions {
-  std::string model;           ///< the folder of the source
-  std::filesystem::path out;   ///< a new or empty folder
+  std::string model;          ///< the folder of the source
+  std::filesystem::path out;  ///< a new or empty folder
   Nvfp4Layout layout = Nvfp4Layout::kModelOpt;
   std::vector<std::string> keep;  ///< globs over module names that stay as they are
   std::int64_t shard_bytes_max = kShardBytesMax;
@@ -42,7 +42,8 @@ struct QuantiseReport {
 /// head, except in_proj_a and in_proj_b; embedding, output head, convolutions and norms stay as
 /// they are. Modules that read the same input share a global scale. Tokenizer files, template and
 /// generation_config.json are copied; config.json is written last.
-///   Errors: Error(kUsage) if `out` is not empty or a keep glob matches nothing; Error(kUnsupported)
+///   Errors: Error(kUsage) if `out` is not empty or a keep glob matches nothing;
+///   Error(kUnsupported)
 ///           if the source is quantised already; errors of Checkpoint::open.
 QuantiseReport quantise(const QuantiseOptions& options);
 

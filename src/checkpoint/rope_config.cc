@@ -66,8 +66,8 @@ RopeConfig parse_rope(const ConfigFields& text, const ModelConfig& config,
   result.theta = config.family == Family::kQwen35 ? theta_home.positive("rope_theta")
                                                   : theta_home.positive_or("rope_theta", 10000.0);
   const ConfigFields& part_home = rope.find("partial_rotary_factor") != nullptr ? rope : text;
-  const double part = part_home.positive_or("partial_rotary_factor",
-                                            config.family == Family::kQwen35 ? 0.25 : 1.0);
+  const double part =
+      part_home.positive_or("partial_rotary_factor", config.family == Family::kQwen35 ? 0.25 : 1.0);
   if (part > 1.0) part_home.refuse("partial_rotary_factor", std::to_string(part), "at most 1");
   result.rotary_dims = static_cast<std::int64_t>(static_cast<double>(config.head_dim) * part);
   if (result.rotary_dims < 2 || result.rotary_dims % 2 != 0) {
@@ -77,9 +77,9 @@ RopeConfig parse_rope(const ConfigFields& text, const ModelConfig& config,
   const std::string type = rope.text_or("rope_type", rope.text_or("type", "default"));
   const auto max_positions = static_cast<double>(config.max_positions);
   if (type == "default") return result;
-  result.original_positions = rope.positive_or(
-      "original_max_position_embeddings",
-      text.positive_or("original_max_position_embeddings", max_positions));
+  result.original_positions =
+      rope.positive_or("original_max_position_embeddings",
+                       text.positive_or("original_max_position_embeddings", max_positions));
   if (type == "llama3") {
     parse_llama3(rope, result);
   } else if (type == "yarn") {

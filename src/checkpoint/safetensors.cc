@@ -49,9 +49,14 @@ class HeaderEvents final : public JsonEvents {
 
   bool start_object(std::size_t) override {
     switch (place_) {
-      case Place::kOutside: place_ = Place::kTop; break;
-      case Place::kTop: place_ = in_metadata_ ? Place::kMetadata : Place::kTensor; break;
-      default: unexpected("an object");
+      case Place::kOutside:
+        place_ = Place::kTop;
+        break;
+      case Place::kTop:
+        place_ = in_metadata_ ? Place::kMetadata : Place::kTensor;
+        break;
+      default:
+        unexpected("an object");
     }
     return true;
   }
@@ -70,7 +75,8 @@ class HeaderEvents final : public JsonEvents {
 
   bool key(std::string& name) override {
     if (place_ == Place::kMetadata) {
-      if (!metadata_keys_.insert(name).second) refuse(fmt::format("__metadata__ has '{}' twice", name));
+      if (!metadata_keys_.insert(name).second)
+        refuse(fmt::format("__metadata__ has '{}' twice", name));
       return true;
     }
     if (place_ == Place::kTensor) return field_key(name);
@@ -103,8 +109,9 @@ class HeaderEvents final : public JsonEvents {
     if (place_ != Place::kArray) unexpected(std::to_string(value));
     Claim& claim = claims_.back();
     auto& numbers = field_ == Field::kShape ? claim.shape : claim.offsets;
-    if (numbers.size() == kRankMax) refuse(where_tensor() + fmt::format("has more than {} {}", kRankMax,
-                                           field_ == Field::kShape ? "dimensions" : "data_offsets"));
+    if (numbers.size() == kRankMax)
+      refuse(where_tensor() + fmt::format("has more than {} {}", kRankMax,
+                                          field_ == Field::kShape ? "dimensions" : "data_offsets"));
     numbers.push_back(value);
     return true;
   }
@@ -127,10 +134,14 @@ class HeaderEvents final : public JsonEvents {
     if (claims_.empty()) return "";
     const std::string& name = claims_.back().name;
     switch (place_ == Place::kTop ? Field::kNone : field_) {
-      case Field::kDtype: return fmt::format(" as dtype of tensor '{}'", name);
-      case Field::kShape: return fmt::format(" in the shape of tensor '{}'", name);
-      case Field::kOffsets: return fmt::format(" in data_offsets of tensor '{}'", name);
-      case Field::kNone: break;
+      case Field::kDtype:
+        return fmt::format(" as dtype of tensor '{}'", name);
+      case Field::kShape:
+        return fmt::format(" in the shape of tensor '{}'", name);
+      case Field::kOffsets:
+        return fmt::format(" in data_offsets of tensor '{}'", name);
+      case Field::kNone:
+        break;
     }
     return fmt::format(" in tensor '{}'", name);
   }
@@ -180,8 +191,10 @@ TensorInfo check_claim(const Claim& claim, std::uint64_t data_bytes, std::int64_
   const std::uint64_t begin = claim.offsets[0], end = claim.offsets[1];
   if (begin > end) refuse(fmt::format("begins at {} after its end at {}", begin, end));
   if (end > data_bytes) {
-    refuse(fmt::format("ends at byte {} of the data, which has {} bytes: the file is cut short or "
-                       "the offset is wrong", end, data_bytes));
+    refuse(
+        fmt::format("ends at byte {} of the data, which has {} bytes: the file is cut short or "
+                    "the offset is wrong",
+                    end, data_bytes));
   }
   TensorInfo info{claim.name, *dtype, {}, 0, 0};
   auto expected = static_cast<std::uint64_t>(dtype_bytes(*dtype));
@@ -195,8 +208,9 @@ TensorInfo check_claim(const Claim& claim, std::uint64_t data_bytes, std::int64_
   }
   if (overflow || expected != end - begin) {
     refuse(fmt::format("is {} {}, {} bytes, but its data_offsets [{}, {}] span {}", claim.dtype,
-                       describe_shape(info.shape), overflow ? "more than 2^64" : std::to_string(expected),
-                       begin, end, end - begin));
+                       describe_shape(info.shape),
+                       overflow ? "more than 2^64" : std::to_string(expected), begin, end,
+                       end - begin));
   }
   info.begin = data_start + static_cast<std::int64_t>(begin);
   info.end = data_start + static_cast<std::int64_t>(end);
@@ -222,9 +236,8 @@ void check_cover(const std::vector<TensorInfo>& tensors, std::int64_t data_start
     before = &tensor;
   }
   if (cursor != file_bytes) {
-    throw Error(ErrorKind::kBadFile,
-                fmt::format("{}: {} bytes at the end belong to no tensor", file_name,
-                            file_bytes - cursor));
+    throw Error(ErrorKind::kBadFile, fmt::format("{}: {} bytes at the end belong to no tensor",
+                                                 file_name, file_bytes - cursor));
   }
 }
 
@@ -249,7 +262,8 @@ std::int64_t safetensors_header_bytes(std::span<const std::byte, 8> first, std::
   if (length > static_cast<std::uint64_t>(file_bytes - 8)) {
     throw Error(ErrorKind::kBadFile,
                 fmt::format("{}: claims a header of {} bytes, but only {} follow: the file is cut "
-                            "short or is not safetensors", file_name, length, file_bytes - 8));
+                            "short or is not safetensors",
+                            file_name, length, file_bytes - 8));
   }
   if (length > static_cast<std::uint64_t>(kHeaderBytesMax)) {
     throw Error(ErrorKind::kBadFile, fmt::format("{}: claims a header of {} bytes, more than {}",
@@ -343,10 +357,10 @@ void SafetensorsFile::read_exactly(std::int64_t offset, std::span<std::byte> out
                                 static_cast<off_t>(offset) + static_cast<off_t>(done));
     if (got < 0 && errno == EINTR) continue;
     if (got <= 0) {
-      throw Error(ErrorKind::kBadFile,
-                  fmt::format("{}: {}: reading stopped {} bytes early: {}", path_, what,
-                              out.size() - done,
-                              got == 0 ? "the file has become shorter" : std::strerror(errno)));
+      throw Error(
+          ErrorKind::kBadFile,
+          fmt::format("{}: {}: reading stopped {} bytes early: {}", path_, what, out.size() - done,
+                      got == 0 ? "the file has become shorter" : std::strerror(errno)));
     }
     done += static_cast<std::size_t>(got);
   }

@@ -67,8 +67,8 @@ class PendingFile {
 
 /// Where each tensor of each item of a shard goes.
 struct ShardLayout {
-  std::string header;                               // its length included, padded to eight bytes
-  std::vector<std::vector<std::int64_t>> offsets;   // [item][tensor], from the file's start
+  std::string header;                              // its length included, padded to eight bytes
+  std::vector<std::vector<std::int64_t>> offsets;  // [item][tensor], from the file's start
 };
 
 ShardLayout lay_out(std::span<const OutputItem> items) {

@@ -142,15 +142,16 @@ std::vector<std::int32_t> read_stop_ids(const std::filesystem::path& folder,
     const TokenizerFacts facts =
         read_tokenizer_facts(read_file(tokenizer, kTokenizerBytesMax), tokenizer.native(), token);
     if (facts.largest_id >= config.vocab_size) {
-      throw Error(ErrorKind::kBadFile,
-                  fmt::format("{}: token '{}' has the id {}, but the model's vocab_size is {}: this "
-                              "tokenizer belongs to another model",
-                              tokenizer.string(), facts.largest_token, facts.largest_id,
-                              config.vocab_size));
+      throw Error(
+          ErrorKind::kBadFile,
+          fmt::format("{}: token '{}' has the id {}, but the model's vocab_size is {}: this "
+                      "tokenizer belongs to another model",
+                      tokenizer.string(), facts.largest_token, facts.largest_id,
+                      config.vocab_size));
     }
     if (!token.empty() && facts.wanted_id < 0) {
-      throw Error(ErrorKind::kBadFile, fmt::format("{}: eos_token '{}' is not in {}", settings.string(),
-                                                   token, tokenizer.string()));
+      throw Error(ErrorKind::kBadFile, fmt::format("{}: eos_token '{}' is not in {}",
+                                                   settings.string(), token, tokenizer.string()));
     }
     if (facts.wanted_id >= 0) ids.insert(static_cast<std::int32_t>(facts.wanted_id));
   }

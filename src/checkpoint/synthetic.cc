@@ -136,8 +136,9 @@ bool SyntheticCheckpoint::is_f32(std::string_view tensor) {
 const WeightSpec& SyntheticCheckpoint::spec(const std::string& name, WeightSpec::Role role) const {
   const auto found = specs_.find(name);
   if (found == specs_.end() || found->second.role != role) {
-    throw Error(ErrorKind::kNotFound, fmt::format("synthetic weights: no {} '{}' in this geometry",
-                                                  role == WeightSpec::Role::kMatrix ? "module" : "vector", name));
+    throw Error(ErrorKind::kNotFound,
+                fmt::format("synthetic weights: no {} '{}' in this geometry",
+                            role == WeightSpec::Role::kMatrix ? "module" : "vector", name));
   }
   return found->second;
 }

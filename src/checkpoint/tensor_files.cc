@@ -67,8 +67,10 @@ class IndexEvents final : public JsonEvents {
   bool string(std::string& value) override {
     if (!inside_) return scalar("a string");
     if (!is_plain_file_name(value)) {
-      refuse(fmt::format("weight_map puts tensor '{}' into '{}', which is not a plain file name in "
-                         "this folder", tensor_, value));
+      refuse(
+          fmt::format("weight_map puts tensor '{}' into {}, which is not a plain file name in "
+                      "this folder",
+                      tensor_, dump_json(value)));
     }
     map_.emplace(tensor_, value);
     return true;
@@ -121,7 +123,8 @@ TensorFiles::TensorFiles(const std::filesystem::path& folder) : folder_(folder.s
   } else {
     throw Error(ErrorKind::kNotFound,
                 fmt::format("{}: holds neither model.safetensors nor model.safetensors.index.json; "
-                            "--model wants a folder with a Hugging Face checkpoint", folder_));
+                            "--model wants a folder with a Hugging Face checkpoint",
+                            folder_));
   }
 }
 
@@ -136,8 +139,8 @@ void TensorFiles::open_shards(const std::filesystem::path& index) {
   for (const std::string& shard : shards) {
     const std::filesystem::path path = index.parent_path() / shard;
     if (!std::filesystem::exists(path)) {
-      throw Error(ErrorKind::kNotFound, fmt::format("{}: shard '{}' is missing from the folder",
-                                                    index.string(), shard));
+      throw Error(ErrorKind::kNotFound,
+                  fmt::format("{}: shard '{}' is missing from the folder", index.string(), shard));
     }
     add_file(path);
     for (const TensorInfo& tensor : files_.back().tensors()) {
@@ -153,8 +156,9 @@ void TensorFiles::open_shards(const std::filesystem::path& index) {
   }
   for (const auto& [tensor, shard] : map) {
     if (find(tensor) == nullptr) {
-      throw Error(ErrorKind::kBadFile, fmt::format("{}: puts tensor '{}' into '{}', which does not hold it",
-                                                   index.string(), tensor, shard));
+      throw Error(ErrorKind::kBadFile,
+                  fmt::format("{}: puts tensor '{}' into '{}', which does not hold it",
+                              index.string(), tensor, shard));
     }
   }
 }

@@ -14,8 +14,8 @@ namespace nvllm::checkpoint {
 /// One tensor or one linear module (whose tensors depend on its quantisation).
 struct WeightSpec {
   enum class Role {
-    kMatrix,   ///< name is the module: "….q_proj"; stored plain or quantised
-    kVector,   ///< name is the whole tensor: "….input_layernorm.weight"
+    kMatrix,  ///< name is the module: "….q_proj"; stored plain or quantised
+    kVector,  ///< name is the whole tensor: "….input_layernorm.weight"
   };
   std::string name;
   Role role = Role::kVector;
@@ -25,9 +25,9 @@ struct WeightSpec {
 /// The names of one layer. Modules carry no ".weight"; vectors are whole tensor names.
 struct LayerNames {
   std::string input_norm, post_norm;
-  std::string q_proj, k_proj, v_proj, o_proj, q_norm, k_norm;                 // full attention
-  std::string in_proj_qkv, in_proj_z, in_proj_b, in_proj_a, out_proj;         // Gated DeltaNet
-  std::string conv, a_log, dt_bias, gated_norm;                               // Gated DeltaNet
+  std::string q_proj, k_proj, v_proj, o_proj, q_norm, k_norm;          // full attention
+  std::string in_proj_qkv, in_proj_z, in_proj_b, in_proj_a, out_proj;  // Gated DeltaNet
+  std::string conv, a_log, dt_bias, gated_norm;                        // Gated DeltaNet
   std::string gate_proj, up_proj, down_proj;
   /// The bias tensor of one of the modules above.
   static std::string bias(const std::string& module) { return module + ".bias"; }

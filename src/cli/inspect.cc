@@ -39,18 +39,24 @@ std::vector<std::int64_t> contexts(const ModelConfig& config) {
 
 std::string_view family_name(checkpoint::Family family) {
   switch (family) {
-    case checkpoint::Family::kQwen35: return "qwen3_5";
-    case checkpoint::Family::kQwen3: return "qwen3";
-    case checkpoint::Family::kLlama: return "llama";
+    case checkpoint::Family::kQwen35:
+      return "qwen3_5";
+    case checkpoint::Family::kQwen3:
+      return "qwen3";
+    case checkpoint::Family::kLlama:
+      return "llama";
   }
   return "";
 }
 
 std::string_view scaling_name(checkpoint::RopeConfig::Scaling scaling) {
   switch (scaling) {
-    case checkpoint::RopeConfig::Scaling::kNone: return "none";
-    case checkpoint::RopeConfig::Scaling::kLlama3: return "llama3";
-    case checkpoint::RopeConfig::Scaling::kYarn: return "yarn";
+    case checkpoint::RopeConfig::Scaling::kNone:
+      return "none";
+    case checkpoint::RopeConfig::Scaling::kLlama3:
+      return "llama3";
+    case checkpoint::RopeConfig::Scaling::kYarn:
+      return "yarn";
   }
   return "";
 }
@@ -141,9 +147,11 @@ void print_geometry(const ModelConfig& c) {
              c.layer_count(), full, c.layer_count() - full, c.mtp_layer_count);
   fmt::print("width         hidden {}, feed forward {}, vocabulary {} ({} head)\n", c.hidden_size,
              c.intermediate_size, c.vocab_size, c.tied_head ? "tied" : "separate");
-  fmt::print("attention     {} query heads, {} key/value heads of {}; {} dims turn, theta {}, scaling {}\n",
-             c.head_count, c.kv_head_count, c.head_dim, c.rope.rotary_dims, c.rope.theta,
-             scaling_name(c.rope.scaling));
+  fmt::print(
+      "attention     {} query heads, {} key/value heads of {}; {} dims turn, theta {}, scaling "
+      "{}\n",
+      c.head_count, c.kv_head_count, c.head_dim, c.rope.rotary_dims, c.rope.theta,
+      scaling_name(c.rope.scaling));
   if (full < c.layer_count()) {
     fmt::print("DeltaNet      {} key heads of {}, {} value heads of {}, convolution of {} taps\n",
                c.key_head_count, c.key_head_dim, c.value_head_count, c.value_head_dim, c.conv_taps);

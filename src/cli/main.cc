@@ -17,14 +17,18 @@ namespace {
 
 int exit_code(ErrorKind kind) {
   switch (kind) {
-    case ErrorKind::kUsage: return kUsageError;
-    case ErrorKind::kUnavailable: return kUnavailable;
-    case ErrorKind::kOutOfBudget: return kHostUnfit;
+    case ErrorKind::kUsage:
+      return kUsageError;
+    case ErrorKind::kUnavailable:
+      return kUnavailable;
+    case ErrorKind::kOutOfBudget:
+      return kHostUnfit;
     case ErrorKind::kNotFound:
     case ErrorKind::kBadFile:
     case ErrorKind::kUnsupported:
     case ErrorKind::kDevice:
-    case ErrorKind::kInternal: break;
+    case ErrorKind::kInternal:
+      break;
   }
   return kFault;
 }
@@ -42,7 +46,8 @@ void refuse_unknown_command(int argc, char** argv) {
     if (command.name == argv[1]) return;
     names += fmt::format("{}{}", names.empty() ? "" : ", ", command.name);
   }
-  throw Error(ErrorKind::kUsage, fmt::format("unknown command '{}', wanted one of: {}", argv[1], names));
+  throw Error(ErrorKind::kUsage,
+              fmt::format("unknown command '{}', wanted one of: {}", argv[1], names));
 }
 
 int run(int argc, char** argv) {
@@ -51,7 +56,8 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   app.set_version_flag("--version", NVLLM_VERSION);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
-    const std::string path = failed->get_parent() == nullptr ? "nvllm" : "nvllm " + failed->get_name();
+    const std::string path =
+        failed->get_parent() == nullptr ? "nvllm" : "nvllm " + failed->get_name();
     return fmt::format("nvllm: {} ({} --help lists the flags)\n", error.what(), path);
   });
   std::vector<Action> actions(command_table().size());

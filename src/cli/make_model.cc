@@ -66,7 +66,8 @@ void configure_make_model(CLI::App& app, Action& action) {
   app.add_option("--out", flags->out, "A new or empty folder")->required();
   app.add_option("--seed", flags->seed, "Same seed, same weights")->capture_default_str();
   app.add_option("--format", flags->format, "Number format of the layers' matrices")
-      ->check(CLI::IsMember({"bf16", "nvfp4"}))->capture_default_str();
+      ->check(CLI::IsMember({"bf16", "nvfp4"}))
+      ->capture_default_str();
   app.add_flag("--json", flags->json, "Print one JSON object");
   action = [flags] { return make_model(*flags); };
 }

@@ -53,10 +53,13 @@ void configure_quantize(CLI::App& app, Action& action) {
   app.add_option("--model", flags->model, "Folder of a BF16, F16 or F32 checkpoint")->required();
   app.add_option("--out", flags->out, "A new or empty folder")->required();
   app.add_option("--format", flags->format, "The number format")
-      ->check(CLI::IsMember({"nvfp4"}))->capture_default_str();
+      ->check(CLI::IsMember({"nvfp4"}))
+      ->capture_default_str();
   app.add_option("--layout", flags->layout, "How tensors are named and stored")
-      ->check(CLI::IsMember({"modelopt", "compressed-tensors"}))->capture_default_str();
-  app.add_option("--keep", flags->keep, "Modules to leave as they are, e.g. '*.o_proj' (repeatable)")
+      ->check(CLI::IsMember({"modelopt", "compressed-tensors"}))
+      ->capture_default_str();
+  app.add_option("--keep", flags->keep,
+                 "Modules to leave as they are, e.g. '*.o_proj' (repeatable)")
       ->take_all();
   app.add_flag("--json", flags->json, "Print one JSON object");
   action = [flags] { return quantize(*flags); };
