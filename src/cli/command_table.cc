@@ -6,6 +6,7 @@ namespace nvllm::cli {
 
 std::span<const Command> command_table() {
   static constexpr std::array kCommands = {
+      Command{"serve", "Serve a model over the OpenAI API", configure_serve},
       Command{"quantize", "Write the NVFP4 form of a checkpoint", configure_quantize},
       Command{"version", "Show the version and how this binary was built", configure_version},
   };
