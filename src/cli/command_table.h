@@ -37,6 +37,7 @@ enum ExitCode : int {
 /// All subcommands in the order `nvllm --help` lists them.
 std::span<const Command> command_table();
 
+void configure_serve(CLI::App& app, Action& action);
 void configure_quantize(CLI::App& app, Action& action);
 void configure_make_model(CLI::App& app, Action& action);
 void configure_inspect(CLI::App& app, Action& action);
