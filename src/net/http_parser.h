@@ -1,10 +1,11 @@
 #pragma once
 
 #include <cstdint>
-#include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
+#include "net/body_reader.h"
 #include "net/limits.h"
 #include "net/message.h"
 
@@ -19,21 +20,12 @@ enum class ParseState {
   kFailed,  ///< refused; `failure()` says how; the connection must end
 };
 
-/// Why a message is refused, ready to be answered.
-struct ParseFailure {
-  int status = 400;
-  std::string message;
-};
-
 /// Cuts a byte stream into HTTP/1.x requests under `HttpLimits`. Knows nothing of sockets, so that
 /// tests and fuzzers drive it directly. Framing that two parsers could read differently (length and
 /// chunked together, a repeated length, bare CR or LF, folded fields) is refused.
 class RequestParser {
  public:
   explicit RequestParser(const HttpLimits& limits);
-  ~RequestParser();
-  RequestParser(const RequestParser&) = delete;
-  RequestParser& operator=(const RequestParser&) = delete;
 
   /// Adds bytes without looking at them.
   void append(std::string_view bytes);
@@ -58,19 +50,19 @@ class RequestParser {
   bool http_1_0() const { return http_1_0_; }
 
  private:
-  struct Beast;  // keeps the parser library out of this header
   ParseState fail(int status, std::string message);
   ParseState advance_head();
+  ParseState accept_head(std::string_view head);
   ParseState advance_body();
-  bool accept_head();
 
   const HttpLimits limits_;
-  std::unique_ptr<Beast> beast_;
+  std::optional<BodyReader> body_;
   std::string buffer_;
   std::size_t searched_bytes_ = 0;  // of buffer_, known to hold no end of head
   std::int64_t body_wire_bytes_ = 0;
   ParseState state_ = ParseState::kIdle;
   ParseFailure failure_;
+  HttpRequest request_;  // in the making
   bool keep_alive_ = false;
   bool http_1_0_ = false;
   bool continue_requested_ = false;
@@ -79,27 +71,28 @@ class RequestParser {
 /// Reads one HTTP/1.x response; the body is handed out as it arrives.
 class ResponseParser {
  public:
-  explicit ResponseParser(std::int64_t body_bytes_max);
-  ~ResponseParser();
-  ResponseParser(const ResponseParser&) = delete;
-  ResponseParser& operator=(const ResponseParser&) = delete;
+  explicit ResponseParser(std::int64_t body_bytes_max) : body_bytes_max_(body_bytes_max) {}
 
   /// Takes bytes and returns the body bytes that became known.
-  ///   Errors: Error(kUnavailable) for a malformed response.
+  ///   Errors: Error(kUnavailable) for a malformed or too large response.
   std::string feed(std::string_view bytes);
   /// The peer closed the connection.
   ///   Errors: Error(kUnavailable) if the response was not complete.
-  void feed_end();
-  bool head_done() const;
-  bool done() const;
-  bool keep_alive() const;
+  void feed_end() const;
+  bool head_done() const { return body_.has_value(); }
+  bool done() const { return body_ && body_->done(); }
+  bool keep_alive() const { return keep_alive_; }
   /// Status and headers; the body is empty. Only after head_done().
-  HttpResponse head() const;
+  const HttpResponse& head() const { return head_; }
 
  private:
-  struct Beast;
-  std::unique_ptr<Beast> beast_;
+  void read_head(std::string_view head);
+
+  const std::int64_t body_bytes_max_;
   std::string buffer_;
+  HttpResponse head_;
+  std::optional<BodyReader> body_;
+  bool keep_alive_ = false;
 };
 
 }  // namespace nvllm::net

@@ -73,6 +73,17 @@ TEST(RequestParser, ReadsPipelinedRequestsOneByOne) {
   EXPECT_EQ(parser.advance(), ParseState::kIdle);
 }
 
+TEST(RequestParser, SkipsEmptyLinesBeforeARequestWhateverTheCuts) {
+  const std::string bytes = "\r\n\r\n\r\nGET / HTTP/1.1\r\nHost: x\r\n\r\n";
+  for (std::size_t cut = 0; cut <= bytes.size(); ++cut) {
+    RequestParser parser(small_limits());
+    parser.append(std::string_view(bytes).substr(0, cut));
+    parser.advance();
+    parser.append(std::string_view(bytes).substr(cut));
+    EXPECT_EQ(parser.advance(), ParseState::kDone) << cut;
+  }
+}
+
 TEST(RequestParser, TakesAHeadUpToItsLimitAndNotOneByteMore) {
   EXPECT_EQ(status_of(head_of_size(255)), 0);
   EXPECT_EQ(status_of(head_of_size(256)), 0);
@@ -108,7 +119,9 @@ TEST(RequestParser, JoinsChunks) {
   RequestParser parser(small_limits());
   parser.append(chunked("3;ext=1\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: 1\r\n\r\n"));
   ASSERT_EQ(parser.advance(), ParseState::kDone);
-  EXPECT_EQ(parser.take_request().body, "abcde");
+  const HttpRequest request = parser.take_request();
+  EXPECT_EQ(request.body, "abcde");
+  EXPECT_EQ(request.header("Trailer"), nullptr) << "a trailer is no header";
 }
 
 TEST(RequestParser, RefusesHostileChunks) {
