@@ -52,6 +52,10 @@ class Watcher {
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view what, JsonLimits limits) {
+  // The library takes a raw zero byte for the end of the text and would ignore what follows.
+  if (const std::size_t zero = text.find('\0'); zero != std::string_view::npos) {
+    throw Error(ErrorKind::kBadFile, fmt::format("{}: not valid JSON: a zero byte at position {}", what, zero));
+  }
   Watcher watcher(what, limits);
   try {
     return Json::parse(text.begin(), text.end(),

@@ -1,5 +1,5 @@
 // Geometries as config.json documents, so that they pass through the same reader as files do.
-// Figures of the published models: docs/nvfp4.md names the sources.
+// Figures are those of the published config.json files; tests hold their byte totals.
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

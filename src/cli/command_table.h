@@ -38,6 +38,9 @@ enum ExitCode : int {
 std::span<const Command> command_table();
 
 void configure_serve(CLI::App& app, Action& action);
+void configure_generate(CLI::App& app, Action& action);
+void configure_chat(CLI::App& app, Action& action);
+void configure_bench(CLI::App& app, Action& action);
 void configure_quantize(CLI::App& app, Action& action);
 void configure_make_model(CLI::App& app, Action& action);
 void configure_inspect(CLI::App& app, Action& action);

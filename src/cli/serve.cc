@@ -8,6 +8,7 @@
 #include <CLI/CLI.hpp>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <cstdlib>
 #include <exception>
 #include <filesystem>
@@ -211,6 +212,9 @@ int serve(ServeOptions options) {
   log(LogLevel::kInfo, "server",
       fmt::format("listening on http://{}:{} model={}", options.host, http.port(),
                   context.identity().model_names.front()));
+  // For scripts that asked for port 0: the only line on stdout.
+  fmt::print("http://{}:{}\n", options.host, http.port());
+  std::fflush(stdout);
   const int code = serve_until_signal(context, http, signals, options);
   http.stop();
   log(LogLevel::kInfo, "server", "stopped");

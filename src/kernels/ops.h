@@ -103,7 +103,7 @@ concept Ops = requires(
   /// The gated delta rule by recurrence for every token; advances the recurrent state.
   ///   Shapes: out [tokens, value_heads * value_dim]; qkv [tokens, channels]; b, a [tokens, value_heads];
   ///   a_log, dt_bias [value_heads].
-  ///   Source: Yang et al. 2024 (Gated DeltaNet); order of operations as in docs/decisions/0001.
+  ///   Source: Yang et al. 2024 (Gated DeltaNet); order of operations as in docs/decisions/0001-one-arithmetic.md.
   { ops.delta_rule(out, x, x, x, floats, floats, delta) } -> std::same_as<void>;
   /// Per value head: rms_norm with plain gain, times silu(z). `out` may alias `x`.
   { ops.gated_norm(out, x, x, count, norm) } -> std::same_as<void>;

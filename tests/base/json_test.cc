@@ -44,6 +44,10 @@ TEST(ParseJson, RefusesTextAfterTheValueAndInvalidUtf8) {
   EXPECT_THROW(parse_json("\"\xff\"", "test"), Error);
 }
 
+TEST(ParseJson, RefusesAZeroByteInsteadOfEndingThere) {
+  EXPECT_THROW(parse_json(std::string_view("{}\0garbage", 10), "test"), Error);
+}
+
 TEST(DumpJson, ReplacesBytesThatAreNotUtf8) {
   EXPECT_EQ(dump_json(Json(std::string("a\xff"))), "\"a\xEF\xBF\xBD\"");
 }

@@ -6,7 +6,7 @@
 // never depends on how many workers there are or how many rows a step has.
 //
 // Rounding: activations are BF16; sums and everything inside one word are float. Words round where
-// docs/decisions/0001 says the reference mode R0 rounds.
+// docs/decisions/0001-one-arithmetic.md says the reference mode R0 rounds.
 
 #include <cstdint>
 #include <span>

@@ -19,7 +19,7 @@ void pause() {
 /// Returns once `value` differs from `old`.
 template <class T>
 void wait_for_change(const std::atomic<T>& value, T old) {
-  constexpr int kSpins = 4000;  // some tens of microseconds
+  constexpr int kSpins = 400;  // about ten microseconds
   for (int i = 0; i < kSpins; ++i) {
     if (value.load(std::memory_order_acquire) != old) return;
     pause();

@@ -134,7 +134,12 @@ Value replace(Runtime& runtime, const Value& input, const Arguments& arguments) 
                       limited ? runtime.integer(*count, "replace's count") : -1);
 }
 
+void refuse_undefined(Runtime& runtime, const Value& input) {
+  if (const auto* missing = input.get_if<Undefined>()) runtime.fail(missing->why ? *missing->why : "undefined");
+}
+
 Value to_int(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  refuse_undefined(runtime, input);
   const Value* otherwise = argument(arguments, 0, "default");
   const Value fallback = otherwise == nullptr ? Value(std::int64_t{0}) : *otherwise;
   if (const auto whole = input.integer()) return Value(*whole);
@@ -157,6 +162,7 @@ Value to_int(Runtime& runtime, const Value& input, const Arguments& arguments) {
 }
 
 Value to_float(Runtime& runtime, const Value& input, const Arguments& arguments) {
+  refuse_undefined(runtime, input);
   const Value* otherwise = argument(arguments, 0, "default");
   if (const auto number = input.number()) return Value(*number);
   if (input.text() != nullptr) {
@@ -203,21 +209,21 @@ Value indent(Runtime& runtime, const Value& input, const Arguments& arguments) {
     by = MarkedText(std::string(static_cast<std::size_t>(count), ' '), Origin::kTemplate);
   }
   const bool indents_blank = blank_too != nullptr && runtime.truth(*blank_too);
-  const MarkedText text = runtime.printed(input);
-  runtime.charge_text(text.size());
+  MarkedText text = runtime.printed(input);
+  const MarkedText line_end("\n", Origin::kTemplate);
+  text.append(line_end);
+  const Value lines = call_method(runtime, Value(std::move(text)), "splitlines", {});
   MarkedText out;
   if (first_too != nullptr && runtime.truth(*first_too)) out.append(by);
-  for (std::size_t begin = 0; begin <= text.size();) {
-    const std::size_t end = std::min(text.text().find('\n', begin), text.size());
-    if (begin > 0) {
-      out.append(text.cut(begin - 1, begin));
-      if (end > begin || indents_blank) {
-        out.append(by);
-        runtime.charge_text(by.size());
-      }
+  bool first = true;
+  for (const Value& line : runtime.items_of(lines)) {
+    if (!first) {
+      out.append(line_end);
+      runtime.charge_text(by.size());
+      if (indents_blank || !line.text()->empty()) out.append(by);
     }
-    out.append(text.cut(begin, end));
-    begin = end + 1;
+    first = false;
+    out.append(*line.text());
   }
   return runtime.text(std::move(out));
 }

@@ -240,7 +240,6 @@ class Interpreter {
     loops_.push_back(std::make_unique<LoopState>());
     LoopState& loop = *loops_.back();
     loop.items = std::move(items);
-    loop.depth = ++loop_depth_;
     for (loop.index = 0; loop.index < loop.items.size(); ++loop.index) {
       const Inside inside(*this);
       runtime_.set_line(statement.line);
@@ -249,7 +248,6 @@ class Interpreter {
       assign_all(statement.names, loop.items[loop.index]);
       if (execute(statement.body) == Flow::kBreak) break;
     }
-    --loop_depth_;
   }
 
   std::vector<Value> chosen(const Statement& statement, std::vector<Value> items) {
@@ -296,7 +294,11 @@ class Interpreter {
         return Value(call_test(runtime_, node.name, input, evaluate_arguments(node)));
       }
       case Expr::kNot: return Value(!runtime_.truth(evaluate(*node.parts[0])));
-      case Expr::kNegate: return runtime_.arithmetic('-', Value(std::int64_t{0}), evaluate(*node.parts[0]));
+      case Expr::kNegate: {
+        const Value operand = evaluate(*node.parts[0]);
+        if (const double* real = operand.get_if<double>()) return Value(-*real);
+        return runtime_.arithmetic('-', Value(std::int64_t{0}), operand);
+      }
       case Expr::kPlus: return runtime_.arithmetic('+', Value(std::int64_t{0}), evaluate(*node.parts[0]));
       case Expr::kArithmetic: return evaluate_arithmetic(node);
       case Expr::kConcatenate: {
@@ -359,8 +361,8 @@ class Interpreter {
     if (name == "first") return Value(index == 0);
     if (name == "last") return Value(index + 1 == count);
     if (name == "length") return Value(count);
-    if (name == "depth") return Value(std::int64_t{loop.depth});
-    if (name == "depth0") return Value(std::int64_t{loop.depth} - 1);
+    if (name == "depth") return Value(std::int64_t{1});  // Jinja counts recursive loops only
+    if (name == "depth0") return Value(std::int64_t{0});
     if (name == "previtem" && index > 0) return loop.items[loop.index - 1];
     if (name == "nextitem" && index + 1 < count) return loop.items[loop.index + 1];
     if (name == "previtem" || name == "nextitem") {
@@ -477,7 +479,6 @@ class Interpreter {
   std::vector<std::unique_ptr<Namespace>> spaces_;
   MarkedText* output_ = nullptr;
   int depth_ = 0;
-  int loop_depth_ = 0;
 };
 
 std::string_view Interpreter::function_name(const std::string& name) {

@@ -71,9 +71,7 @@ std::vector<Value> words_of(Runtime& runtime, const MarkedText& text, std::int64
     if (at >= all.size()) return words;
     std::size_t end = at;
     if (splits_max >= 0 && static_cast<std::int64_t>(words.size()) >= splits_max) {
-      end = all.size();
-      const Value rest(text.cut(at, end));
-      words.push_back(strip_text(runtime, *rest.text(), nullptr, false, true));
+      words.push_back(runtime.text(text.cut(at, all.size())));
       return words;
     }
     while (end < all.size() && !is_space_at(all, end, bytes)) end += bytes;
@@ -248,6 +246,11 @@ Value call_text_method(Runtime& runtime, const MarkedText& text, std::string_vie
   }
   check_argument_count(runtime, name, arguments, 1);
   if (name == "find" || name == "rfind") return find_in(runtime, text, wanted(0, "sub").text(), name == "rfind");
+  if (name == "index") {
+    Value found = find_in(runtime, text, wanted(0, "sub").text(), false);
+    if (found.integer() == -1) runtime.fail("index: the text does not hold the other one");
+    return found;
+  }
   if (name == "count") return count_in(runtime, text, wanted(0, "sub").text());
   runtime.fail(fmt::format("the string method '{}' is not supported", name));
 }

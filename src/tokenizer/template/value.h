@@ -117,7 +117,6 @@ class Value {
 struct LoopState {
   std::vector<Value> items;
   std::size_t index = 0;
-  int depth = 1;
 };
 
 /// Text the template itself wrote.

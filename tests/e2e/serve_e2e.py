@@ -1,0 +1,148 @@
+"""A server's life: ready, busy, full, leaving."""
+import http.client
+import json
+import signal
+import subprocess
+import threading
+import time
+import unittest
+import urllib.parse
+
+from server import DEMO, NVLLM, PROBLEMS, ROOT, Server, prompt_of
+
+
+class Life(unittest.TestCase):
+    def test_sigterm_finishes_what_is_running_and_exits_zero(self):
+        server = Server()
+        results = []
+        def ask(problem):
+            results.append(server.post("/v1/completions", {"prompt": prompt_of(problem), "max_tokens": 200, "temperature": 0}))
+        threads = [threading.Thread(target=ask, args=(problem,)) for problem in PROBLEMS[:4]]
+        for thread in threads:
+            thread.start()
+        deadline = time.monotonic() + 10
+        while "vllm:num_requests_running" not in server.get("/metrics")[1] or self.gauge(server, "vllm:num_requests_running") < 1:
+            self.assertLess(time.monotonic(), deadline)
+        server.process.send_signal(signal.SIGTERM)
+        for thread in threads:
+            thread.join()
+        self.assertEqual(server.stop(), 0)
+        self.assertEqual([status for status, _ in results], [200] * 4)
+        texts = {reply["choices"][0]["text"] for _, reply in results}
+        self.assertEqual(texts, {problem["answer"] for problem in PROBLEMS[:4]})
+
+    @staticmethod
+    def gauge(server, name):
+        for line in server.get("/metrics")[1].splitlines():
+            if line.startswith(name) and not line.startswith("#"):
+                return float(line.rsplit(" ", 1)[1])
+        return None
+
+    def test_a_client_that_leaves_is_cancelled(self):
+        server = Server()
+        try:
+            address = urllib.parse.urlparse(server.url)
+            connection = http.client.HTTPConnection(address.hostname, address.port)
+            body = json.dumps({"prompt": "The ", "max_tokens": 3000, "ignore_eos": True, "temperature": 0, "stream": True})
+            connection.request("POST", "/v1/completions", body, {"Content-Type": "application/json"})
+            reply = connection.getresponse()
+            reply.readline()
+            self.assertEqual(self.gauge(server, "vllm:num_requests_running"), 1)
+            reply.close()
+            connection.close()
+            deadline = time.monotonic() + 5
+            while self.gauge(server, "vllm:num_requests_running") != 0:
+                self.assertLess(time.monotonic(), deadline, "still running")
+            self.assertEqual(server.get("/health")[0], 200)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_many_requests_at_once_give_the_same_answers_as_one(self):
+        server = Server("--max-num-seqs", "4", "--memory-budget", "200MiB", "--max-model-len", "512")
+        try:
+            alone = [server.post("/v1/completions", {"prompt": prompt_of(p), "max_tokens": 60, "temperature": 0})[1]
+                     ["choices"][0]["text"] for p in PROBLEMS[:12]]
+            together = [None] * 12
+            def ask(i):
+                together[i] = server.post("/v1/completions", {"prompt": prompt_of(PROBLEMS[i]), "max_tokens": 60,
+                                                              "temperature": 0})[1]["choices"][0]["text"]
+            threads = [threading.Thread(target=ask, args=(i,)) for i in range(12)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(together, alone)
+        finally:
+            server.stop()
+
+    def test_a_full_queue_is_429_with_retry_after(self):
+        server = Server("--max-num-seqs", "1", "--max-waiting", "1")
+        try:
+            body = {"prompt": "The ", "max_tokens": 400, "ignore_eos": True, "temperature": 0}
+            statuses = []
+            threads = [threading.Thread(target=lambda: statuses.append(server.post("/v1/completions", body)[0]))
+                       for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+            self.assertEqual(set(statuses), {200, 429})
+        finally:
+            server.stop()
+
+
+class Refusals(unittest.TestCase):
+    def refuse(self, *words):
+        done = subprocess.run([NVLLM, *words], capture_output=True, text=True, timeout=60)
+        self.assertNotEqual(done.returncode, 0)
+        self.assertEqual(done.stdout, "")
+        return done.returncode, done.stderr
+
+    def test_a_port_in_use_is_named(self):
+        server = Server()
+        try:
+            port = server.url.rsplit(":", 1)[1]
+            code, message = self.refuse("serve", "--model", DEMO, "--port", port)
+            self.assertEqual(code, 5)
+            self.assertIn(port, message)
+        finally:
+            server.stop()
+
+    def test_a_budget_too_small_prints_who_wanted_what(self):
+        code, message = self.refuse("generate", "--model", DEMO, "--prompt", "x", "--memory-budget", "1MiB")
+        self.assertEqual(code, 6)
+        for word in ("weights", "KV blocks", "recurrent state", "--memory-budget"):
+            self.assertIn(word, message)
+
+    def test_a_missing_model_an_unknown_leg_and_an_unknown_command(self):
+        self.assertIn("nowhere", self.refuse("serve", "--model", "/nowhere", "--port", "0")[1])
+        self.assertIn("lower8", self.refuse("generate", "--model", DEMO, "--prompt", "x", "--leg", "none")[1])
+        code, message = self.refuse("dance")
+        self.assertEqual(code, 2)
+        self.assertIn("serve", message)
+
+
+class WithoutServer(unittest.TestCase):
+    def test_generate_prints_the_answer(self):
+        done = subprocess.run([NVLLM, "generate", "--model", DEMO, "--prompt", "-", "--max-tokens", "200"],
+                              input=prompt_of(PROBLEMS[0]), capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual(done.stdout.strip(), PROBLEMS[0]["answer"])
+
+    def test_generate_json_is_one_object(self):
+        done = subprocess.run([NVLLM, "generate", "--model", DEMO, "--prompt", prompt_of(PROBLEMS[0]), "--json"],
+                              capture_output=True, text=True)
+        reply = json.loads(done.stdout)
+        self.assertEqual(reply["finish_reason"], "stop")
+        self.assertEqual(reply["text"], PROBLEMS[0]["answer"])
+
+    def test_chat_answers_a_line(self):
+        done = subprocess.run([NVLLM, "chat", "--model", DEMO, "--temperature", "0"],
+                              input=PROBLEMS[1]["question"] + "\n", capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("####", done.stdout)
+
+    def test_inspect_finds_nothing_missing_in_the_demo(self):
+        done = subprocess.run([NVLLM, "inspect", DEMO, "--json"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIsInstance(json.loads(done.stdout), dict)
