@@ -63,7 +63,8 @@ std::vector<AddedToken> merge_added_tokens(const Json& tokenizer_list, const Jso
   if (!tokenizer_list.is_null()) {
     if (!tokenizer_list.is_array()) bad_file(kTokenizer, "wanted a list");
     for (const Json& entry : tokenizer_list) {
-      if (!entry.is_object() || !entry.contains("id")) bad_file(kTokenizer, "an entry without 'id'");
+      if (!entry.is_object() || !entry.contains("id"))
+        bad_file(kTokenizer, "an entry without 'id'");
       insert(read_token(entry, id_value(entry["id"], kTokenizer), kTokenizer), kTokenizer);
     }
   }

@@ -35,8 +35,8 @@ class TokenFinder {
   void add(std::string_view content, std::int32_t id);
   bool empty() const { return nodes_.size() == 1; }
 
-  /// Calls `between` for each stretch without a match (with the ranges still open in it) and `token`
-  /// for each match, in order. A match lies within one open range.
+  /// Calls `between` for each stretch without a match (with the ranges still open in it) and
+  /// `token` for each match, in order. A match lies within one open range.
   ///   Cost: linear in the text for the short strings that added tokens are.
   void split(const OpenText& text, const std::function<void(const OpenText&)>& between,
              const std::function<void(std::int32_t)>& token) const;

@@ -1,6 +1,6 @@
-// A linked list of symbols and a heap of candidate merges, smallest rank first, leftmost first among
-// equals. Candidates are never removed when their symbols change: a popped candidate counts only if
-// the pair that stands there now still makes the same token.
+// A linked list of symbols and a heap of candidate merges, smallest rank first, leftmost first
+// among equals. Candidates are never removed when their symbols change: a popped candidate counts
+// only if the pair that stands there now still makes the same token.
 
 #include "tokenizer/bpe.h"
 
@@ -12,7 +12,8 @@ namespace nvllm::tokenizer {
 namespace {
 
 std::uint64_t pair_key(std::int32_t left, std::int32_t right) {
-  return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) | static_cast<std::uint32_t>(right);
+  return (std::uint64_t{static_cast<std::uint32_t>(left)} << 32) |
+         static_cast<std::uint32_t>(right);
 }
 
 bool merges_later(const MergeScratch::Candidate& a, const MergeScratch::Candidate& b) {

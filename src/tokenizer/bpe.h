@@ -52,8 +52,8 @@ struct MergeScratch {
   std::int64_t heap_pops = 0;  ///< how much work was done; tests watch its growth
 };
 
-/// Appends the tokens of `word` to `ids`. A byte whose entry in `byte_ids` is -1 is left out, as the
-/// reference library does where a vocabulary lacks a byte and has no unknown token.
+/// Appends the tokens of `word` to `ids`. A byte whose entry in `byte_ids` is -1 is left out, as
+/// the reference library does where a vocabulary lacks a byte and has no unknown token.
 ///   Cost: n log n in the length of the word, constant stack.
 void merge_word(std::string_view word, const std::array<std::int32_t, 256>& byte_ids,
                 const MergeTable& merges, MergeScratch& scratch, std::vector<std::int32_t>& ids);

@@ -1,5 +1,5 @@
-// Source: the byte-to-character table of GPT-2. Bytes that print as themselves in Latin-1 keep their
-// code point; the other 68 follow, in order, from U+0100.
+// Source: the byte-to-character table of GPT-2. Bytes that print as themselves in Latin-1 keep
+// their code point; the other 68 follow, in order, from U+0100.
 
 #include "tokenizer/byte_alphabet.h"
 
@@ -19,8 +19,8 @@ struct Alphabet {
     for (auto& byte : byte_of) byte = -1;
     std::uint16_t next = 256;
     for (int byte = 0; byte < 256; ++byte) {
-      const bool prints = (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) ||
-                          byte >= 0xae;
+      const bool prints =
+          (byte >= 0x21 && byte <= 0x7e) || (byte >= 0xa1 && byte <= 0xac) || byte >= 0xae;
       const std::uint16_t character = prints ? static_cast<std::uint16_t>(byte) : next++;
       character_of[static_cast<std::size_t>(byte)] = character;
       byte_of[character] = static_cast<std::int16_t>(byte);

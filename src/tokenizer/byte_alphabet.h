@@ -9,7 +9,8 @@
 
 namespace nvllm::tokenizer {
 
-/// The bytes that a vocabulary entry spells, or nullopt if it holds a character outside the alphabet.
+/// The bytes that a vocabulary entry spells, or nullopt if it holds a character outside the
+/// alphabet.
 std::optional<std::string> bytes_of_entry(std::string_view entry);
 
 /// The vocabulary entry that spells these bytes.

@@ -18,7 +18,8 @@ constexpr std::string_view kField = "tokenizer_config.json: chat_template";
 
 /// The field's text: a string, or in a list of named templates the one called "default".
 std::optional<std::string> template_field(const Json& config) {
-  if (!config.is_object()) throw Error(ErrorKind::kBadFile, "tokenizer_config.json: wanted an object");
+  if (!config.is_object())
+    throw Error(ErrorKind::kBadFile, "tokenizer_config.json: wanted an object");
   const auto field = config.find("chat_template");
   if (field == config.end() || field->is_null()) return std::nullopt;
   if (field->is_string()) return field->get<std::string>();
@@ -29,9 +30,10 @@ std::optional<std::string> template_field(const Json& config) {
       if (usable) return entry["template"].get<std::string>();
     }
   }
-  throw Error(ErrorKind::kBadFile,
-              fmt::format("{}: neither a string nor a list of {{name, template}} with one named 'default'",
-                          kField));
+  throw Error(
+      ErrorKind::kBadFile,
+      fmt::format("{}: neither a string nor a list of {{name, template}} with one named 'default'",
+                  kField));
 }
 
 }  // namespace
@@ -44,7 +46,8 @@ struct ChatTemplate::Impl {
 ChatTemplate::ChatTemplate(std::string_view source, std::string_view name)
     : impl_(std::make_unique<Impl>()) {
   if (static_cast<std::int64_t>(source.size()) > kTemplateBytesMax || !is_utf8(source)) {
-    throw Error(ErrorKind::kBadFile, fmt::format("{}: over {} bytes or not UTF-8", name, kTemplateBytesMax));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("{}: over {} bytes or not UTF-8", name, kTemplateBytesMax));
   }
   impl_->name = name;
   impl_->block = parse_template(source, impl_->name);
@@ -79,7 +82,8 @@ std::vector<RenderedPiece> ChatTemplate::render(const Json& variables) const {
   return pieces;
 }
 
-std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer, const std::vector<RenderedPiece>& pieces) {
+std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer,
+                                        const std::vector<RenderedPiece>& pieces) {
   std::vector<TextPart> parts;
   for (const RenderedPiece& piece : pieces) {
     parts.push_back({piece.text, piece.from_user ? AddedTokens::kAsText : AddedTokens::kParse});

@@ -22,7 +22,8 @@ struct RenderedPiece {
 /// limits on steps, depth and output. It has no way to reach files, time zones or host objects.
 class ChatTemplate {
  public:
-  /// Reads chat_template.jinja, else tokenizer_config.json's chat_template; nullopt if neither exists.
+  /// Reads chat_template.jinja, else tokenizer_config.json's chat_template; nullopt if neither
+  /// exists.
   ///   Errors: Error(kBadFile) with the line for syntax the interpreter does not know.
   static std::optional<ChatTemplate> load(const std::filesystem::path& folder);
   /// Compiles a template text; `name` is for messages.
@@ -36,7 +37,8 @@ class ChatTemplate {
   /// user's; the template's own text and every other variable count as the template's, so a caller
   /// must not pass a request's free text under another name. `date_string` ("26 Jul 2024" or
   /// "2024-07-26") is also the day that strftime_now prints; without it that is today, in UTC.
-  ///   Errors: Error(kUsage) with the template's own words for raise_exception and for limits passed.
+  ///   Errors: Error(kUsage) with the template's own words for raise_exception and for limits
+  ///   passed.
   std::vector<RenderedPiece> render(const Json& variables) const;
 
  private:
@@ -44,8 +46,9 @@ class ChatTemplate {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Encodes rendered pieces: template text with added tokens parsed, user text without. Otherwise the
-/// pieces are one text: the ids are those of the joined text unless user text helps to spell a token.
+/// Encodes rendered pieces: template text with added tokens parsed, user text without. Otherwise
+/// the pieces are one text: the ids are those of the joined text unless user text helps to spell a
+/// token.
 std::vector<std::int32_t> encode_pieces(const Tokenizer& tokenizer,
                                         const std::vector<RenderedPiece>& pieces);
 

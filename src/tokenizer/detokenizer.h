@@ -8,7 +8,8 @@
 namespace nvllm::tokenizer {
 
 /// Turns a stream of ids into text without ever splitting a character: bytes that may still become
-/// a character are held back. The concatenation of all pushes and finish() equals decode() of all ids.
+/// a character are held back. The concatenation of all pushes and finish() equals decode() of all
+/// ids.
 class Detokenizer {
  public:
   /// Borrows the tokenizer, which must outlive this object.

@@ -28,8 +28,8 @@ void bad_file(std::string_view where, std::string_view why) {
 
 void unsupported(std::string_view where, std::string_view seen, std::string_view wanted) {
   throw Error(ErrorKind::kUnsupported,
-              fmt::format("{}: {} is not supported; nvllm reads byte-level BPE with {}", where, seen,
-                          wanted));
+              fmt::format("{}: {} is not supported; nvllm reads byte-level BPE with {}", where,
+                          seen, wanted));
 }
 
 std::string type_of(const Json& node, std::string_view where) {
@@ -70,7 +70,8 @@ std::int32_t id_value(const Json& value, std::string_view where) {
   const bool huge = value.is_number_unsigned() &&
                     value.get<std::uint64_t>() > static_cast<std::uint64_t>(kTokenIdMax);
   if (huge || value.get<std::int64_t>() < 0) {
-    bad_file(where, fmt::format("id {} is out of range, wanted 0 to {}", shown(value), kTokenIdMax));
+    bad_file(where,
+             fmt::format("id {} is out of range, wanted 0 to {}", shown(value), kTokenIdMax));
   }
   return value.get<std::int32_t>();
 }

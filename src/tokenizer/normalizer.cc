@@ -1,8 +1,8 @@
 // utf8proc knows the Unicode tables; the order of work is ours for two reasons. Its canonical
-// reordering sorts by neighbour exchange, quadratic on a long run of combining marks that a stranger
-// may send; and we must know which bytes of the result came from which range. Both fall out of
-// normalising segment by segment: an ASCII character never combines with what stands before it, so
-// every ASCII character begins a segment of its own.
+// reordering sorts by neighbour exchange, quadratic on a long run of combining marks that a
+// stranger may send; and we must know which bytes of the result came from which range. Both fall
+// out of normalising segment by segment: an ASCII character never combines with what stands before
+// it, so every ASCII character begins a segment of its own.
 
 #include "tokenizer/normalizer.h"
 
@@ -117,8 +117,8 @@ OpenText nfc(const OpenText& text) {
     const std::size_t begin_out = out.text.size();
     append_nfc(all.substr(at, end - at), out.text);
     if (inside && end <= range->end && out.text.size() > begin_out) {
-      const bool adjoins = !out.open.empty() && out.open.back().end == begin_out &&
-                           at != range->begin;
+      const bool adjoins =
+          !out.open.empty() && out.open.back().end == begin_out && at != range->begin;
       if (adjoins) {
         out.open.back().end = out.text.size();
       } else {

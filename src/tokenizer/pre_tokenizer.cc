@@ -1,5 +1,5 @@
-// Every node becomes a pattern whose matches and gaps are both kept ("isolated"), so the whole tree is
-// one list of patterns, each run over the pieces of the one before.
+// Every node becomes a pattern whose matches and gaps are both kept ("isolated"), so the whole tree
+// is one list of patterns, each run over the pieces of the one before.
 
 #include "tokenizer/pre_tokenizer.h"
 
@@ -36,7 +36,8 @@ std::string split_pattern(const Json& node) {
 PreTokenizer::PreTokenizer(const Json& node) {
   if (node.is_null()) unsupported(kWhere, "null", "a pre_tokenizer that ends with ByteLevel");
   add(node, 0);
-  if (!byte_level_) unsupported(kWhere, "a pre_tokenizer without ByteLevel", "ByteLevel as its last");
+  if (!byte_level_)
+    unsupported(kWhere, "a pre_tokenizer without ByteLevel", "ByteLevel as its last");
 }
 
 void PreTokenizer::add(const Json& node, int depth) {

@@ -1,7 +1,7 @@
-// PCRE2 in UTF and UCP mode reads these patterns as Oniguruma does but for a few constructs. Those it
-// would read otherwise are rewritten (\s, \S: PCRE2's \s takes U+180E, which is not white space since
-// Unicode 6.3) or refused, because a pattern that means something slightly different gives wrong ids
-// without any sign.
+// PCRE2 in UTF and UCP mode reads these patterns as Oniguruma does but for a few constructs. Those
+// it would read otherwise are rewritten (\s, \S: PCRE2's \s takes U+180E, which is not white space
+// since Unicode 6.3) or refused, because a pattern that means something slightly different gives
+// wrong ids without any sign.
 
 #include "tokenizer/regex.h"
 
@@ -21,10 +21,11 @@ namespace nvllm::tokenizer {
 namespace {
 
 [[noreturn]] void refuse(std::string_view pattern, std::size_t at, std::string_view what) {
-  throw Error(ErrorKind::kUnsupported,
-              fmt::format("tokenizer.json: pre-tokenizer pattern '{}': {} at byte {} is not supported "
-                          "(it would not mean the same here as in the reference library)",
-                          pattern, what, at));
+  throw Error(
+      ErrorKind::kUnsupported,
+      fmt::format("tokenizer.json: pre-tokenizer pattern '{}': {} at byte {} is not supported "
+                  "(it would not mean the same here as in the reference library)",
+                  pattern, what, at));
 }
 
 /// What an escape is called in PCRE2, and how many bytes of the pattern it takes.
@@ -56,7 +57,7 @@ Escape escape(std::string_view pattern, std::size_t at) {
 }
 
 void check_group(std::string_view pattern, std::size_t at) {
-  constexpr std::array<std::string_view, 7> kKnown = {"(?:", "(?i:", "(?=", "(?!",
+  constexpr std::array<std::string_view, 7> kKnown = {"(?:",  "(?i:", "(?=", "(?!",
                                                       "(?<=", "(?<!", "(?>"};
   const std::string_view rest = pattern.substr(at);
   if (rest.substr(0, 2) != "(?" && rest.substr(0, 2) != "(*") return;
@@ -85,7 +86,8 @@ std::string pcre2_pattern(std::string_view pattern) {
       in_class = c != ']';
     } else {
       if (c == '^' || c == '$') refuse(pattern, at, fmt::format("the anchor '{}'", c));
-      if (c == '}' && pattern.substr(at, 2) == "}+") refuse(pattern, at, "'+' after a counted repeat");
+      if (c == '}' && pattern.substr(at, 2) == "}+")
+        refuse(pattern, at, "'+' after a counted repeat");
       if (c == '(') check_group(pattern, at);
       in_class = c == '[';
     }
@@ -135,17 +137,20 @@ Regex::Regex(std::string_view pattern) : impl_(std::make_unique<Impl>()) {
   const std::string translated = pcre2_pattern(pattern);
   int error = 0;
   PCRE2_SIZE where = 0;
-  impl_->code = pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                              PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &where, nullptr);
+  impl_->code =
+      pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
+                    PCRE2_UTF | PCRE2_UCP | PCRE2_NEVER_BACKSLASH_C, &error, &where, nullptr);
   if (impl_->code == nullptr) {
     std::array<PCRE2_UCHAR, 256> words{};
     pcre2_get_error_message(error, words.data(), words.size());
-    throw Error(ErrorKind::kBadFile,
-                fmt::format("tokenizer.json: pre-tokenizer pattern '{}' does not compile: {} at byte "
-                            "{} of '{}'",
-                            pattern, reinterpret_cast<const char*>(words.data()), where, translated));
+    throw Error(
+        ErrorKind::kBadFile,
+        fmt::format("tokenizer.json: pre-tokenizer pattern '{}' does not compile: {} at byte "
+                    "{} of '{}'",
+                    pattern, reinterpret_cast<const char*>(words.data()), where, translated));
   }
-  pcre2_jit_compile(impl_->code, PCRE2_JIT_COMPLETE);  // without it matching is slower, not different
+  pcre2_jit_compile(impl_->code,
+                    PCRE2_JIT_COMPLETE);  // without it matching is slower, not different
 }
 
 Regex::~Regex() = default;

@@ -1,7 +1,7 @@
 #pragma once
 
-// Pre-tokenizer patterns. They come from the checkpoint's files, never from a request; the text they
-// run over does come from requests, so every match has a work limit.
+// Pre-tokenizer patterns. They come from the checkpoint's files, never from a request; the text
+// they run over does come from requests, so every match has a work limit.
 
 #include <cstddef>
 #include <functional>
@@ -15,7 +15,8 @@ namespace nvllm::tokenizer {
 /// PCRE2 gives it the same meaning. Immutable; safe to share by threads.
 class Regex {
  public:
-  /// Errors: Error(kUnsupported) for a construct that would mean something else here, Error(kBadFile)
+  /// Errors: Error(kUnsupported) for a construct that would mean something else here,
+  /// Error(kBadFile)
   ///         for a pattern that does not compile; both show the pattern and the place.
   explicit Regex(std::string_view pattern);
   ~Regex();

@@ -1,6 +1,6 @@
 // The order of work is the reference library's: added tokens in the raw text, then for each stretch
-// between them normalise, look for the added tokens that ask for normalised text, cut into words and
-// merge byte pairs. Ids can only agree with the reference if nothing is done in another order.
+// between them normalise, look for the added tokens that ask for normalised text, cut into words
+// and merge byte pairs. Ids can only agree with the reference if nothing is done in another order.
 
 #include "tokenizer/tokenizer.h"
 
@@ -138,7 +138,8 @@ void Tokenizer::Impl::read(const TokenizerFile& file, const Json& config) {
   add_vocab(file);
   if (options.has_unknown_token) {
     for (const std::int32_t id : byte_ids) {
-      if (id < 0) unsupported(kName, "model.unk_token with a byte missing from the vocabulary", "all 256");
+      if (id < 0)
+        unsupported(kName, "model.unk_token with a byte missing from the vocabulary", "all 256");
     }
   }
   add_merges(file);
@@ -146,7 +147,8 @@ void Tokenizer::Impl::read(const TokenizerFile& file, const Json& config) {
   frame = read_post_processor(node("post_processor"));
   for (const auto* side : {&frame.before, &frame.after}) {
     for (const std::int32_t id : *side) {
-      if (static_cast<std::size_t>(id) >= tokens.size() || !tokens[static_cast<std::size_t>(id)].known) {
+      if (static_cast<std::size_t>(id) >= tokens.size() ||
+          !tokens[static_cast<std::size_t>(id)].known) {
         bad_file(kName, fmt::format("post_processor adds id {}, which names no token", id));
       }
     }
@@ -162,7 +164,8 @@ Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer Tokenizer::from_json(std::string_view tokenizer_json, std::string_view config_json) {
   Json config;
   if (!config_json.empty()) {
-    config = parse_json(config_json, "tokenizer_config.json", {.depth_max = 64, .nodes_max = 1'000'000});
+    config =
+        parse_json(config_json, "tokenizer_config.json", {.depth_max = 64, .nodes_max = 1'000'000});
   }
   auto impl = std::make_unique<Impl>();
   impl->read(parse_tokenizer_file(tokenizer_json, kName), config);
@@ -201,8 +204,8 @@ OpenText join(std::span<const TextPart> parts) {
   OpenText joined;
   for (const TextPart& part : parts) {
     if (part.text.size() > kTextBytesMax - joined.text.size()) {
-      throw Error(ErrorKind::kUsage, fmt::format("a text of over {} bytes; send a shorter one",
-                                                 kTextBytesMax));
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("a text of over {} bytes; send a shorter one", kTextBytesMax));
     }
     const std::size_t begin = joined.text.size();
     append_lossy(part.text, joined.text);
@@ -268,7 +271,9 @@ bool Tokenizer::is_special(std::int32_t id) const {
   return id >= 0 && id < vocab_size() && impl_->tokens[static_cast<std::size_t>(id)].special;
 }
 
-std::int32_t Tokenizer::vocab_size() const { return static_cast<std::int32_t>(impl_->tokens.size()); }
+std::int32_t Tokenizer::vocab_size() const {
+  return static_cast<std::int32_t>(impl_->tokens.size());
+}
 
 std::optional<std::int32_t> Tokenizer::id_of(std::string_view token) const {
   const auto found = impl_->ids.find(std::string(token));

@@ -48,13 +48,14 @@ class Tokenizer {
   std::vector<std::int32_t> encode(std::string_view text, AddedTokens added = AddedTokens::kParse,
                                    TextFrame frame = TextFrame::kBare) const;
   /// Encodes the parts as one text, except that an added token is found only where it lies within
-  /// parts of kind kParse (neighbours of that kind count as one). So the ids are those of the joined
-  /// text unless another part helps to spell an added token.
+  /// parts of kind kParse (neighbours of that kind count as one). So the ids are those of the
+  /// joined text unless another part helps to spell an added token.
   std::vector<std::int32_t> encode_parts(std::span<const TextPart> parts,
                                          TextFrame frame = TextFrame::kBare) const;
   /// The bytes a token stands for (not always whole characters); empty for an id without a token.
   std::string_view bytes(std::int32_t id) const;
-  /// Ids to text (ids without a token are left out), as the reference library does it: invalid sequences become U+FFFD.
+  /// Ids to text (ids without a token are left out), as the reference library does it: invalid
+  /// sequences become U+FFFD.
   std::string decode(const std::vector<std::int32_t>& ids, bool skip_special = true) const;
 
   /// Whether decode leaves the token out when it skips special tokens.

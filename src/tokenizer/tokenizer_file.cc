@@ -66,16 +66,18 @@ class Reader {
       key_ = std::move(name);
       return true;
     }
-    if (stack_.back()->size() >= kKeysMax) refuse(fmt::format("an object of over {} keys", kKeysMax));
+    if (stack_.back()->size() >= kKeysMax)
+      refuse(fmt::format("an object of over {} keys", kKeysMax));
     if (stack_.back()->contains(name)) refuse(fmt::format("key '{}' appears twice", name));
-    const bool diverted = in_model() && ((name == "vocab" && vocab_seen_) ||
-                                         (name == "merges" && merges_seen_));
+    const bool diverted =
+        in_model() && ((name == "vocab" && vocab_seen_) || (name == "merges" && merges_seen_));
     if (diverted) refuse(fmt::format("key '{}' appears twice", name));
     key_ = std::move(name);
     return true;
   }
 
-  bool parse_error(std::size_t position, const std::string&, const nlohmann::detail::exception& error) {
+  bool parse_error(std::size_t position, const std::string&,
+                   const nlohmann::detail::exception& error) {
     refuse(fmt::format("not valid JSON at byte {}: {}", position, error.what()));
   }
 
@@ -136,12 +138,16 @@ class Reader {
   template <class T>
   bool value(T&& v) {
     switch (place_) {
-      case Place::kTree: put(Json(std::forward<T>(v))); break;
+      case Place::kTree:
+        put(Json(std::forward<T>(v)));
+        break;
       case Place::kVocab:
         file_.vocab.emplace_back(
             key_, id_value(Json(v), fmt::format("{}: model.vocab entry '{}'", name_, key_)));
         break;
-      case Place::kMerges: add_merge(Json(std::forward<T>(v))); break;
+      case Place::kMerges:
+        add_merge(Json(std::forward<T>(v)));
+        break;
       case Place::kPair: {
         Json part(std::forward<T>(v));
         if (!part.is_string()) refuse_inside("a part that is not a string");

@@ -1,7 +1,8 @@
 #pragma once
 
-// tokenizer.json as values. The vocabulary and the merges, a million JSON values, are kept out of the
-// document tree: as a tree they would cost quadratic time (an ordered object is a list) and memory.
+// tokenizer.json as values. The vocabulary and the merges, a million JSON values, are kept out of
+// the document tree: as a tree they would cost quadratic time (an ordered object is a list) and
+// memory.
 
 #include <cstdint>
 #include <string>

@@ -29,7 +29,8 @@ bool reads_nfc_at(const Json& node, int depth) {
   const std::string type = type_of(node, kNormalizer);
   if (type == "NFC") return true;
   if (type != "Sequence") {
-    unsupported(kNormalizer, fmt::format("type '{}'", type), "no normalizer, NFC or a Sequence of them");
+    unsupported(kNormalizer, fmt::format("type '{}'", type),
+                "no normalizer, NFC or a Sequence of them");
   }
   bool nfc = false;
   for (const Json& child : array_field(node, "normalizers", kNormalizer)) {
@@ -124,7 +125,8 @@ BpeOptions read_bpe_options(const Json& model) {
   const std::string type = model.contains("type") ? type_of(model, kModel) : "BPE";
   if (type != "BPE") unsupported(kModel, fmt::format("type '{}'", type), "model type BPE");
   if (bool_field(model, "byte_fallback", false, kModel)) {
-    unsupported(kModel, "byte_fallback: true (a SentencePiece-style vocabulary, as Llama 1 and 2 have)",
+    unsupported(kModel,
+                "byte_fallback: true (a SentencePiece-style vocabulary, as Llama 1 and 2 have)",
                 "byte_fallback: false");
   }
   for (const char* field : {"dropout", "continuing_subword_prefix", "end_of_word_suffix"}) {

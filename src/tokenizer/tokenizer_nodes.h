@@ -30,8 +30,8 @@ struct SpecialNames {
   std::string pad;
 };
 
-/// Errors, for all of these: Error(kUnsupported) naming the type or option, Error(kBadFile) for a node
-/// that lacks a field.
+/// Errors, for all of these: Error(kUnsupported) naming the type or option, Error(kBadFile) for a
+/// node that lacks a field.
 BpeOptions read_bpe_options(const Json& model);
 /// Whether the normalizer is NFC (else it is none).
 bool reads_nfc(const Json& normalizer);

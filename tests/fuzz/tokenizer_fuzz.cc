@@ -2,6 +2,7 @@
 // tokenizer.json, optionally followed by a zero byte and a text to encode. Whatever loads must hold
 // what the header promises: ids in range, streaming equal to decoding, valid UTF-8 out.
 
+#include <algorithm>
 #include <cstdint>
 #include <cstdlib>
 #include <string_view>
@@ -37,7 +38,8 @@ void try_text(const nvllm::tokenizer::Tokenizer& tokenizer, std::string_view tex
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   const std::size_t cut = std::min(input.find('\0'), input.size());
-  const std::string_view text = cut < input.size() ? input.substr(cut + 1) : "a <|end|>\n\xc3\xa9 12";
+  const std::string_view text =
+      cut < input.size() ? input.substr(cut + 1) : "a <|end|>\n\xc3\xa9 12";
   try {
     try_text(nvllm::tokenizer::Tokenizer::from_json(input.substr(0, cut)), text.substr(0, 4096));
   } catch (const nvllm::Error&) {

@@ -1,5 +1,6 @@
 // Renderings against Jinja2: whole templates in the style of four families, and several hundred
-// snippets, one for each thing that the language can do or must refuse (tools/golden/chat_template.py).
+// snippets, one for each thing that the language can do or must refuse
+// (tools/golden/chat_template.py).
 
 #include <gtest/gtest.h>
 
@@ -17,7 +18,8 @@ std::string joined(const std::vector<RenderedPiece>& pieces) {
 }
 
 /// The text, or for a failure its kind: "<syntax>" or "<run>".
-std::string outcome(const std::string& source, const Json& variables, std::string* message = nullptr) {
+std::string outcome(const std::string& source, const Json& variables,
+                    std::string* message = nullptr) {
   try {
     return joined(ChatTemplate(source).render(variables));
   } catch (const Error& error) {
@@ -46,18 +48,20 @@ TEST(ChatTemplateGolden, RendersWholeConversationsAsJinja) {
   for (const Json& one : golden.at("chats")) {
     const auto name = one.at("template").get<std::string>();
     const std::string source = read_file(kGolden / "templates" / name, 1 << 20);
-    Json variables = {{"messages", golden.at("conversations").at(one.at("conversation").get<std::size_t>())},
-                      {"add_generation_prompt", one.at("prompt")},
-                      {"bos_token", "<|begin_of_text|>"},
-                      {"eos_token", "<|im_end|>"}};
+    Json variables = {
+        {"messages", golden.at("conversations").at(one.at("conversation").get<std::size_t>())},
+        {"add_generation_prompt", one.at("prompt")},
+        {"bos_token", "<|begin_of_text|>"},
+        {"eos_token", "<|im_end|>"}};
     if (one.at("tools").get<bool>()) variables["tools"] = golden.at("tools");
     for (const auto& [key, value] : one.at("extra").items()) variables[key] = value;
-    // Jinja's strftime_now was given this day; ours takes it from date_string, so templates that ask
-    // for the date are compared only where they are told it.
+    // Jinja's strftime_now was given this day; ours takes it from date_string, so templates that
+    // ask for the date are compared only where they are told it.
     if (name == "llama3_style.jinja" && !variables.contains("date_string")) continue;
     std::string message;
     const std::string got = outcome(source, variables, &message);
-    const std::string what = name + " conversation " + dump_json(one.at("conversation")) + ": " + message;
+    const std::string what =
+        name + " conversation " + dump_json(one.at("conversation")) + ": " + message;
     if (one.contains("text")) {
       EXPECT_EQ(got, one.at("text").get<std::string>()) << what;
     } else {

@@ -26,20 +26,21 @@ std::string user_text_of(const std::vector<RenderedPiece>& pieces) {
 
 /// Renders with one user message of this content.
 std::vector<RenderedPiece> render(const std::string& source, const std::string& content) {
-  return ChatTemplate(source).render({{"messages", {{{"role", "user"}, {"content", content}}}},
-                                      {"bos_token", "<|end|>"}});
+  return ChatTemplate(source).render(
+      {{"messages", {{{"role", "user"}, {"content", content}}}}, {"bos_token", "<|end|>"}});
 }
 
 /// One user's string `m` through one expression.
 std::string user_part(const std::string& expression, const std::string& content) {
-  return user_text_of(render("{% set m = messages[0].content %}[{{ " + expression + " }}]", content));
+  return user_text_of(
+      render("{% set m = messages[0].content %}[{{ " + expression + " }}]", content));
 }
 
 TEST(ChatTemplate, RendersTheDemoModelsTemplate) {
   const auto chat = ChatTemplate::load(kGolden / "demo");
   ASSERT_TRUE(chat.has_value());
-  const auto pieces = chat->render({{"messages", {{{"role", "user"}, {"content", "1+1?"}}}},
-                                    {"add_generation_prompt", true}});
+  const auto pieces = chat->render(
+      {{"messages", {{{"role", "user"}, {"content", "1+1?"}}}}, {"add_generation_prompt", true}});
   EXPECT_EQ(text_of(pieces), "<|im_start|>user\n1+1?<|im_end|>\n<|im_start|>assistant\n");
   EXPECT_EQ(user_text_of(pieces), "user1+1?");
 }
@@ -50,7 +51,8 @@ TEST(ChatTemplate, IsAbsentWhereNoFileHoldsOne) {
 }
 
 TEST(ChatTemplate, IsReadFromTheConfigAsTextOrAsTheDefaultOfAList) {
-  const auto folder = std::filesystem::temp_directory_path() / ("nvllm-template-" + std::to_string(::getpid()));
+  const auto folder =
+      std::filesystem::temp_directory_path() / ("nvllm-template-" + std::to_string(::getpid()));
   std::filesystem::create_directories(folder);
   const auto load = [&](const std::string& config) {
     write_file_atomically(folder / "tokenizer_config.json", config);
@@ -58,10 +60,14 @@ TEST(ChatTemplate, IsReadFromTheConfigAsTextOrAsTheDefaultOfAList) {
     return chat ? text_of(chat->render(Json::object())) : "<none>";
   };
   EXPECT_EQ(load(R"({"chat_template":"a{{ 1 }}"})"), "a1");
-  EXPECT_EQ(load(R"({"chat_template":[{"name":"x","template":"no"},{"name":"default","template":"yes"}]})"), "yes");
+  EXPECT_EQ(
+      load(
+          R"({"chat_template":[{"name":"x","template":"no"},{"name":"default","template":"yes"}]})"),
+      "yes");
   EXPECT_EQ(load(R"({"chat_template":null})"), "<none>");
   expect_refusal([&] { load(R"({"chat_template":7})"); }, ErrorKind::kBadFile, {"chat_template"});
-  expect_refusal([&] { load(R"({"chat_template":"a\n{% if %}"})"); }, ErrorKind::kBadFile, {"line 2"});
+  expect_refusal([&] { load(R"({"chat_template":"a\n{% if %}"})"); }, ErrorKind::kBadFile,
+                 {"line 2"});
   write_file_atomically(folder / "chat_template.jinja", "from the file");
   EXPECT_EQ(load(R"({"chat_template":"from the config"})"), "from the file");
   std::filesystem::remove_all(folder);
@@ -96,21 +102,31 @@ TEST(ChatTemplate, OriginIsKeptThroughEveryOperation) {
   EXPECT_EQ(user_part("messages|tojson", "ab"), R"([{"role": "user", "content": "ab"}])");
   EXPECT_EQ(user_part("namespace(x=m).x", "ab"), "ab");
   EXPECT_EQ(user_part("bos_token", "ab"), "") << "other variables are the template's";
-  EXPECT_EQ(user_text_of(render("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(messages[0].content)|trim }}", "ab")), "ab");
-  EXPECT_EQ(user_text_of(render("{% set a %}<{{ messages[0].content }}>{% endset %}{{ a|upper }}", "ab")), "AB");
-  EXPECT_EQ(user_text_of(render("{% for k, v in messages[0]|items %}{{ k }}={{ v }};{% endfor %}", "ab")),
-            "roleusercontentab");
-  EXPECT_EQ(user_text_of(render("{% filter replace('x', 'y') %}x{{ messages[0].content }}{% endfilter %}", "ab")), "ab");
+  EXPECT_EQ(user_text_of(render(
+                "{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f(messages[0].content)|trim }}", "ab")),
+            "ab");
+  EXPECT_EQ(
+      user_text_of(render("{% set a %}<{{ messages[0].content }}>{% endset %}{{ a|upper }}", "ab")),
+      "AB");
+  EXPECT_EQ(
+      user_text_of(render("{% for k, v in messages[0]|items %}{{ k }}={{ v }};{% endfor %}", "ab")),
+      "roleusercontentab");
+  EXPECT_EQ(user_text_of(render(
+                "{% filter replace('x', 'y') %}x{{ messages[0].content }}{% endfilter %}", "ab")),
+            "ab");
 }
 
 /// Every place of a conversation where a request may put a string.
 std::vector<Json> conversations_with(const std::string& text) {
   const Json user = {{"role", "user"}, {"content", "hi"}};
   const auto conversation = [&](Json message) {
-    return Json{{"messages", Json::array({user, std::move(message), user})}, {"add_generation_prompt", true}};
+    return Json{{"messages", Json::array({user, std::move(message), user})},
+                {"add_generation_prompt", true}};
   };
   const auto call = [&](Json function) {
-    return conversation({{"role", "assistant"}, {"content", "c"}, {"tool_calls", Json::array({{{"function", std::move(function)}}})}});
+    return conversation({{"role", "assistant"},
+                         {"content", "c"},
+                         {"tool_calls", Json::array({{{"function", std::move(function)}}})}});
   };
   std::vector<Json> all = {
       conversation({{"role", "user"}, {"content", text}}),
@@ -118,7 +134,8 @@ std::vector<Json> conversations_with(const std::string& text) {
       conversation({{"role", "assistant"}, {"content", "<think>" + text + "</think>" + text}}),
       conversation({{"role", "assistant"}, {"content", "x"}, {"reasoning_content", text}}),
       conversation({{"role", "tool"}, {"content", text}}),
-      conversation({{"role", "user"}, {"content", Json::array({{{"type", "text"}, {"text", text}}})}}),
+      conversation(
+          {{"role", "user"}, {"content", Json::array({{{"type", "text"}, {"text", text}}})}}),
       call({{"name", text}, {"arguments", Json::object()}}),
       call({{"name", "f"}, {"arguments", {{text, "value"}}}}),
       call({{"name", "f"}, {"arguments", {{"key", text}}}}),
@@ -134,8 +151,10 @@ std::vector<Json> conversations_with(const std::string& text) {
 TEST(ChatTemplate, NoFieldOfARequestCanBecomeAControlToken) {
   for (const char* family : {"qwen35", "llama3", "demo"}) {
     const Tokenizer tokenizer = Tokenizer::load(kGolden / family);
-    for (const char* name : {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style"}) {
-      const ChatTemplate chat(read_file(kGolden / "templates" / (std::string(name) + ".jinja"), 1 << 20), name);
+    for (const char* name :
+         {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style"}) {
+      const ChatTemplate chat(
+          read_file(kGolden / "templates" / (std::string(name) + ".jinja"), 1 << 20), name);
       const auto controls = [&](const Json& variables) -> std::optional<Ids> {
         try {
           Ids found;
@@ -152,7 +171,8 @@ TEST(ChatTemplate, NoFieldOfARequestCanBecomeAControlToken) {
         const auto plain = conversations_with("plain");
         const auto hostile = conversations_with(std::string(tokenizer.bytes(id)));
         for (std::size_t i = 0; i < plain.size(); ++i) {
-          EXPECT_EQ(controls(hostile[i]), controls(plain[i])) << name << " " << tokenizer.bytes(id) << " in " << i;
+          EXPECT_EQ(controls(hostile[i]), controls(plain[i]))
+              << name << " " << tokenizer.bytes(id) << " in " << i;
         }
       }
     }
@@ -163,13 +183,17 @@ TEST(ChatTemplate, PiecesEncodeAsTheWholeTextWhereNoUserTextSpellsAToken) {
   const Json golden = golden_json("templates/chats.json");
   for (const char* family : {"qwen3", "qwen35", "llama3", "smollm2", "demo"}) {
     const Tokenizer tokenizer = Tokenizer::load(kGolden / family);
-    for (const char* name : {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style"}) {
-      const ChatTemplate chat(read_file(kGolden / "templates" / (std::string(name) + ".jinja"), 1 << 20), name);
+    for (const char* name :
+         {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style"}) {
+      const ChatTemplate chat(
+          read_file(kGolden / "templates" / (std::string(name) + ".jinja"), 1 << 20), name);
       for (const Json& messages : golden.at("conversations")) {
         if (dump_json(messages).find('<') != std::string::npos) continue;
         std::vector<RenderedPiece> pieces;
         try {
-          pieces = chat.render({{"messages", messages}, {"add_generation_prompt", true}, {"bos_token", "<|im_end|>"}});
+          pieces = chat.render({{"messages", messages},
+                                {"add_generation_prompt", true},
+                                {"bos_token", "<|im_end|>"}});
         } catch (const Error&) {
           continue;
         }
@@ -185,31 +209,48 @@ TEST(ChatTemplate, RaiseExceptionGivesTheTemplatesOwnWords) {
 }
 
 TEST(ChatTemplate, ErrorsNameTheTemplateAndTheLine) {
-  expect_refusal([] { ChatTemplate("a\n\n{{ x.y.z }}", "t.jinja").render(Json::object()); }, ErrorKind::kUsage,
-                 {"t.jinja", "line 3", "'x' is undefined"});
+  expect_refusal([] { ChatTemplate("a\n\n{{ x.y.z }}", "t.jinja").render(Json::object()); },
+                 ErrorKind::kUsage, {"t.jinja", "line 3", "'x' is undefined"});
   expect_refusal([] { ChatTemplate("a\n{{ x | nothing }}", "t.jinja"); }, ErrorKind::kBadFile,
                  {"t.jinja", "line 2", "nothing"});
-  for (const char* tag : {"include 'x'", "import 'x' as y", "extends 'x'", "block x", "call m()", "do x", "autoescape true"}) {
-    expect_refusal([&] { ChatTemplate(std::string("{% ") + tag + " %}"); }, ErrorKind::kBadFile, {"line 1", "not supported"});
+  for (const char* tag : {"include 'x'", "import 'x' as y", "extends 'x'", "block x", "call m()",
+                          "do x", "autoescape true"}) {
+    expect_refusal([&] { ChatTemplate(std::string("{% ") + tag + " %}"); }, ErrorKind::kBadFile,
+                   {"line 1", "not supported"});
   }
-  expect_refusal([] { ChatTemplate("{% for x in y recursive %}{% endfor %}"); }, ErrorKind::kBadFile, {"recursive"});
-  expect_refusal([] { ChatTemplate("{% for x in y %}{% macro m() %}{% endmacro %}{% endfor %}"); }, ErrorKind::kBadFile, {"macro"});
+  expect_refusal([] { ChatTemplate("{% for x in y recursive %}{% endfor %}"); },
+                 ErrorKind::kBadFile, {"recursive"});
+  expect_refusal([] { ChatTemplate("{% for x in y %}{% macro m() %}{% endmacro %}{% endfor %}"); },
+                 ErrorKind::kBadFile, {"macro"});
   expect_refusal([] { ChatTemplate("\xff"); }, ErrorKind::kBadFile, {"UTF-8"});
 }
 
 TEST(ChatTemplate, EveryBudgetEndsARunawayTemplate) {
   const auto refuses = [](const std::string& source, const char* word) {
-    expect_refusal([&] { ChatTemplate(source).render({{"messages", {{{"role", "user"}, {"content", std::string(100'000, 'a')}}}}}); },
-                   ErrorKind::kUsage, {word});
+    expect_refusal(
+        [&] {
+          ChatTemplate(source).render(
+              {{"messages", {{{"role", "user"}, {"content", std::string(100'000, 'a')}}}}});
+        },
+        ErrorKind::kUsage, {word});
   };
   refuses("{% for a in range(2000) %}{% for b in range(2000) %}{% endfor %}{% endfor %}", "steps");
   refuses("{% for a in range(100) %}{{ messages[0].content }}{% endfor %}", "over 4194304 bytes");
-  refuses("{% set ns = namespace(x='ab') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}", "bytes of text");
+  refuses(
+      "{% set ns = namespace(x='ab') %}{% for a in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% "
+      "endfor %}",
+      "bytes of text");
   refuses("{{ 'x' * 1000000000 }}", "bytes of text");
-  refuses("{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}", "steps");
-  refuses("{% set ns = namespace(x=[]) %}{% for a in range(200) %}{% set ns.x = [ns.x] %}{% endfor %}", "nested too deep");
+  refuses(
+      "{% set ns = namespace(x=[1]) %}{% for a in range(60) %}{% set ns.x = ns.x + ns.x %}{% "
+      "endfor %}",
+      "steps");
+  refuses(
+      "{% set ns = namespace(x=[]) %}{% for a in range(200) %}{% set ns.x = [ns.x] %}{% endfor %}",
+      "nested too deep");
   refuses("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "nested too deep");
-  refuses("{% for a in range(9999) %}{{ messages[0].content in messages[0].content }}{% endfor %}", "bytes of text");
+  refuses("{% for a in range(9999) %}{{ messages[0].content in messages[0].content }}{% endfor %}",
+          "bytes of text");
   refuses("{{ range(1000000) }}", "range");
   refuses("{{ 9223372036854775807 + 1 }}", "out of range");
   refuses("{{ 2 ** 64 }}", "out of range");
@@ -223,10 +264,12 @@ TEST(ChatTemplate, DeepSourceIsRefusedWhenItIsParsed) {
   };
   for (const std::string& source :
        {"{{ " + repeated("(", 100'000) + repeated(")", 100'000) + " }}",
-        "{{ " + repeated("[", 100'000) + repeated("]", 100'000) + " }}", "{{ " + repeated("not ", 100'000) + "1 }}",
-        "{{ 1" + repeated(" + 1", 100'000) + " }}", "{{ x" + repeated(".a", 100'000) + " }}", "{{ x" + repeated("|trim", 100'000) + " }}",
-        "{{ " + repeated("-", 100'000) + "1 }}", repeated("{% if 1 %}", 50'000), repeated("{% for a in b %}", 50'000),
-        "{{ 1" + repeated(" if 1 else 1", 50'000) + " }}", "{{ x" + repeated("()", 100'000) + " }}"}) {
+        "{{ " + repeated("[", 100'000) + repeated("]", 100'000) + " }}",
+        "{{ " + repeated("not ", 100'000) + "1 }}", "{{ 1" + repeated(" + 1", 100'000) + " }}",
+        "{{ x" + repeated(".a", 100'000) + " }}", "{{ x" + repeated("|trim", 100'000) + " }}",
+        "{{ " + repeated("-", 100'000) + "1 }}", repeated("{% if 1 %}", 50'000),
+        repeated("{% for a in b %}", 50'000), "{{ 1" + repeated(" if 1 else 1", 50'000) + " }}",
+        "{{ x" + repeated("()", 100'000) + " }}"}) {
     expect_refusal([&] { ChatTemplate chat(source); }, ErrorKind::kBadFile, {"deep"});
   }
 }
@@ -234,7 +277,11 @@ TEST(ChatTemplate, DeepSourceIsRefusedWhenItIsParsed) {
 TEST(ChatTemplate, DeepInputIsRefused) {
   Json deep = 1;
   for (int i = 0; i < 200; ++i) deep = Json::array({deep});
-  expect_refusal([&] { ChatTemplate("x").render({{"messages", deep}}); }, ErrorKind::kUsage, {"messages", "deep"});
+  expect_refusal(
+      [&] {
+        ChatTemplate("x").render({{"messages", deep}});
+      },
+      ErrorKind::kUsage, {"messages", "deep"});
   expect_refusal([&] { ChatTemplate("x").render(Json::array()); }, ErrorKind::kUsage, {"object"});
 }
 
@@ -246,8 +293,9 @@ TEST(ChatTemplate, TheDateIsThatOfDateStringInBothSpellings) {
 }
 
 TEST(ChatTemplate, NothingOfTheHostIsReachable) {
-  for (const char* source : {"{{ ''.__class__.__mro__ }}", "{{ messages.__class__() }}", "{{ [].append(1) }}",
-                             "{{ {}.update({}) }}", "{{ self.x }}", "{{ ''.format(1) }}", "{{ cycler('a') }}", "{{ lipsum() }}"}) {
+  for (const char* source : {"{{ ''.__class__.__mro__ }}", "{{ messages.__class__() }}",
+                             "{{ [].append(1) }}", "{{ {}.update({}) }}", "{{ self.x }}",
+                             "{{ ''.format(1) }}", "{{ cycler('a') }}", "{{ lipsum() }}"}) {
     try {
       const std::string text = text_of(ChatTemplate(source).render({{"messages", Json::array()}}));
       EXPECT_EQ(text, "") << source;

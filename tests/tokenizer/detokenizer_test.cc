@@ -49,7 +49,8 @@ TEST(Detokenizer, AnUnfinishedCharacterBecomesOneReplacementAtTheEnd) {
 
 TEST(Detokenizer, RandomBytesGiveWhatReplacingThemAllAtOnceGives) {
   const Tokenizer tokenizer = load(small_tokenizer());
-  constexpr std::string_view kBytes = "a\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xc2\xdf\xe0\xe1\xed\xef\xf0\xf1\xf4\xf5\xff";
+  constexpr std::string_view kBytes =
+      "a\x7f\x80\x8f\x90\x9f\xa0\xbf\xc0\xc2\xdf\xe0\xe1\xed\xef\xf0\xf1\xf4\xf5\xff";
   Draw draw(7);
   for (int round = 0; round < 20'000; ++round) {
     std::string text;

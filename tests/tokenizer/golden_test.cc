@@ -1,5 +1,5 @@
-// Ids and texts against Hugging Face `tokenizers`: 20,000 generated lines and 2,000 random id streams
-// for each of five tokenizers (tools/golden/tokenizer.py).
+// Ids and texts against Hugging Face `tokenizers`: 20,000 generated lines and 2,000 random id
+// streams for each of five tokenizers (tools/golden/tokenizer.py).
 
 #include <gtest/gtest.h>
 
@@ -65,7 +65,8 @@ TEST_P(Golden, EncodesTwentyThousandLinesAsTheReference) {
     }
     if (sha256_hex(ids) != hashes[group].get<std::string>()) {
       ++different;
-      EXPECT_EQ(different, 0u) << "lines " << group * kPerHash << " to " << (group + 1) * kPerHash - 1;
+      EXPECT_EQ(different, 0u) << "lines " << group * kPerHash << " to "
+                               << (group + 1) * kPerHash - 1;
     }
   }
 }

@@ -24,11 +24,13 @@ TEST(Regex, KeepsMatchesAndWhatLiesBetween) {
 }
 
 TEST(Regex, WhiteSpaceIsUnicodesAndLeavesOutTheMongolianVowelSeparator) {
-  EXPECT_THAT(split("\\s+", "a\xc2\xa0\xe3\x80\x80\xc2\x85"
-                            "b"),
+  EXPECT_THAT(split("\\s+",
+                    "a\xc2\xa0\xe3\x80\x80\xc2\x85"
+                    "b"),
               ElementsAre("a", "\xc2\xa0\xe3\x80\x80\xc2\x85", "b"));
-  EXPECT_THAT(split("\\s", "a\xe1\xa0\x8e"
-                           "b"),
+  EXPECT_THAT(split("\\s",
+                    "a\xe1\xa0\x8e"
+                    "b"),
               ElementsAre("a\xe1\xa0\x8e"
                           "b"));
   EXPECT_THAT(split("[^\\s]+", "\xe1\xa0\x8e x"), ElementsAre("\xe1\xa0\x8e", " ", "x"));
@@ -40,7 +42,8 @@ TEST(Regex, PropertiesKeepTheirBracesAndPlusSigns) {
 }
 
 TEST(Regex, CaseIsFoldedAsUnicodeDoes) {
-  EXPECT_THAT(split("(?i:'s)", "a'\xc5\xbf"), ElementsAre("a", "'\xc5\xbf")) << "the long s folds to s";
+  EXPECT_THAT(split("(?i:'s)", "a'\xc5\xbf"), ElementsAre("a", "'\xc5\xbf"))
+      << "the long s folds to s";
 }
 
 TEST(Regex, APatternThatDoesNotCompileIsABadFile) {

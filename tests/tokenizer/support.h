@@ -22,8 +22,9 @@ inline Json small_tokenizer() {
   }
   vocab["aa"] = 256;
   vocab["aaaa"] = 257;
-  vocab["\xc4\xa0"
-        "a"] = 258;
+  vocab
+      ["\xc4\xa0"
+       "a"] = 258;
   Json added = Json::array();
   const auto add = [&](int id, const char* content, bool special) {
     added.push_back({{"id", id},
@@ -37,19 +38,20 @@ inline Json small_tokenizer() {
   add(300, "<|end|>", true);
   add(301, "<|start|>", true);
   add(302, "<think>", false);
-  return {{"version", "1.0"},
-          {"truncation", {{"max_length", 4}}},
-          {"padding", {{"strategy", "ignored"}}},
-          {"added_tokens", added},
-          {"normalizer", nullptr},
-          {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
-          {"post_processor", nullptr},
-          {"decoder", {{"type", "ByteLevel"}}},
-          {"model",
-           {{"type", "BPE"},
-            {"byte_fallback", false},
-            {"vocab", vocab},
-            {"merges", Json::array({"a a", Json::array({"aa", "aa"}), "\xc4\xa0 a"})}}}};
+  return {
+      {"version", "1.0"},
+      {"truncation", {{"max_length", 4}}},
+      {"padding", {{"strategy", "ignored"}}},
+      {"added_tokens", added},
+      {"normalizer", nullptr},
+      {"pre_tokenizer", {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}}},
+      {"post_processor", nullptr},
+      {"decoder", {{"type", "ByteLevel"}}},
+      {"model",
+       {{"type", "BPE"},
+        {"byte_fallback", false},
+        {"vocab", vocab},
+        {"merges", Json::array({"a a", Json::array({"aa", "aa"}), "\xc4\xa0 a"})}}}};
 }
 
 inline Tokenizer load(const Json& tokenizer, const std::string& config = "") {

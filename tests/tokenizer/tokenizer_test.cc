@@ -27,7 +27,8 @@ TEST(Tokenizer, EmptyTextHasNoIds) {
 TEST(Tokenizer, AddedTokensAreParsedOrStayTextAsAsked) {
   const Tokenizer tokenizer = load(small_tokenizer());
   EXPECT_THAT(tokenizer.encode("x<|end|>y"), ElementsAre('x', 300, 'y'));
-  for (const std::int32_t id : tokenizer.encode("x<|end|>y", AddedTokens::kAsText)) EXPECT_LT(id, 259);
+  for (const std::int32_t id : tokenizer.encode("x<|end|>y", AddedTokens::kAsText))
+    EXPECT_LT(id, 259);
 }
 
 TEST(Tokenizer, InvalidUtf8BecomesTheReplacementCharacterBeforeEncoding) {
@@ -75,7 +76,8 @@ TEST(Tokenizer, PartsAreOneTextButForTheTokensThatUserTextSpells) {
 TEST(Tokenizer, NormalizedAddedTokensAreFoundOnlyInTemplateText) {
   Json json = small_tokenizer();
   json["normalizer"] = {{"type", "Sequence"}, {"normalizers", Json::array({{{"type", "NFC"}}})}};
-  json["added_tokens"].push_back({{"id", 310}, {"content", "caf\xc3\xa9"}, {"normalized", true}, {"special", false}});
+  json["added_tokens"].push_back(
+      {{"id", 310}, {"content", "caf\xc3\xa9"}, {"normalized", true}, {"special", false}});
   const Tokenizer tokenizer = load(json);
   const std::string decomposed = "cafe\xcc\x81";
   EXPECT_THAT(tokenizer.encode(decomposed), ElementsAre(310));
@@ -84,7 +86,8 @@ TEST(Tokenizer, NormalizedAddedTokensAreFoundOnlyInTemplateText) {
   EXPECT_EQ(tokenizer.encode_parts(parts).size(), 6u);
   const std::vector<TextPart> accent = {{"cafe"}, {"\xcc\x81", AddedTokens::kAsText}};
   EXPECT_EQ(tokenizer.encode_parts(accent).size(), 5u);
-  const std::vector<TextPart> around = {{"x", AddedTokens::kAsText}, {decomposed}, {"y", AddedTokens::kAsText}};
+  const std::vector<TextPart> around = {
+      {"x", AddedTokens::kAsText}, {decomposed}, {"y", AddedTokens::kAsText}};
   EXPECT_THAT(tokenizer.encode_parts(around), ElementsAre('x', 310, 'y'));
 }
 
@@ -95,7 +98,8 @@ TEST(Tokenizer, AnAddedTokenNeverMatchesInsideUserTextOfAnyFamily) {
       if (!tokenizer.is_special(id)) continue;
       const std::string content(tokenizer.bytes(id));
       EXPECT_THAT(tokenizer.encode(content), ElementsAre(id));
-      EXPECT_THAT(tokenizer.encode(content, AddedTokens::kAsText), testing::Not(testing::Contains(id)));
+      EXPECT_THAT(tokenizer.encode(content, AddedTokens::kAsText),
+                  testing::Not(testing::Contains(id)));
     }
   }
 }
@@ -126,9 +130,28 @@ TEST(Tokenizer, MergingOneLongRunTakesWorkInProportionToItsLength) {
 TEST(Tokenizer, ALongRunOfEachClassIsEncodedWithoutReachingALimit) {
   for (const char* family : {"qwen35", "llama3", "smollm2"}) {
     const Tokenizer tokenizer = Tokenizer::load(kGolden / family);
-    for (const std::string unit : {"a", "A", "1", " ", "\n", " \n", "\t", "'", "'s", "!", "\xc3\xa9", "\xcc\x81",
-                                   "\xcc\x81\xcc\xa3", "\xe0\xb8\x81", "\xe4\xbd\xa0", "\xe3\x80\x80",
-                                   "\xf0\x9f\x98\x80", "\x01", "\xe2\x80\x8d", "\xef\xbf\xbd", "\xff", "<|im_end"}) {
+    for (const std::string unit : {"a",
+                                   "A",
+                                   "1",
+                                   " ",
+                                   "\n",
+                                   " \n",
+                                   "\t",
+                                   "'",
+                                   "'s",
+                                   "!",
+                                   "\xc3\xa9",
+                                   "\xcc\x81",
+                                   "\xcc\x81\xcc\xa3",
+                                   "\xe0\xb8\x81",
+                                   "\xe4\xbd\xa0",
+                                   "\xe3\x80\x80",
+                                   "\xf0\x9f\x98\x80",
+                                   "\x01",
+                                   "\xe2\x80\x8d",
+                                   "\xef\xbf\xbd",
+                                   "\xff",
+                                   "<|im_end"}) {
       std::string text;
       while (text.size() < (1 << 17)) text += unit;
       const Ids ids = tokenizer.encode(text);
@@ -140,7 +163,8 @@ TEST(Tokenizer, ALongRunOfEachClassIsEncodedWithoutReachingALimit) {
 }
 
 TEST(TokenizerFile, MissingFolderIsNotFound) {
-  expect_refusal([] { Tokenizer::load("/nowhere/at/all"); }, ErrorKind::kNotFound, {"tokenizer.json"});
+  expect_refusal([] { Tokenizer::load("/nowhere/at/all"); }, ErrorKind::kNotFound,
+                 {"tokenizer.json"});
 }
 
 TEST(TokenizerFile, PaddingAndTruncationAreIgnored) {
@@ -148,7 +172,8 @@ TEST(TokenizerFile, PaddingAndTruncationAreIgnored) {
 }
 
 TEST(TokenizerFile, UnsupportedNodesAreRefusedByName) {
-  const auto refuses = [](const char* pointer, Json value, std::initializer_list<const char*> words) {
+  const auto refuses = [](const char* pointer, Json value,
+                          std::initializer_list<const char*> words) {
     Json json = small_tokenizer();
     json[Json::json_pointer(pointer)] = std::move(value);
     expect_refusal([&] { load(json); }, ErrorKind::kUnsupported, words);
@@ -166,17 +191,23 @@ TEST(TokenizerFile, UnsupportedNodesAreRefusedByName) {
   refuses("/added_tokens/0/lstrip", true, {"lstrip", "<|end|>"});
   refuses("/added_tokens/0/single_word", true, {"single_word", "<|end|>"});
   const auto split = [](const char* behavior, const char* regex) {
-    const Json node = {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", behavior}, {"invert", false}};
-    return Json{{"type", "Sequence"}, {"pretokenizers", Json::array({node, {{"type", "ByteLevel"}}})}};
+    const Json node = {{"type", "Split"},
+                       {"pattern", {{"Regex", regex}}},
+                       {"behavior", behavior},
+                       {"invert", false}};
+    return Json{{"type", "Sequence"},
+                {"pretokenizers", Json::array({node, {{"type", "ByteLevel"}}})}};
   };
   refuses("/pre_tokenizer", split("Removed", "a"), {"Split", "Removed"});
-  for (const char* regex : {"\\w+", "^a", "a$", "[a[b]]", "[a&&b]", "a{2}+", "(?<name>a)", "\\h", "(*UTF)a"}) {
+  for (const char* regex :
+       {"\\w+", "^a", "a$", "[a[b]]", "[a&&b]", "a{2}+", "(?<name>a)", "\\h", "(*UTF)a"}) {
     refuses("/pre_tokenizer", split("Isolated", regex), {"pattern", regex});
   }
 }
 
 TEST(TokenizerFile, BrokenFilesAreRefusedWithTheEntry) {
-  const auto refuses = [](const char* pointer, Json value, std::initializer_list<const char*> words) {
+  const auto refuses = [](const char* pointer, Json value,
+                          std::initializer_list<const char*> words) {
     Json json = small_tokenizer();
     json[Json::json_pointer(pointer)] = std::move(value);
     expect_refusal([&] { load(json); }, ErrorKind::kBadFile, words);
@@ -202,12 +233,15 @@ TEST(TokenizerFile, BrokenFilesAreRefusedWithTheEntry) {
   refuses("/added_tokens/1/content", "<|end|>", {"<|end|>", "300", "301"});
   refuses("/added_tokens/1/content", "", {"301"});
   refuses("/added_tokens/1/content", "aa", {"'aa'", "301", "256"});
-  refuses("/post_processor", {{"type", "TemplateProcessing"}, {"single", Json::array({{{"SpecialToken", {{"id", "<s>"}}}}})}},
+  refuses("/post_processor",
+          {{"type", "TemplateProcessing"},
+           {"single", Json::array({{{"SpecialToken", {{"id", "<s>"}}}}})}},
           {"<s>"});
   expect_refusal([] { Tokenizer::from_json("{"); }, ErrorKind::kBadFile, {"tokenizer.json"});
   expect_refusal([] { Tokenizer::from_json(""); }, ErrorKind::kBadFile, {"tokenizer.json"});
   expect_refusal([] { Tokenizer::from_json("[]"); }, ErrorKind::kBadFile, {"tokenizer.json"});
-  expect_refusal([] { Tokenizer::from_json(std::string(100'000, '[')); }, ErrorKind::kBadFile, {"nested"});
+  expect_refusal([] { Tokenizer::from_json(std::string(100'000, '[')); }, ErrorKind::kBadFile,
+                 {"nested"});
   std::string twice = dump_json(small_tokenizer());
   twice.insert(twice.find("\"aa\":256"), "\"aa\":400,");
   expect_refusal([&] { Tokenizer::from_json(twice); }, ErrorKind::kBadFile, {"'aa'", "twice"});
@@ -222,8 +256,10 @@ TEST(TokenizerFile, AddedTokensOfBothFilesAreMergedAndConflictsNameBoth) {
   const auto refuses = [](const char* config, std::initializer_list<const char*> words) {
     expect_refusal([&] { load(small_tokenizer(), config); }, ErrorKind::kBadFile, words);
   };
-  refuses(R"({"added_tokens_decoder":{"300":{"content":"<|other|>","special":true}}})", {"<|other|>", "<|end|>"});
-  refuses(R"({"added_tokens_decoder":{"309":{"content":"<|end|>","special":true}}})", {"<|end|>", "309", "300"});
+  refuses(R"({"added_tokens_decoder":{"300":{"content":"<|other|>","special":true}}})",
+          {"<|other|>", "<|end|>"});
+  refuses(R"({"added_tokens_decoder":{"309":{"content":"<|end|>","special":true}}})",
+          {"<|end|>", "309", "300"});
   refuses(R"({"added_tokens_decoder":{"x":{"content":"<|end|>"}}})", {"'x'"});
   refuses(R"({"added_tokens_decoder":[]})", {"added_tokens_decoder"});
   refuses(R"({"eos_token":7})", {"eos_token"});
@@ -231,11 +267,14 @@ TEST(TokenizerFile, AddedTokensOfBothFilesAreMergedAndConflictsNameBoth) {
 
 TEST(TokenizerFile, APatternThatNeedsTooMuchWorkIsAnErrorAndNotOtherIds) {
   Json json = small_tokenizer();
-  const Json node = {{"type", "Split"}, {"pattern", {{"Regex", "(?:a|a)*b|x"}}}, {"behavior", "Isolated"}};
-  json["pre_tokenizer"] = {{"type", "Sequence"},
-                           {"pretokenizers", Json::array({node, {{"type", "ByteLevel"}, {"use_regex", false}}})}};
+  const Json node = {
+      {"type", "Split"}, {"pattern", {{"Regex", "(?:a|a)*b|x"}}}, {"behavior", "Isolated"}};
+  json["pre_tokenizer"] = {
+      {"type", "Sequence"},
+      {"pretokenizers", Json::array({node, {{"type", "ByteLevel"}, {"use_regex", false}}})}};
   const Tokenizer tokenizer = load(json);
-  expect_refusal([&] { tokenizer.encode(std::string(60, 'a')); }, ErrorKind::kUsage, {"work limit"});
+  expect_refusal([&] { tokenizer.encode(std::string(60, 'a')); }, ErrorKind::kUsage,
+                 {"work limit"});
 }
 
 }  // namespace

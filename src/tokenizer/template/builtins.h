@@ -15,9 +15,12 @@ bool is_function(std::string_view name);
 bool has_method(const Value& value, std::string_view name);
 
 /// Errors, for all of these: Error(kUsage) with the line for wrong arguments.
-Value call_filter(Runtime& runtime, std::string_view name, const Value& input, const Arguments& arguments);
-bool call_test(Runtime& runtime, std::string_view name, const Value& input, const Arguments& arguments);
-Value call_method(Runtime& runtime, const Value& self, std::string_view name, const Arguments& arguments);
+Value call_filter(Runtime& runtime, std::string_view name, const Value& input,
+                  const Arguments& arguments);
+bool call_test(Runtime& runtime, std::string_view name, const Value& input,
+               const Arguments& arguments);
+Value call_method(Runtime& runtime, const Value& self, std::string_view name,
+                  const Arguments& arguments);
 /// range, dict, raise_exception, strftime_now; namespace belongs to the interpreter.
 Value call_function(Runtime& runtime, std::string_view name, const Arguments& arguments);
 
@@ -28,9 +31,10 @@ void check_argument_count(Runtime& runtime, std::string_view what, const Argumen
                           std::size_t count_max);
 
 // Shared by filters and methods.
-Value strip_text(Runtime& runtime, const MarkedText& text, const Value* characters, bool left, bool right);
-Value replace_text(Runtime& runtime, const MarkedText& text, const MarkedText& from, const MarkedText& to,
-                   std::int64_t count_max);
+Value strip_text(Runtime& runtime, const MarkedText& text, const Value* characters, bool left,
+                 bool right);
+Value replace_text(Runtime& runtime, const MarkedText& text, const MarkedText& from,
+                   const MarkedText& to, std::int64_t count_max);
 enum class LetterCase { kLower, kUpper, kTitle, kCapitalize };
 Value change_case(Runtime& runtime, const MarkedText& text, LetterCase wanted);
 

@@ -22,23 +22,27 @@ Value tojson(Runtime& runtime, const Value& input, const Arguments& arguments) {
   };
   style.ensure_ascii = flag(0, "ensure_ascii");
   style.sort_keys = flag(3, "sort_keys");
-  if (const Value* indent = argument(arguments, 1, "indent"); indent != nullptr && !indent->is<None>()) {
+  if (const Value* indent = argument(arguments, 1, "indent");
+      indent != nullptr && !indent->is<None>()) {
     constexpr std::int64_t kIndentMax = 64;
     style.indent = static_cast<int>(
         std::clamp<std::int64_t>(runtime.integer(*indent, "tojson's indent"), 0, kIndentMax));
-    style.item_separator = ",";
+    style.item_separator = std::string(1, ',');  // g++ 12 warns falsely at an assigned literal
   }
   const Value* separators = argument(arguments, 2, "separators");
   if (separators != nullptr && !separators->is<None>()) {
     const ListData* pair = separators->list();
-    if (pair == nullptr || pair->items.size() != 2) runtime.fail("tojson: separators must be a pair");
+    if (pair == nullptr || pair->items.size() != 2)
+      runtime.fail("tojson: separators must be a pair");
     style.item_separator = runtime.text_of(pair->items[0], "tojson's separators").text();
     style.key_separator = runtime.text_of(pair->items[1], "tojson's separators").text();
   }
   return runtime.text(runtime.json(input, style));
 }
 
-Value length(Runtime& runtime, const Value& input, const Arguments&) { return Value(runtime.length(input)); }
+Value length(Runtime& runtime, const Value& input, const Arguments&) {
+  return Value(runtime.length(input));
+}
 
 Value string(Runtime& runtime, const Value& input, const Arguments&) {
   return input.text() != nullptr ? input : runtime.text(runtime.printed(input));
@@ -51,9 +55,10 @@ Value trim(Runtime& runtime, const Value& input, const Arguments& arguments) {
 Value items(Runtime& runtime, const Value& input, const Arguments&) {
   if (input.is<Undefined>()) return runtime.list({});
   if (input.dict() == nullptr) {
-    runtime.fail(fmt::format("items needs a mapping, not {} (tool-call arguments that are JSON text must "
-                             "be parsed before rendering)",
-                             input.type_name()));
+    runtime.fail(
+        fmt::format("items needs a mapping, not {} (tool-call arguments that are JSON text must "
+                    "be parsed before rendering)",
+                    input.type_name()));
   }
   return call_method(runtime, input, "items", {});
 }
@@ -92,8 +97,9 @@ Value join(Runtime& runtime, const Value& input, const Arguments& arguments) {
 Value default_value(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const Value* otherwise = argument(arguments, 0, "default_value");
   const Value* also_false = argument(arguments, 1, "boolean");
-  const bool replaces = input.is<Undefined>() || (also_false != nullptr && runtime.truth(*also_false) &&
-                                                  !runtime.truth(input));
+  const bool replaces =
+      input.is<Undefined>() ||
+      (also_false != nullptr && runtime.truth(*also_false) && !runtime.truth(input));
   if (!replaces) return input;
   return otherwise == nullptr ? template_text("") : *otherwise;
 }
@@ -113,7 +119,8 @@ Value list(Runtime& runtime, const Value& input, const Arguments&) {
 }
 
 Value reverse(Runtime& runtime, const Value& input, const Arguments&) {
-  if (input.text() != nullptr) return runtime.slice(input, Value(), Value(), Value(std::int64_t{-1}));
+  if (input.text() != nullptr)
+    return runtime.slice(input, Value(), Value(), Value(std::int64_t{-1}));
   std::vector<Value> all = runtime.items_of(input);
   std::reverse(all.begin(), all.end());
   return runtime.list(std::move(all));
@@ -135,7 +142,8 @@ Value replace(Runtime& runtime, const Value& input, const Arguments& arguments) 
 }
 
 void refuse_undefined(Runtime& runtime, const Value& input) {
-  if (const auto* missing = input.get_if<Undefined>()) runtime.fail(missing->why ? *missing->why : "undefined");
+  if (const auto* missing = input.get_if<Undefined>())
+    runtime.fail(missing->why ? *missing->why : "undefined");
 }
 
 Value to_int(Runtime& runtime, const Value& input, const Arguments& arguments) {
@@ -187,8 +195,8 @@ Value absolute(Runtime& runtime, const Value& input, const Arguments&) {
 Value safe(Runtime&, const Value& input, const Arguments&) { return input; }
 
 Value escape(Runtime& runtime, const Value& input, const Arguments&) {
-  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kEntities = {{
-      {"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&#34;"}}};
+  constexpr std::array<std::pair<std::string_view, std::string_view>, 5> kEntities = {
+      {{"&", "&amp;"}, {"<", "&lt;"}, {">", "&gt;"}, {"'", "&#39;"}, {"\"", "&#34;"}}};
   Value text(runtime.printed(input));
   for (const auto& [character, entity] : kEntities) {
     text = replace_text(runtime, *text.text(), MarkedText(character, Origin::kTemplate),
@@ -205,7 +213,8 @@ Value indent(Runtime& runtime, const Value& input, const Arguments& arguments) {
   MarkedText by(std::string(4, ' '), Origin::kTemplate);
   if (width != nullptr && width->text() != nullptr) by = *width->text();
   if (width != nullptr && width->text() == nullptr) {
-    const auto count = std::clamp<std::int64_t>(runtime.integer(*width, "indent's width"), 0, kWidthMax);
+    const auto count =
+        std::clamp<std::int64_t>(runtime.integer(*width, "indent's width"), 0, kWidthMax);
     by = MarkedText(std::string(static_cast<std::size_t>(count), ' '), Origin::kTemplate);
   }
   const bool indents_blank = blank_too != nullptr && runtime.truth(*blank_too);
@@ -237,9 +246,11 @@ Arguments after(const Arguments& arguments, std::size_t count) {
 }
 
 /// select, reject, selectattr, rejectattr: keeps the items whose test comes out as `wanted`.
-Value keep(Runtime& runtime, const Value& input, const Arguments& arguments, bool wanted, bool by_attribute) {
+Value keep(Runtime& runtime, const Value& input, const Arguments& arguments, bool wanted,
+           bool by_attribute) {
   const std::size_t test_index = by_attribute ? 1 : 0;
-  if (arguments.positional.size() < test_index) runtime.fail("selectattr: the attribute is missing");
+  if (arguments.positional.size() < test_index)
+    runtime.fail("selectattr: the attribute is missing");
   const bool has_test = arguments.positional.size() > test_index;
   std::string test;
   if (has_test) test = runtime.text_of(arguments.positional[test_index], "the test's name").text();
@@ -248,7 +259,8 @@ Value keep(Runtime& runtime, const Value& input, const Arguments& arguments, boo
   std::vector<Value> kept;
   for (const Value& item : runtime.items_of(input)) {
     const Value looked_at = by_attribute ? follow(runtime, item, arguments.positional[0]) : item;
-    const bool holds = has_test ? call_test(runtime, test, looked_at, rest) : runtime.truth(looked_at);
+    const bool holds =
+        has_test ? call_test(runtime, test, looked_at, rest) : runtime.truth(looked_at);
     if (holds == wanted) kept.push_back(item);
   }
   return runtime.list(std::move(kept));
@@ -263,11 +275,13 @@ Value map(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const Value* attribute = argument(arguments, arguments.positional.size(), "attribute");
   const Value* otherwise = argument(arguments, arguments.positional.size(), "default");
   std::vector<Value> mapped;
-  if (attribute == nullptr && arguments.positional.empty()) runtime.fail("map needs a filter or attribute");
+  if (attribute == nullptr && arguments.positional.empty())
+    runtime.fail("map needs a filter or attribute");
   for (const Value& item : runtime.items_of(input)) {
     if (attribute != nullptr) {
       Value found = follow(runtime, item, *attribute);
-      mapped.push_back(found.is<Undefined>() && otherwise != nullptr ? *otherwise : std::move(found));
+      mapped.push_back(found.is<Undefined>() && otherwise != nullptr ? *otherwise
+                                                                     : std::move(found));
       continue;
     }
     const std::string& name = runtime.text_of(arguments.positional[0], "map's filter").text();
@@ -329,7 +343,9 @@ Value unique(Runtime& runtime, const Value& input, const Arguments& arguments) {
   std::vector<Value> kept;
   for (const Value& item : runtime.items_of(input)) {
     const Value key = sort_key(runtime, item, case_sensitive);
-    if (std::any_of(keys.begin(), keys.end(), [&](const Value& k) { return runtime.equal(k, key); })) continue;
+    if (std::any_of(keys.begin(), keys.end(),
+                    [&](const Value& k) { return runtime.equal(k, key); }))
+      continue;
     keys.push_back(key);
     kept.push_back(item);
   }
@@ -341,7 +357,8 @@ Value sum(Runtime& runtime, const Value& input, const Arguments& arguments) {
   const Value* start = argument(arguments, 1, "start");
   Value total = start == nullptr ? Value(std::int64_t{0}) : *start;
   for (const Value& item : runtime.items_of(input)) {
-    total = runtime.arithmetic('+', total, attribute == nullptr ? item : follow(runtime, item, *attribute));
+    total = runtime.arithmetic('+', total,
+                               attribute == nullptr ? item : follow(runtime, item, *attribute));
   }
   return total;
 }
@@ -350,8 +367,8 @@ template <bool kLargest>
 Value extreme(Runtime& runtime, const Value& input, const Arguments&) {
   Value best = runtime.undefined("there is no item");
   for (const Value& item : runtime.items_of(input)) {
-    const bool better = best.is<Undefined>() ||
-                        (kLargest ? runtime.less(best, item) : runtime.less(item, best));
+    const bool better =
+        best.is<Undefined>() || (kLargest ? runtime.less(best, item) : runtime.less(item, best));
     if (better) best = item;
   }
   return best;
@@ -414,7 +431,8 @@ bool is_filter(std::string_view name) {
                      [&](const NamedFilter& filter) { return filter.name == name; });
 }
 
-Value call_filter(Runtime& runtime, std::string_view name, const Value& input, const Arguments& arguments) {
+Value call_filter(Runtime& runtime, std::string_view name, const Value& input,
+                  const Arguments& arguments) {
   runtime.step();
   for (const NamedFilter& filter : kFilters) {
     if (filter.name == name) return filter.apply(runtime, input, arguments);

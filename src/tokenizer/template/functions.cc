@@ -56,7 +56,8 @@ Moment moment(const Runtime& runtime) {
   if (const auto fixed = parse_day(runtime.date())) return {*fixed};
   const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
   const auto today = std::chrono::floor<std::chrono::days>(now);
-  return {std::chrono::year_month_day(today), std::chrono::hh_mm_ss<std::chrono::seconds>(now - today)};
+  return {std::chrono::year_month_day(today),
+          std::chrono::hh_mm_ss<std::chrono::seconds>(now - today)};
 }
 
 std::string field(Runtime& runtime, const Moment& at, char letter) {
@@ -66,26 +67,42 @@ std::string field(Runtime& runtime, const Moment& at, char letter) {
   const std::chrono::sys_days days(at.day);
   const auto hours = at.time.hours().count();
   switch (letter) {
-    case 'Y': return std::to_string(year);
-    case 'y': return fmt::format("{:02}", year % 100);
-    case 'm': return fmt::format("{:02}", month);
-    case 'd': return fmt::format("{:02}", day);
-    case 'B': return std::string(kMonths[month - 1]);
-    case 'b': return std::string(kMonths[month - 1].substr(0, 3));
-    case 'A': return std::string(kWeekdays[std::chrono::weekday(days).c_encoding()]);
-    case 'a': return std::string(kWeekdays[std::chrono::weekday(days).c_encoding()].substr(0, 3));
-    case 'H': return fmt::format("{:02}", hours);
-    case 'I': return fmt::format("{:02}", hours % 12 == 0 ? 12 : hours % 12);
-    case 'p': return hours < 12 ? "AM" : "PM";
-    case 'M': return fmt::format("{:02}", at.time.minutes().count());
-    case 'S': return fmt::format("{:02}", at.time.seconds().count());
+    case 'Y':
+      return std::to_string(year);
+    case 'y':
+      return fmt::format("{:02}", year % 100);
+    case 'm':
+      return fmt::format("{:02}", month);
+    case 'd':
+      return fmt::format("{:02}", day);
+    case 'B':
+      return std::string(kMonths[month - 1]);
+    case 'b':
+      return std::string(kMonths[month - 1].substr(0, 3));
+    case 'A':
+      return std::string(kWeekdays[std::chrono::weekday(days).c_encoding()]);
+    case 'a':
+      return std::string(kWeekdays[std::chrono::weekday(days).c_encoding()].substr(0, 3));
+    case 'H':
+      return fmt::format("{:02}", hours);
+    case 'I':
+      return fmt::format("{:02}", hours % 12 == 0 ? 12 : hours % 12);
+    case 'p':
+      return hours < 12 ? "AM" : "PM";
+    case 'M':
+      return fmt::format("{:02}", at.time.minutes().count());
+    case 'S':
+      return fmt::format("{:02}", at.time.seconds().count());
     case 'j': {
       const std::chrono::sys_days first(at.day.year() / std::chrono::January / 1);
       return fmt::format("{:03}", (days - first).count() + 1);
     }
-    case 'F': return fmt::format("{}-{:02}-{:02}", year, month, day);
-    case '%': return "%";
-    default: runtime.fail(fmt::format("strftime_now: '%{}' is not supported", letter));
+    case 'F':
+      return fmt::format("{}-{:02}-{:02}", year, month, day);
+    case '%':
+      return "%";
+    default:
+      runtime.fail(fmt::format("strftime_now: '%{}' is not supported", letter));
   }
 }
 
@@ -143,7 +160,8 @@ Value make_mapping(Runtime& runtime, const Arguments& arguments) {
     if (from == nullptr) runtime.fail("dict() takes a mapping or named values");
     dict = *from;
   }
-  for (const auto& [name, value] : arguments.named) dict.set(MarkedText(name, Origin::kTemplate), value);
+  for (const auto& [name, value] : arguments.named)
+    dict.set(MarkedText(name, Origin::kTemplate), value);
   return runtime.dict(std::move(dict));
 }
 

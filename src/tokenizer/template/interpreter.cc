@@ -1,5 +1,6 @@
-// A walk over the tree. Scopes are a stack: a loop body, a macro call and a 'with' push one each, and a
-// macro sees only its own scopes and the outermost, as Jinja's macros defined at the top level do.
+// A walk over the tree. Scopes are a stack: a loop body, a macro call and a 'with' push one each,
+// and a macro sees only its own scopes and the outermost, as Jinja's macros defined at the top
+// level do.
 
 #include "tokenizer/template/interpreter.h"
 
@@ -21,8 +22,7 @@ using Expr = Expression::Kind;
 
 class Interpreter {
  public:
-  Interpreter(std::string_view name, const Json& variables)
-      : runtime_(name, date_of(variables)) {
+  Interpreter(std::string_view name, const Json& variables) : runtime_(name, date_of(variables)) {
     if (!variables.is_object()) runtime_.fail("the template's variables are not an object");
     for (const auto& [key, json] : variables.items()) {
       const bool from_user = key == "messages" || key == "tools" || key == "documents";
@@ -66,14 +66,17 @@ class Interpreter {
   /// A scope pushed for as long as this lives.
   class Inside {
    public:
-    explicit Inside(Interpreter& interpreter) : scopes_(interpreter.scopes_) { scopes_.emplace_back(); }
+    explicit Inside(Interpreter& interpreter) : scopes_(interpreter.scopes_) {
+      scopes_.emplace_back();
+    }
     ~Inside() { scopes_.pop_back(); }
 
    private:
     std::deque<Scope>& scopes_;
   };
 
-  // --- names --------------------------------------------------------------------------------------
+  // --- names
+  // --------------------------------------------------------------------------------------
 
   static const Value* find(const Scope& scope, const std::string& name) {
     for (const auto& [known, value] : scope) {
@@ -122,7 +125,8 @@ class Interpreter {
     for (std::size_t i = 0; i < names.size(); ++i) assign(names[i], std::move(parts[i]));
   }
 
-  // --- statements ---------------------------------------------------------------------------------
+  // --- statements
+  // ---------------------------------------------------------------------------------
 
   Flow execute(const Block& block) {
     const Level level(*this);
@@ -155,18 +159,28 @@ class Interpreter {
         runtime_.charge_output(statement.text.size());
         output_->append(statement.text, Origin::kTemplate);
         return Flow::kNext;
-      case Statement::Kind::kPrint: print(runtime_.printed(evaluate(*statement.value))); return Flow::kNext;
-      case Statement::Kind::kIf: return execute_if(statement);
-      case Statement::Kind::kFor: execute_for(statement); return Flow::kNext;
-      case Statement::Kind::kSet: execute_set(statement); return Flow::kNext;
+      case Statement::Kind::kPrint:
+        print(runtime_.printed(evaluate(*statement.value)));
+        return Flow::kNext;
+      case Statement::Kind::kIf:
+        return execute_if(statement);
+      case Statement::Kind::kFor:
+        execute_for(statement);
+        return Flow::kNext;
+      case Statement::Kind::kSet:
+        execute_set(statement);
+        return Flow::kNext;
       case Statement::Kind::kSetBlock: {
         Value text = Value(in_scope(statement.body));
         if (statement.value != nullptr) text = filter_chain(*statement.value, std::move(text));
         assign(statement.names[0], std::move(text));
         return Flow::kNext;
       }
-      case Statement::Kind::kMacro: assign(statement.text, Value(MacroRef{&statement})); return Flow::kNext;
-      case Statement::Kind::kWith: return execute_with(statement);
+      case Statement::Kind::kMacro:
+        assign(statement.text, Value(MacroRef{&statement}));
+        return Flow::kNext;
+      case Statement::Kind::kWith:
+        return execute_with(statement);
       case Statement::Kind::kFilter:
         print(runtime_.printed(filter_chain(*statement.value, Value(in_scope(statement.body)))));
         return Flow::kNext;
@@ -174,8 +188,10 @@ class Interpreter {
         const Inside inside(*this);
         return execute(statement.body);
       }
-      case Statement::Kind::kBreak: return Flow::kBreak;
-      case Statement::Kind::kContinue: return Flow::kContinue;
+      case Statement::Kind::kBreak:
+        return Flow::kBreak;
+      case Statement::Kind::kContinue:
+        return Flow::kContinue;
     }
     return Flow::kNext;
   }
@@ -210,7 +226,8 @@ class Interpreter {
   }
 
   void set_field(Namespace& space, const std::string& name, Value value) {
-    // A namespace is held by address and so counts as flat; what it holds must stay shallow on its own.
+    // A namespace is held by address and so counts as flat; what it holds must stay shallow on its
+    // own.
     for (auto& [known, held] : space.fields) {
       if (known == name) {
         held = std::move(value);
@@ -224,7 +241,8 @@ class Interpreter {
     std::vector<Value> values;
     for (const auto& value : statement.defaults) values.push_back(evaluate(*value));
     const Inside inside(*this);
-    for (std::size_t i = 0; i < values.size(); ++i) assign(statement.names[i], std::move(values[i]));
+    for (std::size_t i = 0; i < values.size(); ++i)
+      assign(statement.names[i], std::move(values[i]));
     return execute(statement.body);
   }
 
@@ -260,19 +278,25 @@ class Interpreter {
     return kept;
   }
 
-  // --- expressions --------------------------------------------------------------------------------
+  // --- expressions
+  // --------------------------------------------------------------------------------
 
   Value evaluate(const Expression& node) {
     const Level level(*this);
     runtime_.set_line(node.line);
     runtime_.step();
     switch (node.kind) {
-      case Expr::kConstant: return node.constant;
-      case Expr::kName: return lookup(node.name);
+      case Expr::kConstant:
+        return node.constant;
+      case Expr::kName:
+        return lookup(node.name);
       case Expr::kList:
-      case Expr::kTuple: return runtime_.list(evaluate_parts(node, 0), node.kind == Expr::kTuple);
-      case Expr::kDict: return evaluate_dict(node);
-      case Expr::kAttribute: return evaluate_attribute(node);
+      case Expr::kTuple:
+        return runtime_.list(evaluate_parts(node, 0), node.kind == Expr::kTuple);
+      case Expr::kDict:
+        return evaluate_dict(node);
+      case Expr::kAttribute:
+        return evaluate_attribute(node);
       case Expr::kItem: {
         const Value object = evaluate(*node.parts[0]);
         const Value key = evaluate(*node.parts[1]);
@@ -287,26 +311,32 @@ class Interpreter {
         const Value stop = part(2);
         return runtime_.slice(object, start, stop, part(3));
       }
-      case Expr::kCall: return evaluate_call(node);
-      case Expr::kFilter: return apply_filter(node, evaluate(*node.parts[0]));
+      case Expr::kCall:
+        return evaluate_call(node);
+      case Expr::kFilter:
+        return apply_filter(node, evaluate(*node.parts[0]));
       case Expr::kTest: {
         const Value input = evaluate(*node.parts[0]);
         return Value(call_test(runtime_, node.name, input, evaluate_arguments(node)));
       }
-      case Expr::kNot: return Value(!runtime_.truth(evaluate(*node.parts[0])));
+      case Expr::kNot:
+        return Value(!runtime_.truth(evaluate(*node.parts[0])));
       case Expr::kNegate: {
         const Value operand = evaluate(*node.parts[0]);
         if (const double* real = operand.get_if<double>()) return Value(-*real);
         return runtime_.arithmetic('-', Value(std::int64_t{0}), operand);
       }
-      case Expr::kPlus: return runtime_.arithmetic('+', Value(std::int64_t{0}), evaluate(*node.parts[0]));
-      case Expr::kArithmetic: return evaluate_arithmetic(node);
+      case Expr::kPlus:
+        return runtime_.arithmetic('+', Value(std::int64_t{0}), evaluate(*node.parts[0]));
+      case Expr::kArithmetic:
+        return evaluate_arithmetic(node);
       case Expr::kConcatenate: {
         MarkedText joined;
         for (const auto& part : node.parts) joined.append(runtime_.printed(evaluate(*part)));
         return runtime_.text(std::move(joined));
       }
-      case Expr::kCompare: return evaluate_compare(node);
+      case Expr::kCompare:
+        return evaluate_compare(node);
       case Expr::kAnd: {
         Value left = evaluate(*node.parts[0]);
         return runtime_.truth(left) ? evaluate(*node.parts[1]) : left;
@@ -325,13 +355,15 @@ class Interpreter {
 
   std::vector<Value> evaluate_parts(const Expression& node, std::size_t first) {
     std::vector<Value> values;
-    for (std::size_t i = first; i < node.parts.size(); ++i) values.push_back(evaluate(*node.parts[i]));
+    for (std::size_t i = first; i < node.parts.size(); ++i)
+      values.push_back(evaluate(*node.parts[i]));
     return values;
   }
 
   Arguments evaluate_arguments(const Expression& node) {
     Arguments arguments{evaluate_parts(node, 1), {}};
-    for (const auto& [name, value] : node.keywords) arguments.named.emplace_back(name, evaluate(*value));
+    for (const auto& [name, value] : node.keywords)
+      arguments.named.emplace_back(name, evaluate(*value));
     return arguments;
   }
 
@@ -446,7 +478,8 @@ class Interpreter {
 
   Value call_macro(const Statement& macro, const Arguments& arguments) {
     const Level level(*this);
-    check_argument_count(runtime_, fmt::format("macro '{}'", macro.text), arguments, macro.names.size());
+    check_argument_count(runtime_, fmt::format("macro '{}'", macro.text), arguments,
+                         macro.names.size());
     for (const auto& [name, value] : arguments.named) {
       if (std::find(macro.names.begin(), macro.names.end(), name) == macro.names.end()) {
         runtime_.fail(fmt::format("macro '{}' has no parameter '{}'", macro.text, name));
@@ -458,10 +491,11 @@ class Interpreter {
       const Inside inside(*this);
       for (std::size_t i = 0; i < macro.names.size(); ++i) {
         const Value* given = argument(arguments, i, macro.names[i]);
-        Value value = given != nullptr              ? *given
-                      : macro.defaults[i] != nullptr ? evaluate(*macro.defaults[i])
-                                                     : runtime_.undefined(fmt::format(
-                                                           "parameter '{}' was not provided", macro.names[i]));
+        Value value = given != nullptr ? *given
+                      : macro.defaults[i] != nullptr
+                          ? evaluate(*macro.defaults[i])
+                          : runtime_.undefined(
+                                fmt::format("parameter '{}' was not provided", macro.names[i]));
         assign(macro.names[i], std::move(value));
       }
       out = captured(macro.body);

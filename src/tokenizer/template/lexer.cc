@@ -1,6 +1,6 @@
-// Jinja's lexical rules: one final line end is dropped, line ends become \n, a block tag alone on its
-// line leaves nothing behind (lstrip_blocks before it, trim_blocks after it), and '-' or '+' inside a
-// tag strip more or nothing. Print tags {{ }} are never trimmed but by '-'.
+// Jinja's lexical rules: one final line end is dropped, line ends become \n, a block tag alone on
+// its line leaves nothing behind (lstrip_blocks before it, trim_blocks after it), and '-' or '+'
+// inside a tag strip more or nothing. Print tags {{ }} are never trimmed but by '-'.
 
 #include "tokenizer/template/lexer.h"
 
@@ -21,9 +21,7 @@ using Kind = TemplateToken::Kind;
 
 bool is_space(char c) { return c == ' ' || (c >= '\t' && c <= '\r'); }
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool starts_name(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
-}
+bool starts_name(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_'; }
 
 std::string with_plain_line_ends(std::string_view source) {
   std::string text;
@@ -125,7 +123,8 @@ class Lexer {
     }
   }
 
-  /// After a closing tag: '-' strips all white space, else a block's tag takes one line end with it.
+  /// After a closing tag: '-' strips all white space, else a block's tag takes one line end with
+  /// it.
   void after_tag(char mark, bool trims_line_end) {
     if (mark == '-') {
       std::size_t end = at_;
@@ -240,8 +239,9 @@ class Lexer {
     spelled.erase(std::remove(spelled.begin(), spelled.end(), '_'), spelled.end());
     TemplateToken token{real ? Kind::kFloat : Kind::kInteger, line_, spelled};
     const char* last = spelled.data() + spelled.size();
-    const std::from_chars_result result = real ? std::from_chars(spelled.data(), last, token.real)
-                                               : std::from_chars(spelled.data(), last, token.integer);
+    const std::from_chars_result result =
+        real ? std::from_chars(spelled.data(), last, token.real)
+             : std::from_chars(spelled.data(), last, token.integer);
     if (result.ec != std::errc() || result.ptr != last) {
       fail(fmt::format("the number '{}' is out of range", spelled));
     }

@@ -11,8 +11,19 @@ namespace nvllm::tokenizer {
 
 /// One token of a template.
 struct TemplateToken {
-  enum class Kind { kText, kBlockBegin, kBlockEnd, kPrintBegin, kPrintEnd, kName, kString, kInteger,
-                    kFloat, kOperator, kEnd };
+  enum class Kind {
+    kText,
+    kBlockBegin,
+    kBlockEnd,
+    kPrintBegin,
+    kPrintEnd,
+    kName,
+    kString,
+    kInteger,
+    kFloat,
+    kOperator,
+    kEnd
+  };
   Kind kind = Kind::kEnd;
   int line = 0;
   std::string text;          ///< the text, name, string's content or operator

@@ -1,5 +1,5 @@
-// Methods of strings and mappings. Names that Python has and we do not do are still methods here, so
-// that an attribute of that name means what it means in Jinja: they are refused when called.
+// Methods of strings and mappings. Names that Python has and we do not do are still methods here,
+// so that an attribute of that name means what it means in Jinja: they are refused when called.
 
 #include <fmt/format.h>
 
@@ -23,24 +23,27 @@ const Value* argument(const Arguments& arguments, std::size_t index, std::string
 void check_argument_count(Runtime& runtime, std::string_view what, const Arguments& arguments,
                           std::size_t count_max) {
   const std::size_t count = arguments.positional.size();
-  if (count > count_max) runtime.fail(fmt::format("{} takes {} arguments, not {}", what, count_max, count));
+  if (count > count_max)
+    runtime.fail(fmt::format("{} takes {} arguments, not {}", what, count_max, count));
 }
 
 namespace {
 
 constexpr std::array<std::string_view, 12> kDictMethods = {
-    "items", "keys", "values", "get", "clear", "copy", "fromkeys", "pop", "popitem",
-    "setdefault", "update", "__class__"};
+    "items",    "keys", "values",  "get",        "clear",  "copy",
+    "fromkeys", "pop",  "popitem", "setdefault", "update", "__class__"};
 constexpr std::array<std::string_view, 12> kListMethods = {
-    "index", "count", "append", "clear", "copy", "extend", "insert", "pop", "remove", "reverse", "sort",
-    "__class__"};
+    "index",  "count", "append", "clear",   "copy", "extend",
+    "insert", "pop",   "remove", "reverse", "sort", "__class__"};
 constexpr std::array<std::string_view, 48> kTextMethods = {
-    "startswith", "endswith", "split", "rsplit", "strip", "lstrip", "rstrip", "upper", "lower", "title",
-    "capitalize", "replace", "find", "rfind", "count", "join", "splitlines", "removeprefix",
-    "removesuffix", "isdigit", "isspace", "casefold", "center", "encode", "expandtabs", "format",
-    "format_map", "index", "isalnum", "isalpha", "isascii", "isdecimal", "isidentifier", "islower",
-    "isnumeric", "isprintable", "istitle", "isupper", "ljust", "maketrans", "partition", "rindex",
-    "rjust", "rpartition", "swapcase", "translate", "zfill", "__class__"};
+    "startswith",   "endswith",   "split",        "rsplit",    "strip",      "lstrip",
+    "rstrip",       "upper",      "lower",        "title",     "capitalize", "replace",
+    "find",         "rfind",      "count",        "join",      "splitlines", "removeprefix",
+    "removesuffix", "isdigit",    "isspace",      "casefold",  "center",     "encode",
+    "expandtabs",   "format",     "format_map",   "index",     "isalnum",    "isalpha",
+    "isascii",      "isdecimal",  "isidentifier", "islower",   "isnumeric",  "isprintable",
+    "istitle",      "isupper",    "ljust",        "maketrans", "partition",  "rindex",
+    "rjust",        "rpartition", "swapcase",     "translate", "zfill",      "__class__"};
 
 bool matches_end(Runtime& runtime, const MarkedText& text, const Value& wanted, bool at_start) {
   if (wanted.list() != nullptr && wanted.list()->is_tuple) {
@@ -80,15 +83,18 @@ std::vector<Value> words_of(Runtime& runtime, const MarkedText& text, std::int64
   }
 }
 
-std::vector<Value> split_text(Runtime& runtime, const MarkedText& text, const std::string& separator,
-                              std::int64_t splits_max, bool from_right) {
+std::vector<Value> split_text(Runtime& runtime, const MarkedText& text,
+                              const std::string& separator, std::int64_t splits_max,
+                              bool from_right) {
   if (separator.empty()) runtime.fail("split: the separator is empty");
   const std::string& all = text.text();
   std::vector<std::size_t> cuts;
   for (std::size_t at = 0; at <= all.size();) {
-    const void* hit = ::memmem(all.data() + at, all.size() - at, separator.data(), separator.size());
+    const void* hit =
+        ::memmem(all.data() + at, all.size() - at, separator.data(), separator.size());
     if (hit == nullptr) break;
-    if (!from_right && splits_max >= 0 && static_cast<std::int64_t>(cuts.size()) >= splits_max) break;
+    if (!from_right && splits_max >= 0 && static_cast<std::int64_t>(cuts.size()) >= splits_max)
+      break;
     cuts.push_back(static_cast<std::size_t>(static_cast<const char*>(hit) - all.data()));
     at = cuts.back() + separator.size();
   }
@@ -114,7 +120,8 @@ std::vector<Value> split_text(Runtime& runtime, const MarkedText& text, const st
   return parts;
 }
 
-Value call_split(Runtime& runtime, const MarkedText& text, const Arguments& arguments, bool from_right) {
+Value call_split(Runtime& runtime, const MarkedText& text, const Arguments& arguments,
+                 bool from_right) {
   const Value* separator = argument(arguments, 0, "sep");
   const Value* limit = argument(arguments, 1, "maxsplit");
   const std::int64_t splits_max = limit == nullptr ? -1 : runtime.integer(*limit, "split's limit");
@@ -237,7 +244,8 @@ Value call_text_method(Runtime& runtime, const MarkedText& text, std::string_vie
     const bool prefix = name == "removeprefix";
     const MarkedText& part = wanted(0, "prefix");
     if (!matches_end(runtime, text, Value(part), prefix)) return Value(text);
-    return runtime.text(prefix ? text.cut(part.size(), text.size()) : text.cut(0, text.size() - part.size()));
+    return runtime.text(prefix ? text.cut(part.size(), text.size())
+                               : text.cut(0, text.size() - part.size()));
   }
   if (name == "join") {
     const Value* list = argument(arguments, 0, "iterable");
@@ -245,7 +253,8 @@ Value call_text_method(Runtime& runtime, const MarkedText& text, std::string_vie
     return join_items(runtime, text, *list);
   }
   check_argument_count(runtime, name, arguments, 1);
-  if (name == "find" || name == "rfind") return find_in(runtime, text, wanted(0, "sub").text(), name == "rfind");
+  if (name == "find" || name == "rfind")
+    return find_in(runtime, text, wanted(0, "sub").text(), name == "rfind");
   if (name == "index") {
     Value found = find_in(runtime, text, wanted(0, "sub").text(), false);
     if (found.integer() == -1) runtime.fail("index: the text does not hold the other one");
@@ -287,7 +296,8 @@ bool has_method(const Value& value, std::string_view name) {
   return value.list() != nullptr && holds(kListMethods, name);
 }
 
-Value call_method(Runtime& runtime, const Value& self, std::string_view name, const Arguments& arguments) {
+Value call_method(Runtime& runtime, const Value& self, std::string_view name,
+                  const Arguments& arguments) {
   runtime.step();
   if (self.text() != nullptr) return call_text_method(runtime, *self.text(), name, arguments);
   if (self.dict() != nullptr) return call_dict_method(runtime, *self.dict(), name, arguments);

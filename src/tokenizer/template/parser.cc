@@ -1,5 +1,5 @@
-// Recursive descent over Jinja's grammar. What the interpreter does not do is refused here, when the
-// checkpoint is loaded, not in the middle of a request.
+// Recursive descent over Jinja's grammar. What the interpreter does not do is refused here, when
+// the checkpoint is loaded, not in the middle of a request.
 
 #include <fmt/format.h>
 
@@ -121,7 +121,8 @@ class Parser {
     parent.parts.push_back(std::move(part));
   }
 
-  ExpressionPtr join(Expr kind, ExpressionPtr left, ExpressionPtr right, std::string name = "") const {
+  ExpressionPtr join(Expr kind, ExpressionPtr left, ExpressionPtr right,
+                     std::string name = "") const {
     ExpressionPtr node = make(kind);
     node->line = left->line;
     node->name = std::move(name);
@@ -167,15 +168,16 @@ class Parser {
   }
 
   ExpressionPtr parse_compare() {
-    static constexpr std::array<std::string_view, 6> kOperators = {"==", "!=", "<", "<=", ">", ">="};
+    static constexpr std::array<std::string_view, 6> kOperators = {"==", "!=", "<",
+                                                                   "<=", ">",  ">="};
     ExpressionPtr first = parse_sum();
     ExpressionPtr node = make(Expr::kCompare);
     node->line = first->line;
     attach(*node, std::move(first));
     while (true) {
-      const bool compares = peek().kind == Kind::kOperator &&
-                            std::find(kOperators.begin(), kOperators.end(), peek().text) !=
-                                kOperators.end();
+      const bool compares =
+          peek().kind == Kind::kOperator &&
+          std::find(kOperators.begin(), kOperators.end(), peek().text) != kOperators.end();
       if (compares) {
         node->operators.push_back(next().text);
       } else if (take_name("in")) {
@@ -250,7 +252,8 @@ class Parser {
   ExpressionPtr parse_primary() {
     const TemplateToken& token = peek();
     switch (token.kind) {
-      case Kind::kName: return parse_name();
+      case Kind::kName:
+        return parse_name();
       case Kind::kInteger: {
         ExpressionPtr node = constant(token.integer);
         next();
@@ -268,7 +271,8 @@ class Parser {
         node->constant = template_text(text);
         return node;
       }
-      default: break;
+      default:
+        break;
     }
     if (take_operator("(")) return parse_parenthesis();
     if (take_operator("[")) {
@@ -415,7 +419,8 @@ class Parser {
   }
 
   ExpressionPtr parse_test(ExpressionPtr input) {
-    static constexpr std::array<std::string_view, 6> kAfter = {"else", "or", "and", "if", "in", "not"};
+    static constexpr std::array<std::string_view, 6> kAfter = {"else", "or", "and",
+                                                               "if",   "in", "not"};
     const bool negated = take_name("not");
     ExpressionPtr node = make(Expr::kTest);
     node->name = expect_identifier();
@@ -653,8 +658,7 @@ class Parser {
 
   std::unique_ptr<Statement> parse_loop_control(const std::string& word) {
     if (loops_ == 0) fail(fmt::format("'{}' outside a loop", word));
-    auto statement =
-        start(word == "break" ? Statement::Kind::kBreak : Statement::Kind::kContinue);
+    auto statement = start(word == "break" ? Statement::Kind::kBreak : Statement::Kind::kContinue);
     expect_block_end();
     return statement;
   }

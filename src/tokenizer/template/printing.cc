@@ -24,10 +24,11 @@ std::string python_float(double value) {
   const int exponent = std::stoi(spelled.substr(e + 1));
   // Python writes exponents only below -4 and from 16 on, and marks whole numbers with ".0".
   if (exponent < -4 || exponent >= 16) {
-    return fmt::format("{}e{}{:02}", spelled.substr(0, e), exponent < 0 ? '-' : '+', std::abs(exponent));
+    return fmt::format("{}e{}{:02}", spelled.substr(0, e), exponent < 0 ? '-' : '+',
+                       std::abs(exponent));
   }
-  const auto fixed = std::to_chars(buffer.data(), buffer.data() + buffer.size(), value,
-                                   std::chars_format::fixed);
+  const auto fixed =
+      std::to_chars(buffer.data(), buffer.data() + buffer.size(), value, std::chars_format::fixed);
   std::string text(buffer.data(), fixed.ptr);
   if (text.find('.') == std::string::npos) text += ".0";
   return text;
@@ -45,8 +46,10 @@ bool prints_as_itself(std::uint32_t code_point) {
     case UTF8PROC_CATEGORY_CO:
     case UTF8PROC_CATEGORY_ZS:
     case UTF8PROC_CATEGORY_ZL:
-    case UTF8PROC_CATEGORY_ZP: return false;
-    default: return true;
+    case UTF8PROC_CATEGORY_ZP:
+      return false;
+    default:
+      return true;
   }
 }
 
@@ -85,7 +88,8 @@ void append_json_string(const std::string& text, bool ensure_ascii, std::string&
     const std::uint32_t c = step.code_point;
     constexpr std::string_view kEscaped = "\"\\\n\r\t\f\b";
     constexpr std::string_view kLetters = "\"\\nrtfb";
-    const std::size_t known = c < 0x80 ? kEscaped.find(static_cast<char>(c)) : std::string_view::npos;
+    const std::size_t known =
+        c < 0x80 ? kEscaped.find(static_cast<char>(c)) : std::string_view::npos;
     if (known != std::string_view::npos) {
       out += {'\\', kLetters[known]};
     } else if (c < 0x20 || (ensure_ascii && c >= 0x7f && c < 0x10000 && c != 0x7f)) {

@@ -17,8 +17,9 @@ namespace nvllm::tokenizer {
 struct RenderLimits {
   std::int64_t steps = 1'000'000;
   std::int64_t output_bytes = std::int64_t{4} << 20;
-  std::int64_t text_bytes = std::int64_t{128} << 20;  ///< read or written in making strings
-  int depth = 1000;  ///< nested evaluation, macro calls included
+  std::int64_t text_bytes = std::int64_t{64} << 20;     ///< read or written in making strings
+  std::int64_t one_text_bytes = std::int64_t{8} << 20;  ///< in one string
+  int depth = 1000;                                     ///< nested evaluation, macro calls included
 };
 
 /// Arguments of a call, in order and by name.
@@ -39,6 +40,8 @@ class Runtime {
   /// Counts work. Errors: as fail, once a limit is passed.
   void step(std::int64_t count = 1);
   void charge_text(std::size_t bytes);
+  /// Refuses a string longer than one may be.
+  void check_text_size(std::int64_t bytes) const;
   void charge_output(std::size_t bytes);
 
   /// A text value, charged to the budget.

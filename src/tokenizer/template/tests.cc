@@ -13,7 +13,9 @@ namespace nvllm::tokenizer {
 namespace {
 
 bool is_integer(const Value& v) { return v.is<std::int64_t>(); }
-bool is_sized(const Value& v) { return v.text() != nullptr || v.list() != nullptr || v.dict() != nullptr; }
+bool is_sized(const Value& v) {
+  return v.text() != nullptr || v.list() != nullptr || v.dict() != nullptr;
+}
 
 struct Predicate {
   std::string_view name;
@@ -39,8 +41,9 @@ constexpr std::array<Predicate, 14> kPredicates = {{
 }};
 
 constexpr std::array<std::string_view, 23> kWithArguments = {
-    "eq", "equalto", "==", "ne", "!=", "lt", "lessthan", "<", "le", "<=", "gt", "greaterthan", ">",
-    "ge", ">=", "in", "sameas", "odd", "even", "divisibleby", "lower", "upper", "escaped"};
+    "eq",     "equalto", "==",   "ne",          "!=",    "lt",    "lessthan", "<",
+    "le",     "<=",      "gt",   "greaterthan", ">",     "ge",    ">=",       "in",
+    "sameas", "odd",     "even", "divisibleby", "lower", "upper", "escaped"};
 
 bool compare(Runtime& runtime, std::string_view name, const Value& left, const Value& right) {
   if (name == "eq" || name == "equalto" || name == "==") return runtime.equal(left, right);
@@ -75,7 +78,8 @@ bool is_test(std::string_view name) {
          std::find(kWithArguments.begin(), kWithArguments.end(), name) != kWithArguments.end();
 }
 
-bool call_test(Runtime& runtime, std::string_view name, const Value& input, const Arguments& arguments) {
+bool call_test(Runtime& runtime, std::string_view name, const Value& input,
+               const Arguments& arguments) {
   runtime.step();
   for (const Predicate& predicate : kPredicates) {
     if (predicate.name != name) continue;
@@ -87,7 +91,8 @@ bool call_test(Runtime& runtime, std::string_view name, const Value& input, cons
   if (name == "lower") return has_one_case(runtime, input, LetterCase::kLower);
   if (name == "upper") return has_one_case(runtime, input, LetterCase::kUpper);
   if (name == "escaped") return false;
-  if (arguments.positional.size() != 1) runtime.fail(fmt::format("the test '{}' takes one argument", name));
+  if (arguments.positional.size() != 1)
+    runtime.fail(fmt::format("the test '{}' takes one argument", name));
   return compare(runtime, name, input, arguments.positional[0]);
 }
 

@@ -79,7 +79,7 @@ bool Value::has_user_text() const {
 
 std::string_view Value::type_name() const {
   constexpr std::array<std::string_view, 13> kNames = {
-      "undefined", "None", "bool",      "int",  "float", "str",      "list",
+      "undefined", "None",      "bool", "int",   "float",    "str",   "list",
       "dict",      "namespace", "loop", "macro", "function", "method"};
   if (list() != nullptr && list()->is_tuple) return "tuple";
   return kNames[held_.index()];
@@ -110,15 +110,19 @@ MarkedText valid_text(const std::string& text, Origin origin) {
 std::optional<Value> from_json_at(const Json& json, Origin origin, int depth) {
   if (depth > kNestingMax) return std::nullopt;
   switch (json.type()) {
-    case Json::value_t::boolean: return Value(json.get<bool>());
-    case Json::value_t::number_integer: return Value(json.get<std::int64_t>());
+    case Json::value_t::boolean:
+      return Value(json.get<bool>());
+    case Json::value_t::number_integer:
+      return Value(json.get<std::int64_t>());
     case Json::value_t::number_unsigned: {
       const auto number = json.get<std::uint64_t>();
       if (number > static_cast<std::uint64_t>(INT64_MAX)) return Value(static_cast<double>(number));
       return Value(static_cast<std::int64_t>(number));
     }
-    case Json::value_t::number_float: return Value(json.get<double>());
-    case Json::value_t::string: return Value(valid_text(json.get_ref<const std::string&>(), origin));
+    case Json::value_t::number_float:
+      return Value(json.get<double>());
+    case Json::value_t::string:
+      return Value(valid_text(json.get_ref<const std::string&>(), origin));
     case Json::value_t::array: {
       std::vector<Value> items;
       for (const Json& item : json) {
@@ -137,7 +141,8 @@ std::optional<Value> from_json_at(const Json& json, Origin origin, int depth) {
       }
       return make_dict(std::move(dict));
     }
-    default: return Value(None{});
+    default:
+      return Value(None{});
   }
 }
 

@@ -1,7 +1,8 @@
 #pragma once
 
-// The values a template computes with. Lists and mappings are shared and never change once made; only a
-// namespace changes. What could form a cycle (namespaces, loops) is owned by the render that made it.
+// The values a template computes with. Lists and mappings are shared and never change once made;
+// only a namespace changes. What could form a cycle (namespaces, loops) is owned by the render that
+// made it.
 
 #include <cstdint>
 #include <memory>
@@ -75,13 +76,14 @@ class Value {
   using Text = std::shared_ptr<const MarkedText>;
   using List = std::shared_ptr<const ListData>;
   using Dict = std::shared_ptr<const DictData>;
-  using Variant = std::variant<Undefined, None, bool, std::int64_t, double, Text, List, Dict, Namespace*,
-                               LoopState*, MacroRef, FunctionRef, BoundMethod>;
+  using Variant = std::variant<Undefined, None, bool, std::int64_t, double, Text, List, Dict,
+                               Namespace*, LoopState*, MacroRef, FunctionRef, BoundMethod>;
 
   Value() = default;
   template <class T>
-    requires std::is_constructible_v<Variant, T&&> && (!std::is_same_v<std::decay_t<T>, Value>)
-  Value(T&& held) : held_(std::forward<T>(held)) {}  // NOLINT: a Value is any of these
+  requires std::is_constructible_v<Variant, T&&> &&
+      (!std::is_same_v<std::decay_t<T>, Value>)Value(T&& held)
+      : held_(std::forward<T>(held)) {}  // NOLINT: a Value is any of these
   Value(MarkedText text) : held_(std::make_shared<const MarkedText>(std::move(text))) {}  // NOLINT
 
   template <class T>
