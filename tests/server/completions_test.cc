@@ -210,6 +210,19 @@ TEST(Completions, EchoesThePromptWithItsLogprobs) {
   EXPECT_EQ(answer["usage"]["completion_tokens"], 0);
 }
 
+TEST(Completions, EchoesAPromptOfOneTokenThoughThereIsNothingToScore) {
+  ServedApi api;
+  api.generator().set_script([](const engine::GenerationRequest&) {
+    auto event = tokens_event({'x'}, FinishReason::kLength);
+    event.tokens[0].logprob = -0.25f;
+    return std::vector<engine::StreamEvent>{event};
+  });
+  const Json choice =
+      api.post(kPath, {{"prompt", "a"}, {"echo", true}, {"logprobs", 0}, {"max_tokens", 1}})["choices"][0];
+  EXPECT_EQ(dump_json(choice["logprobs"]["tokens"]), R"(["a","x"])");
+  EXPECT_EQ(dump_json(choice["logprobs"]["token_logprobs"]), "[null,-0.25]");
+}
+
 TEST(Completions, EchoesTokenIdPromptsAsText) {
   ServedApi api;
   const Json answer =
