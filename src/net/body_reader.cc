@@ -7,8 +7,8 @@
 namespace nvllm::net {
 namespace {
 
-/// The number of a chunk-size line: hexadecimal digits, no sign, no space, no overflow; what follows
-/// a ';' is an extension nobody uses.
+/// The number of a chunk-size line: hexadecimal digits, no sign, no space, no overflow; what
+/// follows a ';' is an extension nobody uses.
 std::optional<std::int64_t> chunk_size(std::string_view line) {
   const std::string_view digits = line.substr(0, line.find(';'));
   if (digits.empty() || digits.size() > 15) return {};
@@ -86,7 +86,8 @@ std::size_t BodyReader::take_line(std::string_view bytes) {
   while (used < bytes.size()) {
     const char c = bytes[used++];
     const bool after_cr = line_.ends_with('\r');
-    const bool control = static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\r' && c != '\n';
+    const bool control =
+        static_cast<unsigned char>(c) < 0x20 && c != '\t' && c != '\r' && c != '\n';
     if (after_cr != (c == '\n') || control) {
       fail(400, "the body's chunk framing is malformed");
       return used;

@@ -19,8 +19,9 @@ struct BodyLimits {
   std::int64_t line_bytes_max = 0;  ///< of one chunk-size line, and of all trailer lines together
 };
 
-/// Takes the body of one HTTP/1.1 message out of a byte stream, whatever its framing. What comes out
-/// and what is refused does not depend on how the bytes were cut. Trailers are read and dropped.
+/// Takes the body of one HTTP/1.1 message out of a byte stream, whatever its framing. What comes
+/// out and what is refused does not depend on how the bytes were cut. Trailers are read and
+/// dropped.
 class BodyReader {
  public:
   /// A body of known length (0 for none).

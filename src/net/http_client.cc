@@ -1,5 +1,5 @@
-// Plain blocking sockets with poll for the time limits: a client that does one thing at a time needs
-// no event loop.
+// Plain blocking sockets with poll for the time limits: a client that does one thing at a time
+// needs no event loop.
 #include "net/http_client.h"
 
 #include <netdb.h>
@@ -64,19 +64,21 @@ Url parse_url(std::string_view text) {
   const bool bracketed = authority.starts_with('[');
   const std::size_t name_end = bracketed ? authority.find(']') : authority.find(':');
   if (bracketed && name_end == std::string_view::npos) throw refuse("']' is missing");
-  url.host = std::string(bracketed ? authority.substr(1, name_end - 1)
-                                   : authority.substr(0, name_end));
+  url.host =
+      std::string(bracketed ? authority.substr(1, name_end - 1) : authority.substr(0, name_end));
   const std::size_t colon = authority.find(':', bracketed ? name_end : 0);
   if (colon != std::string_view::npos) url.port = std::string(authority.substr(colon + 1));
   unsigned port = 0;
-  const auto [end, error] = std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
+  const auto [end, error] =
+      std::from_chars(url.port.data(), url.port.data() + url.port.size(), port);
   if (error != std::errc() || end != url.port.data() + url.port.size() || port == 0 ||
       port > 65535) {
     throw refuse("the port is not a number from 1 to 65535");
   }
   if (url.host.empty()) throw refuse("the host is missing");
   for (const char c : text) {
-    if (static_cast<unsigned char>(c) <= 0x20) throw refuse("it holds a space or control character");
+    if (static_cast<unsigned char>(c) <= 0x20)
+      throw refuse("it holds a space or control character");
   }
   return url;
 }
@@ -262,17 +264,17 @@ HttpResponse HttpClient::stream(std::string_view path, std::string_view json_bod
   std::string received;
   SseReader reader;
   Wanted wanted = Wanted::kMore;
-  HttpResponse response =
-      impl_->run("POST", path, json_body, [&](const ResponseParser& parser, std::string_view bytes) {
-        if (!parser.head_done() || parser.head().status != 200) {
-          received.append(bytes);
-          return Wanted::kMore;
-        }
-        reader.feed(bytes, [&](std::string_view data) {
-          if (wanted == Wanted::kMore) wanted = on_event(data);
-        });
-        return wanted;
-      });
+  HttpResponse response = impl_->run("POST", path, json_body,
+                                     [&](const ResponseParser& parser, std::string_view bytes) {
+                                       if (!parser.head_done() || parser.head().status != 200) {
+                                         received.append(bytes);
+                                         return Wanted::kMore;
+                                       }
+                                       reader.feed(bytes, [&](std::string_view data) {
+                                         if (wanted == Wanted::kMore) wanted = on_event(data);
+                                       });
+                                       return wanted;
+                                     });
   response.body = std::move(received);
   return response;
 }

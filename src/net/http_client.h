@@ -34,7 +34,8 @@ class HttpClient {
   HttpClient& operator=(HttpClient&&) noexcept;
 
   /// Any status is an answer.
-  ///   Errors: Error(kUnavailable) naming the server if it cannot be reached, is silent for too long,
+  ///   Errors: Error(kUnavailable) naming the server if it cannot be reached, is silent for too
+  ///   long,
   ///           or breaks off.
   HttpResponse get(std::string_view path);
   HttpResponse post(std::string_view path, std::string_view json_body);

@@ -178,8 +178,8 @@ ParseState RequestParser::accept_head(std::string_view head) {
   if (host_count > 1 || (!http_1_0_ && host_count == 0)) {
     return fail(400, "a request needs exactly one Host header");
   }
-  Framing framing = framing_of(request_, http_1_0_,
-                               {limits_.body_bytes_max, limits_.chunk_head_bytes_max});
+  Framing framing =
+      framing_of(request_, http_1_0_, {limits_.body_bytes_max, limits_.chunk_head_bytes_max});
   if (!framing.body) return fail(framing.failure.status, framing.failure.message);
   const std::string* expect = request_.header("Expect");
   if (expect != nullptr && !equal_ignoring_case(*expect, "100-continue")) {

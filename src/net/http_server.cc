@@ -34,8 +34,8 @@ asio::ip::address address_of(const std::string& host) {
   ErrorCode error;
   const auto address = asio::ip::make_address(host == "localhost" ? "127.0.0.1" : host, error);
   if (error) {
-    throw Error(ErrorKind::kUsage, "cannot listen on \"" + host +
-                                       "\": an IP address or \"localhost\" is wanted");
+    throw Error(ErrorKind::kUsage,
+                "cannot listen on \"" + host + "\": an IP address or \"localhost\" is wanted");
   }
   return address;
 }
@@ -100,9 +100,9 @@ class HttpServer::Impl {
     }
     const std::string where = options_.host + ":" + std::to_string(options_.port);
     if (error == asio::error::address_in_use) {
-      throw Error(ErrorKind::kUnavailable,
-                  "cannot listen on " + where + ": another process already does; stop it or choose "
-                  "another port with --port");
+      throw Error(ErrorKind::kUnavailable, "cannot listen on " + where +
+                                               ": another process already does; stop it or choose "
+                                               "another port with --port");
     }
     const bool usage = error == boost::system::errc::address_not_available;
     throw Error(usage ? ErrorKind::kUsage : ErrorKind::kUnavailable,

@@ -20,11 +20,11 @@ struct HttpLimits {
   /// The slowest body that is tolerated once `body_grace` has passed.
   std::int64_t body_bytes_per_second_min = 1024;
 
-  std::chrono::milliseconds head_time{10'000};   ///< first byte of a head to its last
-  std::chrono::milliseconds body_grace{10'000};  ///< before the minimum rate counts
-  std::chrono::milliseconds idle_time{60'000};   ///< between requests of one connection
+  std::chrono::milliseconds head_time{10'000};         ///< first byte of a head to its last
+  std::chrono::milliseconds body_grace{10'000};        ///< before the minimum rate counts
+  std::chrono::milliseconds idle_time{60'000};         ///< between requests of one connection
   std::chrono::milliseconds write_stall_time{30'000};  ///< without the client taking one byte
-  std::chrono::milliseconds linger_time{2'000};  ///< for a refused client to read why
+  std::chrono::milliseconds linger_time{2'000};        ///< for a refused client to read why
 };
 
 }  // namespace nvllm::net

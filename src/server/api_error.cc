@@ -16,12 +16,18 @@ ErrorKind kind_of(int status) {
 
 std::string_view type_of(int status) {
   switch (status) {
-    case 401: return "authentication_error";
-    case 403: return "permission_error";
-    case 404: return "not_found_error";
-    case 429: return "rate_limit_error";
-    case 503: return "service_unavailable_error";
-    default: return status >= 500 ? "server_error" : "invalid_request_error";
+    case 401:
+      return "authentication_error";
+    case 403:
+      return "permission_error";
+    case 404:
+      return "not_found_error";
+    case 429:
+      return "rate_limit_error";
+    case 503:
+      return "service_unavailable_error";
+    default:
+      return status >= 500 ? "server_error" : "invalid_request_error";
   }
 }
 
@@ -33,8 +39,8 @@ ApiError::ApiError(ApiFault fault, std::source_location where)
     : Error(kind_of(fault.status), fault.message, where), fault_(std::move(fault)) {}
 
 ApiError bad_field(std::string_view param, std::string_view problem) {
-  return ApiError({.message = std::string(param) + " " + std::string(problem),
-                   .param = std::string(param)});
+  return ApiError(
+      {.message = std::string(param) + " " + std::string(problem), .param = std::string(param)});
 }
 
 std::string error_body(const ApiFault& fault) {
@@ -64,7 +70,8 @@ ApiFault fault_of(const std::exception& error) {
   }
   const auto* house = dynamic_cast<const Error*>(&error);
   if (house != nullptr && house->kind() == ErrorKind::kUsage) return {.message = house->what()};
-  if (house != nullptr && house->kind() == ErrorKind::kUnsupported) return {.message = house->what()};
+  if (house != nullptr && house->kind() == ErrorKind::kUnsupported)
+    return {.message = house->what()};
   if (house != nullptr && house->kind() == ErrorKind::kUnavailable) {
     return {.status = 503, .message = house->what(), .retry_after_seconds = 1};
   }

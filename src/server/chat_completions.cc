@@ -7,8 +7,8 @@ namespace nvllm::server {
 
 std::vector<std::int32_t> encode_chat(const ServedModel& model, const ChatPrompt& prompt) {
   if (!model.chat_template) {
-    throw ApiError({.message = "this model has no chat template; use /v1/completions",
-                    .param = "messages"});
+    throw ApiError(
+        {.message = "this model has no chat template; use /v1/completions", .param = "messages"});
   }
   Json variables = prompt.template_variables;
   variables["messages"] = prompt.messages;
@@ -50,10 +50,10 @@ void serve_chat_completion(ServerContext& context, const ExchangePtr& exchange) 
                      {}};
   reply.prompts.push_back(std::move(prompt));
   const Logprobs logprobs = request.logprobs ? Logprobs::kReported : Logprobs::kNone;
-  GenerationCall::start({exchange, context, model, id, request.fields.delivery,
-                         text_options_of(request.fields),
-                         make_chat_format(std::move(reply), logprobs), prompt_token_count, arrived},
-                        std::move(requests));
+  GenerationCall::start(
+      {exchange, context, model, id, request.fields.delivery, text_options_of(request.fields),
+       make_chat_format(std::move(reply), logprobs), prompt_token_count, arrived},
+      std::move(requests));
 }
 
 }  // namespace nvllm::server

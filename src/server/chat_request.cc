@@ -18,8 +18,8 @@ constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant
 std::string parse_content(const Json& content, const std::string& path) {
   if (content.is_string()) return content.get<std::string>();
   if (!content.is_array()) {
-    throw bad_field(path, fmt::format("must be a string or a list of text parts, not {}",
-                                      content.type_name()));
+    throw bad_field(
+        path, fmt::format("must be a string or a list of text parts, not {}", content.type_name()));
   }
   std::string joined;
   for (std::size_t i = 0; i < content.size(); ++i) {
@@ -67,8 +67,12 @@ Json parse_template_variables(const Fields& fields) {
   const Json* value = fields.find("chat_template_kwargs");
   if (value == nullptr) return variables;
   const Fields inner(*value, "chat_template_kwargs.");
-  constexpr std::string_view kReserved[] = {"messages",  "tools",     "documents",
-                                            "bos_token", "eos_token", "pad_token",
+  constexpr std::string_view kReserved[] = {"messages",
+                                            "tools",
+                                            "documents",
+                                            "bos_token",
+                                            "eos_token",
+                                            "pad_token",
                                             "add_generation_prompt"};
   const auto plain = [](const std::string& text) {
     return text.size() <= 32 && std::all_of(text.begin(), text.end(), [](unsigned char c) {
@@ -76,8 +80,8 @@ Json parse_template_variables(const Fields& fields) {
            });
   };
   for (const auto& [key, entry] : value->items()) {
-    if (!plain(key) || std::find(std::begin(kReserved), std::end(kReserved), key) !=
-                           std::end(kReserved)) {
+    if (!plain(key) ||
+        std::find(std::begin(kReserved), std::end(kReserved), key) != std::end(kReserved)) {
       throw bad_field("chat_template_kwargs", "holds a name that is not free for requests");
     }
     const bool word = entry.is_string() && plain(entry.get_ref<const std::string&>());
@@ -122,8 +126,8 @@ ChatRequest parse_chat_request(std::string_view body, const RequestBounds& bound
   ChatRequest request;
   request.fields = parse_generation_fields(fields, bounds);
   request.prompt = parse_chat_prompt(fields, bounds);
-  const auto newer = fields.integer("max_completion_tokens",
-                                    {1, std::numeric_limits<std::int32_t>::max()});
+  const auto newer =
+      fields.integer("max_completion_tokens", {1, std::numeric_limits<std::int32_t>::max()});
   if (newer) request.fields.max_tokens = newer;  // the newer name wins, as in vLLM
   const auto max_tokens = request.fields.max_tokens;
   if (max_tokens && *max_tokens == 0) throw bad_field("max_tokens", "is 0; it must be at least 1");

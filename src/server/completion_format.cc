@@ -68,7 +68,15 @@ class CompletionFormat final : public ReplyFormat {
     Json choice;
     choice["index"] = index;
     choice["text"] = opens && options_.echo ? prompt.text + news.text : news.text;
-    choice["logprobs"] = options_.logprobs ? logprobs_object(news, progress) : Json(nullptr);
+    choice["logprobs"] = nullptr;
+    if (options_.logprobs) {
+      // A prompt of one token has nothing to score, so the engine reports nothing about it.
+      const bool one_token =
+          opens && options_.echo && news.prompt.empty() && prompt.ids.size() == 1;
+      const std::vector<ScoredToken> unscored{{.id = prompt.ids.front(), .logprob = {}, .top = {}}};
+      choice["logprobs"] =
+          logprobs_object(one_token ? unscored : news.prompt, news.tokens, progress);
+    }
     choice["finish_reason"] = finish_of(news);
     choice["stop_reason"] = news.stop_reason;
     if (wants_ids()) {
@@ -78,12 +86,13 @@ class CompletionFormat final : public ReplyFormat {
     return choice;
   }
 
-  Json logprobs_object(const ChoiceNews& news, Progress& progress) const {
+  Json logprobs_object(const std::vector<ScoredToken>& prompt,
+                       const std::vector<ScoredToken>& generated, Progress& progress) const {
     Json object;
     for (const char* name : {"text_offset", "token_logprobs", "tokens", "top_logprobs"}) {
       object[name] = Json::array();
     }
-    for (const auto* tokens : {&news.prompt, &news.tokens}) {
+    for (const auto* tokens : {&prompt, &generated}) {
       for (const ScoredToken& token : *tokens) {
         const std::string label = label_of(token.id);
         object["text_offset"].push_back(progress.text_offset);

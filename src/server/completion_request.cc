@@ -15,8 +15,8 @@ constexpr std::int64_t kNoCountLimit = std::numeric_limits<std::int64_t>::max();
 Prompt parse_one_prompt(const Json& value, const std::string& path, const RequestBounds& bounds) {
   if (value.is_string()) return value.get<std::string>();
   if (!value.is_array()) {
-    throw bad_field(path, fmt::format("must be a string or a list of token ids, not {}",
-                                      value.type_name()));
+    throw bad_field(
+        path, fmt::format("must be a string or a list of token ids, not {}", value.type_name()));
   }
   if (value.empty()) throw bad_field(path, "is empty; at least one token is wanted");
   return read_ids(value, path, bounds.vocab_size, kNoCountLimit);
@@ -26,8 +26,8 @@ Prompt parse_one_prompt(const Json& value, const std::string& path, const Reques
 std::vector<Prompt> parse_prompts(const Fields& fields, const RequestBounds& bounds) {
   const Json* value = fields.find("prompt");
   if (value == nullptr) throw bad_field("prompt", "is required");
-  const bool several =
-      value->is_array() && !value->empty() && (value->front().is_string() || value->front().is_array());
+  const bool several = value->is_array() && !value->empty() &&
+                       (value->front().is_string() || value->front().is_array());
   if (!several) return {parse_one_prompt(*value, "prompt", bounds)};
   if (static_cast<std::int64_t>(value->size()) > bounds.limits.prompt_count_max) {
     throw bad_field("prompt", fmt::format("has {} prompts; at most {} are allowed in one call",
@@ -61,9 +61,9 @@ CompletionRequest parse_completion_request(std::string_view body, const RequestB
   request.prompts = parse_prompts(fields, bounds);
   request.echo = fields.flag("echo").value_or(false);
   request.add_special_tokens = fields.flag("add_special_tokens").value_or(true);
-  request.logprobs =
-      fields.integer("logprobs", {0, bounds.limits.top_logprobs_max}).value_or(-1);
-  if (!request.fields.max_tokens) request.fields.max_tokens = std::max<std::int64_t>(16, request.fields.min_tokens);
+  request.logprobs = fields.integer("logprobs", {0, bounds.limits.top_logprobs_max}).value_or(-1);
+  if (!request.fields.max_tokens)
+    request.fields.max_tokens = std::max<std::int64_t>(16, request.fields.min_tokens);
   if (*request.fields.max_tokens == 0 && !request.echo) {
     throw bad_field("max_tokens", "is 0; it must be at least 1 unless echo is set");
   }

@@ -85,12 +85,11 @@ void serve_completion(ServerContext& context, const ExchangePtr& exchange) {
                      request.fields.delivery,
                      request.fields.n,
                      std::move(prompts)};
-  GenerationCall::start({exchange, context, model, id, request.fields.delivery,
-                         text_options_of(request.fields),
-                         make_completion_format(std::move(reply),
-                                                {request.echo, request.logprobs >= 0}),
-                         prompt_token_count, arrived},
-                        std::move(requests));
+  GenerationCall::start(
+      {exchange, context, model, id, request.fields.delivery, text_options_of(request.fields),
+       make_completion_format(std::move(reply), {request.echo, request.logprobs >= 0}),
+       prompt_token_count, arrived},
+      std::move(requests));
 }
 
 }  // namespace nvllm::server

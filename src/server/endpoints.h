@@ -1,7 +1,7 @@
 #pragma once
 
-// One function per endpoint, each in a file of its own. They throw ApiError (or Error) for a request
-// that cannot be served; the API turns that into an answer.
+// One function per endpoint, each in a file of its own. They throw ApiError (or Error) for a
+// request that cannot be served; the API turns that into an answer.
 
 #include <memory>
 

@@ -66,8 +66,8 @@ std::vector<std::int32_t> read_ids(const Json& value, std::string_view path, std
     throw bad_field(path, fmt::format("must be a list of token ids, not {}", value.type_name()));
   }
   if (static_cast<std::int64_t>(value.size()) > count_max) {
-    throw bad_field(path, fmt::format("has {} entries; at most {} are allowed", value.size(),
-                                      count_max));
+    throw bad_field(path,
+                    fmt::format("has {} entries; at most {} are allowed", value.size(), count_max));
   }
   std::vector<std::int32_t> ids;
   ids.reserve(value.size());

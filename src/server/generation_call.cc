@@ -1,6 +1,7 @@
 // The engine thread wakes a call at most once per look: the flag `awake_` folds many notifications
-// into one task on the connection's sequence, which then takes everything that is there. Between the
-// engine and a slow reader nothing piles up but token ids, whose number the request itself bounds.
+// into one task on the connection's sequence, which then takes everything that is there. Between
+// the engine and a slow reader nothing piles up but token ids, whose number the request itself
+// bounds.
 #include "server/generation_call.h"
 
 #include <fmt/format.h>
@@ -78,8 +79,8 @@ void GenerationCall::submit(std::vector<engine::GenerationRequest> requests) {
                     .param = "n"});
   }
   // Weak: the engine must neither keep a call alive nor be the one who destroys it.
-  const auto submissions = setup_.model.generator->submit_all(
-      std::move(requests), [self = weak_from_this()] {
+  const auto submissions =
+      setup_.model.generator->submit_all(std::move(requests), [self = weak_from_this()] {
         if (const auto call = self.lock()) call->wake();
       });
   for (const engine::Submission& submission : submissions) {
@@ -159,7 +160,8 @@ void GenerationCall::observe(Track& track, const ChoiceNews& news) {
   if (news.finish == FinishReason::kNone) return;
   metrics.observe_finish(news.finish, seconds_between(setup_.arrived, time));
   const std::string reason(engine::to_string(news.finish));
-  if (reasons_.find(reason) == std::string::npos) reasons_ += (reasons_.empty() ? "" : ",") + reason;
+  if (reasons_.find(reason) == std::string::npos)
+    reasons_ += (reasons_.empty() ? "" : ",") + reason;
 }
 
 void GenerationCall::stream(std::size_t index, const ChoiceNews& news) {

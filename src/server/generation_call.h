@@ -25,8 +25,8 @@ struct CallSetup {
   SteadyTime arrived{};
 };
 
-/// One call to a completion endpoint, from admission to the last byte. Lives on its connection's own
-/// sequence: the engine only wakes it. Every choice ends exactly once, by a finish reason or an
+/// One call to a completion endpoint, from admission to the last byte. Lives on its connection's
+/// own sequence: the engine only wakes it. Every choice ends exactly once, by a finish reason or an
 /// error; when the client leaves, all its sequences are cancelled at once.
 class GenerationCall : public std::enable_shared_from_this<GenerationCall> {
  public:

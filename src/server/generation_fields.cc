@@ -14,15 +14,31 @@ constexpr IntegerRange kAnyInteger{std::numeric_limits<std::int64_t>::min(),
                                    std::numeric_limits<std::int64_t>::max()};
 constexpr IntegerRange kTokenCount{0, std::numeric_limits<std::int32_t>::max()};
 
-/// Fields of OpenAI's and vLLM's APIs that would change the answer and that nvllm does not have yet.
-/// Silently ignoring them would be a wrong answer, so their presence is an error.
-constexpr std::string_view kUnsupported[] = {
-    "allowed_token_ids", "audio",           "bad_words",         "beam_width",
-    "documents",         "function_call",   "functions",         "guided_choice",
-    "guided_decoding",   "guided_grammar",  "guided_json",       "guided_regex",
-    "logits_processors", "modalities",      "prompt_embeds",     "prompt_logprobs",
-    "structured_outputs", "suffix",         "thinking_token_budget",
-    "tools",             "truncate_prompt_tokens", "use_beam_search", "vllm_xargs"};
+/// Fields of OpenAI's and vLLM's APIs that would change the answer and that nvllm does not have
+/// yet. Silently ignoring them would be a wrong answer, so their presence is an error.
+constexpr std::string_view kUnsupported[] = {"allowed_token_ids",
+                                             "audio",
+                                             "bad_words",
+                                             "beam_width",
+                                             "documents",
+                                             "function_call",
+                                             "functions",
+                                             "guided_choice",
+                                             "guided_decoding",
+                                             "guided_grammar",
+                                             "guided_json",
+                                             "guided_regex",
+                                             "logits_processors",
+                                             "modalities",
+                                             "prompt_embeds",
+                                             "prompt_logprobs",
+                                             "structured_outputs",
+                                             "suffix",
+                                             "thinking_token_budget",
+                                             "tools",
+                                             "truncate_prompt_tokens",
+                                             "use_beam_search",
+                                             "vllm_xargs"};
 
 void refuse_unsupported(const Fields& fields) {
   for (const std::string_view name : kUnsupported) refuse_field(fields, name);
@@ -103,8 +119,8 @@ std::vector<std::string> parse_stop(const Fields& fields, const ServerLimits& li
   if (value == nullptr) return stop;
   if (!value->is_array()) {
     if (!value->is_string()) {
-      throw bad_field("stop", fmt::format("must be a string or a list of strings, not {}",
-                                          value->type_name()));
+      throw bad_field(
+          "stop", fmt::format("must be a string or a list of strings, not {}", value->type_name()));
     }
     add_stop(*value, "stop", limits, stop);
     return stop;
@@ -155,9 +171,8 @@ GenerationFields parse_generation_fields(const Fields& fields, const RequestBoun
   parsed.max_tokens = fields.integer("max_tokens", kTokenCount);
   parsed.min_tokens = fields.integer("min_tokens", kTokenCount).value_or(0);
   parsed.stop = parse_stop(fields, bounds.limits);
-  parsed.stop_ids =
-      fields.ids("stop_token_ids", bounds.vocab_size, bounds.limits.stop_id_count_max)
-          .value_or(std::vector<std::int32_t>{});
+  parsed.stop_ids = fields.ids("stop_token_ids", bounds.vocab_size, bounds.limits.stop_id_count_max)
+                        .value_or(std::vector<std::int32_t>{});
   parsed.ignore_eos = fields.flag("ignore_eos").value_or(false);
   parsed.include_stop_text = fields.flag("include_stop_str_in_output").value_or(false);
   parsed.skip_special_tokens = fields.flag("skip_special_tokens").value_or(true);

@@ -44,8 +44,8 @@ void Histogram::write(std::string_view name, std::string_view labels, std::strin
     out += fmt::format("{}_bucket{{{}{}le=\"{}\"}} {}\n", name, labels, comma, bounds_[i], below);
   }
   out += fmt::format("{}_bucket{{{}{}le=\"+Inf\"}} {}\n", name, labels, comma, count_);
-  out += fmt::format("{}_sum{{{}}} {}\n{}_count{{{}}} {}\n", name, labels, sum_, name, labels,
-                     count_);
+  out +=
+      fmt::format("{}_sum{{{}}} {}\n{}_count{{{}}} {}\n", name, labels, sum_, name, labels, count_);
 }
 
 void Metrics::observe_first_token(double seconds) {
@@ -85,8 +85,7 @@ std::string Metrics::write(const engine::EngineStats& stats, std::string_view mo
   const auto count = [](std::int64_t number) { return static_cast<double>(number); };
   value("vllm:num_requests_running", "gauge", "Sequences in the running batch.",
         count(stats.running));
-  value("vllm:num_requests_waiting", "gauge", "Sequences waiting to be run.",
-        count(stats.waiting));
+  value("vllm:num_requests_waiting", "gauge", "Sequences waiting to be run.", count(stats.waiting));
   value("vllm:kv_cache_usage_perc", "gauge", "Share of KV blocks in use; 1 is all of them.",
         share(stats.kv_blocks_used, stats.kv_blocks_total));
   value("nvllm:state_slot_usage_perc", "gauge",

@@ -51,7 +51,9 @@ std::string IdSource::next(const std::string& prefix) {
 const ServedModel& ServerContext::require_model() const {
   const ServedModel* served = model();
   if (served != nullptr) return *served;
-  throw ApiError({.status = 503, .message = "the model is still loading", .code = "loading",
+  throw ApiError({.status = 503,
+                  .message = "the model is still loading",
+                  .code = "loading",
                   .retry_after_seconds = 1});
 }
 

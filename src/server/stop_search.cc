@@ -14,8 +14,8 @@ std::string StopSearch::push(std::string_view text) {
     const std::size_t start = pending_.find(stop);
     if (start == std::string::npos) continue;
     const std::size_t end = start + stop.size();
-    const bool better = best == nullptr || end < best_end ||
-                        (end == best_end && stop.size() > best->size());
+    const bool better =
+        best == nullptr || end < best_end || (end == best_end && stop.size() > best->size());
     if (!better) continue;
     best_end = end;
     best = &stop;

@@ -16,7 +16,8 @@ enum class StopText { kCutBefore, kKept };
 /// those complete at the same place, the longest.
 class StopSearch {
  public:
-  StopSearch(std::vector<std::string> stops, StopText kept) : stops_(std::move(stops)), kept_(kept) {}
+  StopSearch(std::vector<std::string> stops, StopText kept)
+      : stops_(std::move(stops)), kept_(kept) {}
 
   /// Takes text and returns what may be shown. After a hit nothing more comes out.
   std::string push(std::string_view text);

@@ -41,8 +41,8 @@ struct ChoiceNews {
   }
 };
 
-/// One answer in the making: reads a token stream, detokenises without splitting characters, cuts at
-/// stop strings. Used by the endpoints and by the command line.
+/// One answer in the making: reads a token stream, detokenises without splitting characters, cuts
+/// at stop strings. Used by the endpoints and by the command line.
 class Choice {
  public:
   /// Borrows the tokenizer.
@@ -70,8 +70,8 @@ class Choice {
   bool finished_ = false;
 };
 
-/// What the engine is asked for one prompt: the client's fields, the end-of-sequence ids, and a token
-/// limit that fits the context.
+/// What the engine is asked for one prompt: the client's fields, the end-of-sequence ids, and a
+/// token limit that fits the context.
 struct EngineBounds {
   std::int64_t max_model_len = 0;
   std::vector<std::int32_t> eos_ids{};

@@ -1,5 +1,5 @@
-// Bodies of /v1/completions and /v1/chat/completions: whatever comes, the answer is a request within
-// the limits or an ApiError.
+// Bodies of /v1/completions and /v1/chat/completions: whatever comes, the answer is a request
+// within the limits or an ApiError.
 #include <cmath>
 #include <cstdint>
 #include <cstdlib>

@@ -19,8 +19,8 @@ std::string url_of(const HttpServer& server) {
 }
 
 TEST(HttpClient, RefusesUrlsItCannotSpeakTo) {
-  for (const char* url : {"https://localhost", "localhost:80", "http://", "http://h:0", "http://h:x",
-                          "http://h:70000", "http://[::1", "http://h/ a"}) {
+  for (const char* url : {"https://localhost", "localhost:80", "http://", "http://h:0",
+                          "http://h:x", "http://h:70000", "http://[::1", "http://h/ a"}) {
     EXPECT_THROW(HttpClient{url}, Error) << url;
   }
 }
@@ -78,9 +78,7 @@ TEST(HttpClient, ReportsAStreamThatBreaksOff) {
   HttpServer server({.port = 0}, [](const std::shared_ptr<Exchange>& exchange) {
     exchange->start_stream({.content_type = "text/event-stream"});
     exchange->send(sse_event("1"));
-    exchange->post([exchange] {
-      exchange->post([exchange] { exchange->abort(); });
-    });
+    exchange->post([exchange] { exchange->post([exchange] { exchange->abort(); }); });
   });
   HttpClient client(url_of(server));
   EXPECT_THROW(client.stream("/", "{}", [](std::string_view) { return Wanted::kMore; }), Error);

@@ -179,8 +179,7 @@ TEST(RequestParser, LeavesHeaderValuesUndecoded) {
 
 TEST(RequestParser, TellsOnceThatTheClientWaitsToContinue) {
   RequestParser parser(small_limits());
-  parser.append(
-      "POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
+  parser.append("POST / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 2\r\n\r\n");
   EXPECT_EQ(parser.advance(), ParseState::kBody);
   EXPECT_TRUE(parser.take_continue_request());
   EXPECT_FALSE(parser.take_continue_request());

@@ -48,8 +48,8 @@ class HttpServerTest : public ::testing::Test {
   void start_keeping(HttpLimits limits = quick_limits()) {
     start(
         [this](std::shared_ptr<Exchange> exchange) {
-          exchange->watch({.gone = [this] { ++gone_count_; },
-                           .writable = [this] { ++writable_count_; }});
+          exchange->watch(
+              {.gone = [this] { ++gone_count_; }, .writable = [this] { ++writable_count_; }});
           const std::lock_guard lock(mutex_);
           kept_.push_back(std::move(exchange));
         },

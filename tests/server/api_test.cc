@@ -47,8 +47,8 @@ TEST(Api, WantsAKeyOnEveryRouteButHealth) {
 }
 
 TEST(ApiKeys, AreReadFromAFile) {
-  const auto path = std::filesystem::temp_directory_path() /
-                    ("nvllm-api-keys-" + std::to_string(::getpid()));
+  const auto path =
+      std::filesystem::temp_directory_path() / ("nvllm-api-keys-" + std::to_string(::getpid()));
   std::ofstream(path) << "# comment\n\n  first \r\nsecond";
   const ApiKeys keys = ApiKeys::load(path);
   EXPECT_TRUE(keys.allow({.headers = {{"authorization", "Bearer first"}}}));
@@ -139,7 +139,8 @@ TEST(Api, TokenizesAndBack) {
     api.post_text("/tokenize", body, &status);
     EXPECT_GE(status, 400) << body;
   }
-  for (const char* body : {"{}", R"({"tokens":[259]})", R"({"tokens":"a"})", R"({"tokens":[-1]})"}) {
+  for (const char* body :
+       {"{}", R"({"tokens":[259]})", R"({"tokens":"a"})", R"({"tokens":[-1]})"}) {
     api.post_text("/detokenize", body, &status);
     EXPECT_EQ(status, 400) << body;
   }
@@ -168,7 +169,8 @@ std::map<std::string, double> parse_metrics(const std::string& page) {
     EXPECT_TRUE(samples.emplace(key, std::stod(line.substr(space + 1))).second) << line;
     std::string family = key.substr(0, key.find('{'));
     for (const char* end : {"_bucket", "_sum", "_count"}) {
-      const std::string base = family.substr(0, family.size() - std::min(family.size(), std::string(end).size()));
+      const std::string base =
+          family.substr(0, family.size() - std::min(family.size(), std::string(end).size()));
       if (family.ends_with(end) && types[base] == "histogram") family = base;
     }
     EXPECT_TRUE(types.contains(family)) << line;
@@ -203,12 +205,14 @@ TEST(Api, ReportsMetrics) {
   EXPECT_EQ(samples.at("vllm:prompt_tokens_total" + labels), 11);
   EXPECT_EQ(samples.at("vllm:generation_tokens_total" + labels), 12);
   EXPECT_EQ(samples.at("vllm:num_preemptions_total" + labels), 1);
-  EXPECT_EQ(samples.at(R"(vllm:request_success_total{model_name="tiny",finished_reason="stop"})"), 1);
+  EXPECT_EQ(samples.at(R"(vllm:request_success_total{model_name="tiny",finished_reason="stop"})"),
+            1);
   EXPECT_EQ(samples.at(R"(vllm:request_success_total{model_name="tiny",finished_reason="length"})"),
             1);
   EXPECT_EQ(samples.at("vllm:time_to_first_token_seconds_count" + labels), 2);
   EXPECT_EQ(samples.at("vllm:e2e_request_latency_seconds_count" + labels), 2);
-  EXPECT_EQ(samples.at(R"(vllm:e2e_request_latency_seconds_bucket{model_name="tiny",le="+Inf"})"), 2);
+  EXPECT_EQ(samples.at(R"(vllm:e2e_request_latency_seconds_bucket{model_name="tiny",le="+Inf"})"),
+            2);
   EXPECT_EQ(samples.at(R"(nvllm:requests_refused_total{model_name="tiny",status="404"})"), 1);
 }
 

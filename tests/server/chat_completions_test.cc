@@ -92,7 +92,8 @@ TEST(ChatCompletions, ReportsLogprobsWithBytes) {
   ASSERT_EQ(content.size(), 1u);
   EXPECT_EQ(content[0]["logprob"], -0.5);
   EXPECT_EQ(dump_json(content[0]["bytes"]), "[195]");
-  EXPECT_EQ(dump_json(content[0]["top_logprobs"]), R"([{"token":"A","logprob":-1.0,"bytes":[65]}])");
+  EXPECT_EQ(dump_json(content[0]["top_logprobs"]),
+            R"([{"token":"A","logprob":-1.0,"bytes":[65]}])");
 }
 
 TEST(ChatCompletions, StreamsRoleThenTextThenFinishThenUsage) {
@@ -133,7 +134,8 @@ TEST(ChatCompletions, StreamsSeveralChoicesEachWithItsRole) {
     const auto index = choice["index"].get<std::size_t>();
     roles.at(index) += choice["delta"].contains("role") ? 1 : 0;
     ends.at(index) += choice["finish_reason"].is_null() ? 0 : 1;
-    ids.at(index) += choice.contains("token_ids") ? static_cast<int>(choice["token_ids"].size()) : 0;
+    ids.at(index) +=
+        choice.contains("token_ids") ? static_cast<int>(choice["token_ids"].size()) : 0;
   }
   EXPECT_EQ(roles, (std::vector<int>{1, 1, 1}));
   EXPECT_EQ(ends, (std::vector<int>{1, 1, 1}));

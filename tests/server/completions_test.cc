@@ -176,8 +176,7 @@ TEST(Completions, NamesTheClientsStopIdAndLeavesItOutOfTheText) {
 TEST(Completions, ReturnsTokenIds) {
   ServedApi api;
   api.generator().set_script(says("hi"));
-  const Json choice =
-      api.post(kPath, {{"prompt", "ab"}, {"return_token_ids", true}})["choices"][0];
+  const Json choice = api.post(kPath, {{"prompt", "ab"}, {"return_token_ids", true}})["choices"][0];
   EXPECT_EQ(dump_json(choice["token_ids"]), "[104,105,256]");
   EXPECT_EQ(dump_json(choice["prompt_token_ids"]), "[97,98]");
 }
@@ -185,8 +184,8 @@ TEST(Completions, ReturnsTokenIds) {
 TEST(Completions, ReportsLogprobsInOpenAiShape) {
   ServedApi api;
   api.generator().set_script(says("hé"));
-  const Json logprobs =
-      api.post(kPath, {{"prompt", "a"}, {"logprobs", 2}, {"max_tokens", 3}})["choices"][0]["logprobs"];
+  const Json logprobs = api.post(
+      kPath, {{"prompt", "a"}, {"logprobs", 2}, {"max_tokens", 3}})["choices"][0]["logprobs"];
   EXPECT_EQ(logprobs["tokens"][0], "h");
   EXPECT_EQ(logprobs["tokens"][1], "\xef\xbf\xbd");
   EXPECT_EQ(dump_json(logprobs["text_offset"]), "[0,1,2]");
@@ -196,8 +195,8 @@ TEST(Completions, ReportsLogprobsInOpenAiShape) {
 
 TEST(Completions, EchoesThePromptWithItsLogprobs) {
   ServedApi api;
-  const Json answer = api.post(
-      kPath, {{"prompt", "ab"}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 0}});
+  const Json answer =
+      api.post(kPath, {{"prompt", "ab"}, {"echo", true}, {"logprobs", 1}, {"max_tokens", 0}});
   const Json choice = answer["choices"][0];
   EXPECT_EQ(choice["text"], "ab");
   EXPECT_EQ(choice["finish_reason"], "length");
@@ -208,6 +207,19 @@ TEST(Completions, EchoesThePromptWithItsLogprobs) {
   EXPECT_EQ(api.generator().requests().at(0).max_tokens, 0);
   EXPECT_EQ(api.generator().requests().at(0).sampling.prompt_logprobs, 1);
   EXPECT_EQ(answer["usage"]["completion_tokens"], 0);
+}
+
+TEST(Completions, EchoesAPromptOfOneTokenThoughThereIsNothingToScore) {
+  ServedApi api;
+  api.generator().set_script([](const engine::GenerationRequest&) {
+    auto event = tokens_event({'x'}, FinishReason::kLength);
+    event.tokens[0].logprob = -0.25f;
+    return std::vector<engine::StreamEvent>{event};
+  });
+  const Json choice = api.post(
+      kPath, {{"prompt", "a"}, {"echo", true}, {"logprobs", 0}, {"max_tokens", 1}})["choices"][0];
+  EXPECT_EQ(dump_json(choice["logprobs"]["tokens"]), R"(["a","x"])");
+  EXPECT_EQ(dump_json(choice["logprobs"]["token_logprobs"]), "[null,-0.25]");
 }
 
 TEST(Completions, EchoesTokenIdPromptsAsText) {
@@ -293,8 +305,8 @@ TEST(Completions, CancelsAllSequencesWhenTheClientLeaves) {
   for (const bool stream : {false, true}) {
     const std::size_t before = api.generator().streams().size();
     RawSocket socket(api.http().port());
-    socket.send(raw_post(kPath, stream ? R"({"prompt":"a","n":3,"stream":true})"
-                                       : R"({"prompt":"a","n":3})"));
+    socket.send(raw_post(
+        kPath, stream ? R"({"prompt":"a","n":3,"stream":true})" : R"({"prompt":"a","n":3})"));
     ASSERT_TRUE(eventually([&] { return api.generator().streams().size() == before + 3; }));
     EXPECT_FALSE(api.generator().streams().back()->cancelled());
     socket.close();
@@ -354,8 +366,7 @@ TEST(Completions, FinishesRunningCallsWhileDraining) {
   api.post(kPath, {{"prompt", "a"}}, &status);
   EXPECT_EQ(status, 503);
   EXPECT_EQ(api.client().get("/health").status, 503);
-  api.generator().streams().at(0)->push(
-      tokens_event({'o', 'k', kEndId}, FinishReason::kStop));
+  api.generator().streams().at(0)->push(tokens_event({'o', 'k', kEndId}, FinishReason::kStop));
   EXPECT_NE(plain.read_until(R"("text":"ok")").find(R"("text":"ok")"), std::string::npos);
 }
 

@@ -105,12 +105,9 @@ constexpr Bad kBadCommon[] = {
 };
 
 constexpr Bad kBadCompletion[] = {
-    {"suffix", R"("suffix": "end")"},
-    {"logprobs", R"("logprobs": 21)"},
-    {"logprobs", R"("logprobs": -1)"},
-    {"logprobs", R"("logprobs": true)"},
-    {"echo", R"("echo": "yes")"},
-    {"add_special_tokens", R"("add_special_tokens": 1)"},
+    {"suffix", R"("suffix": "end")"},  {"logprobs", R"("logprobs": 21)"},
+    {"logprobs", R"("logprobs": -1)"}, {"logprobs", R"("logprobs": true)"},
+    {"echo", R"("echo": "yes")"},      {"add_special_tokens", R"("add_special_tokens": 1)"},
 };
 
 /// Whole prompts, in place of the good one.
@@ -129,7 +126,8 @@ constexpr Bad kBadPrompt[] = {
     {"prompt[1]", R"("prompt": [1, "a"])"},
     {"prompt[0]", R"("prompt": [1.5])"},
     {"prompt[1][0]", R"("prompt": [[1], [259]])"},
-    {"prompt", R"("prompt": ["1","2","3","4","5","6","7","8","9","0","1","2","3","4","5","6","7"])"},
+    {"prompt",
+     R"("prompt": ["1","2","3","4","5","6","7","8","9","0","1","2","3","4","5","6","7"])"},
 };
 
 constexpr Bad kBadChat[] = {
@@ -163,7 +161,8 @@ constexpr Bad kBadMessages[] = {
     {"messages[0].content", R"("messages": [{"role": "user", "content": 5}])"},
     {"messages[1].content[0].type",
      R"("messages": [{"role": "user", "content": "x"}, {"role": "user", "content": [{"type": "image_url"}]}])"},
-    {"messages[0].content[0].text", R"("messages": [{"role": "user", "content": [{"type": "text"}]}])"},
+    {"messages[0].content[0].text",
+     R"("messages": [{"role": "user", "content": [{"type": "text"}]}])"},
     {"messages[0].tool_calls",
      R"("messages": [{"role": "assistant", "content": "x", "tool_calls": [{"id": "1"}]}])"},
     {"messages[0].name", R"("messages": [{"role": "user", "content": "x", "name": 5}])"},
@@ -204,31 +203,55 @@ const std::string kGoodPrompt = R"("prompt": "a")";
 const std::string kGoodMessages = R"("messages": [{"role": "user", "content": "a"}])";
 
 TEST_F(RequestErrors, NameTheFieldOfACompletion) {
-  for (const Bad& bad : kBadCommon) refuse(kCompletions, "{" + kGoodPrompt + "," + bad.json + "}", bad.field);
-  for (const Bad& bad : kBadCompletion) refuse(kCompletions, "{" + kGoodPrompt + "," + bad.json + "}", bad.field);
-  for (const Bad& bad : kBadPrompt) refuse(kCompletions, std::string("{") + bad.json + "}", bad.field);
+  for (const Bad& bad : kBadCommon)
+    refuse(kCompletions, "{" + kGoodPrompt + "," + bad.json + "}", bad.field);
+  for (const Bad& bad : kBadCompletion)
+    refuse(kCompletions, "{" + kGoodPrompt + "," + bad.json + "}", bad.field);
+  for (const Bad& bad : kBadPrompt)
+    refuse(kCompletions, std::string("{") + bad.json + "}", bad.field);
   accept(kCompletions, "{" + kGoodPrompt + "}");
 }
 
 TEST_F(RequestErrors, NameTheFieldOfAChat) {
-  for (const Bad& bad : kBadCommon) refuse(kChat, "{" + kGoodMessages + "," + bad.json + "}", bad.field);
-  for (const Bad& bad : kBadChat) refuse(kChat, "{" + kGoodMessages + "," + bad.json + "}", bad.field);
+  for (const Bad& bad : kBadCommon)
+    refuse(kChat, "{" + kGoodMessages + "," + bad.json + "}", bad.field);
+  for (const Bad& bad : kBadChat)
+    refuse(kChat, "{" + kGoodMessages + "," + bad.json + "}", bad.field);
   for (const Bad& bad : kBadMessages) refuse(kChat, std::string("{") + bad.json + "}", bad.field);
   accept(kChat, "{" + kGoodMessages + "}");
 }
 
 TEST_F(RequestErrors, DoNotHitValuesAtTheEdges) {
-  for (const char* json :
-       {R"("n": 8)", R"("n": 2.0)", R"("max_tokens": 2147483647)", R"("temperature": 0)",
-        R"("temperature": 2)", R"("top_p": 1)", R"("top_k": -1)", R"("top_k": 0)",
-        R"("top_k": 2147483647)", R"("min_p": 0)", R"("min_p": 1)",
-        R"("seed": -9223372036854775808)", R"("seed": 9223372036854775807)",
-        R"("stop": ["a", "b", "c", "d"])", R"("stop": [])", R"("stop_token_ids": [0, 258])",
-        R"("presence_penalty": -2)", R"("frequency_penalty": 2)", R"("repetition_penalty": 10)",
-        R"("logit_bias": {"0": -100, "258": 100})", R"("logprobs": 20)", R"("logprobs": 0)",
-        R"("best_of": 1)", R"("suffix": null)", R"("tools": [])", R"("tool_choice": "none")",
-        R"("response_format": {"type": "text"})", R"("user": "x", "unknown_field": {"a": []})",
-        R"("stream_options": null)", R"("temperature": null)"}) {
+  for (const char* json : {R"("n": 8)",
+                           R"("n": 2.0)",
+                           R"("max_tokens": 2147483647)",
+                           R"("temperature": 0)",
+                           R"("temperature": 2)",
+                           R"("top_p": 1)",
+                           R"("top_k": -1)",
+                           R"("top_k": 0)",
+                           R"("top_k": 2147483647)",
+                           R"("min_p": 0)",
+                           R"("min_p": 1)",
+                           R"("seed": -9223372036854775808)",
+                           R"("seed": 9223372036854775807)",
+                           R"("stop": ["a", "b", "c", "d"])",
+                           R"("stop": [])",
+                           R"("stop_token_ids": [0, 258])",
+                           R"("presence_penalty": -2)",
+                           R"("frequency_penalty": 2)",
+                           R"("repetition_penalty": 10)",
+                           R"("logit_bias": {"0": -100, "258": 100})",
+                           R"("logprobs": 20)",
+                           R"("logprobs": 0)",
+                           R"("best_of": 1)",
+                           R"("suffix": null)",
+                           R"("tools": [])",
+                           R"("tool_choice": "none")",
+                           R"("response_format": {"type": "text"})",
+                           R"("user": "x", "unknown_field": {"a": []})",
+                           R"("stream_options": null)",
+                           R"("temperature": null)"}) {
     int status = 0;
     const Json answer = api_.post_text(kCompletions, "{" + kGoodPrompt + "," + json + "}", &status);
     EXPECT_EQ(status, 200) << json << dump_json(answer);

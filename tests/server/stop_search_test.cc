@@ -19,8 +19,8 @@ const std::vector<Case>& cases() {
       {{"\n\n"}, "a\nb\n\nc", "a\nb", "\n\n"},
       {{"aab"}, "aaaab", "aa", "aab"},
       {{"abcab"}, "abcabcab", "", "abcab"},
-      {{"b", "ab"}, "xab", "x", "ab"},               // complete at the same place: the longest
-      {{"abcdef", "bcd"}, "abcdef", "a", "bcd"},     // complete first wins
+      {{"b", "ab"}, "xab", "x", "ab"},            // complete at the same place: the longest
+      {{"abcdef", "bcd"}, "abcdef", "a", "bcd"},  // complete first wins
       {{"ab", "abc"}, "abc", "", "ab"},
       {{"x"}, "", "", ""},
       {{"aa", "ab"}, "caab", "c", "aa"},

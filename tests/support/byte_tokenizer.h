@@ -41,16 +41,24 @@ inline tokenizer::Tokenizer make_byte_tokenizer() {
   file["added_tokens"] = Json::array();
   const char* const specials[] = {"<|end|>", "<|im_start|>", "<|im_end|>"};
   for (int i = 0; i < 3; ++i) {
-    file["added_tokens"].push_back({{"id", 256 + i}, {"content", specials[i]},
-                                    {"single_word", false}, {"lstrip", false}, {"rstrip", false},
-                                    {"normalized", false}, {"special", true}});
+    file["added_tokens"].push_back({{"id", 256 + i},
+                                    {"content", specials[i]},
+                                    {"single_word", false},
+                                    {"lstrip", false},
+                                    {"rstrip", false},
+                                    {"normalized", false},
+                                    {"special", true}});
   }
   file["normalizer"] = nullptr;
-  file["pre_tokenizer"] = {{"type", "ByteLevel"}, {"add_prefix_space", false},
-                           {"trim_offsets", true}, {"use_regex", false}};
+  file["pre_tokenizer"] = {{"type", "ByteLevel"},
+                           {"add_prefix_space", false},
+                           {"trim_offsets", true},
+                           {"use_regex", false}};
   file["post_processor"] = nullptr;
-  file["decoder"] = {{"type", "ByteLevel"}, {"add_prefix_space", true},
-                     {"trim_offsets", true}, {"use_regex", true}};
+  file["decoder"] = {{"type", "ByteLevel"},
+                     {"add_prefix_space", true},
+                     {"trim_offsets", true},
+                     {"use_regex", true}};
   Json vocab = Json::object();
   for (int byte = 0; byte < 256; ++byte) vocab[byte_character(byte)] = byte;
   file["model"] = {{"type", "BPE"}, {"vocab", vocab}, {"merges", Json::array()}};

@@ -98,7 +98,8 @@ class FakeGenerator final : public server::Generator {
   std::vector<std::shared_ptr<TokenStream>> streams_;
 };
 
-/// Says a text, one token a byte, then ends: by the end token if it fits max_tokens, else by length.
+/// Says a text, one token a byte, then ends: by the end token if it fits max_tokens, else by
+/// length.
 inline FakeGenerator::Script says(std::string text) {
   return [text = std::move(text)](const GenerationRequest& request) {
     std::vector<StreamEvent> events;

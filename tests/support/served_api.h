@@ -38,9 +38,8 @@ class ServedApi {
     auto generator = std::make_unique<FakeGenerator>();
     generator_ = generator.get();
     generator_->set_script(says("hello"));
-    context_.set_model(std::make_unique<server::ServedModel>(
-        server::ServedModel{std::move(generator), make_byte_tokenizer(),
-                            tokenizer::ChatTemplate(kChatTemplate)}));
+    context_.set_model(std::make_unique<server::ServedModel>(server::ServedModel{
+        std::move(generator), make_byte_tokenizer(), tokenizer::ChatTemplate(kChatTemplate)}));
   }
 
   FakeGenerator& generator() { return *generator_; }
