@@ -321,7 +321,8 @@ void Connection::finish_stream(std::int64_t serial) {
 
 void Connection::abort(std::int64_t serial) {
   const std::lock_guard lock(mutex_);
-  if (serial != serial_ || answer_ == Answer::kComplete || answer_ == Answer::kNone) return;
+  if (serial != serial_ || answer_ == Answer::kComplete || answer_ == Answer::kNone || gone_)
+    return;
   abort_requested_ = true;
   wake_writer();
 }
@@ -330,7 +331,7 @@ void Connection::watch(std::int64_t serial, ExchangeEvents events) {
   const std::lock_guard lock(mutex_);
   if (serial != serial_ || answer_ == Answer::kNone) return;
   if (gone_) {
-    if (events.gone) asio::post(strand_, std::move(events.gone));
+    if (events.gone) post(std::move(events.gone));
     return;
   }
   std::swap(events_, events);

@@ -83,6 +83,9 @@ class HttpServer::Impl {
     shared_->stopped = true;
     io_->stop();
     for (std::thread& thread : threads_) thread.join();
+    // What is still queued holds connections, which hold the context: run it, or it is never freed.
+    io_->restart();
+    io_->poll();
   }
 
  private:

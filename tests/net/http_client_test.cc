@@ -56,11 +56,11 @@ TEST(HttpClient, NamesTheServerItCannotReach) {
 }
 
 TEST(HttpClient, GivesUpOnASilentServer) {
-  std::shared_ptr<Exchange> kept;
-  HttpServer server({.port = 0}, [&](std::shared_ptr<Exchange> exchange) { kept = exchange; });
+  HttpServer server({.port = 0}, [](const std::shared_ptr<Exchange>& exchange) {
+    exchange->watch({.gone = [exchange] {}});  // kept, unanswered, until the client leaves
+  });
   HttpClient client(url_of(server), {.silence_time = std::chrono::milliseconds(50)});
   EXPECT_THROW(client.get("/"), Error);
-  kept.reset();
 }
 
 TEST(HttpClient, ReconnectsWhenItsKeptConnectionWasClosed) {
