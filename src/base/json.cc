@@ -11,6 +11,10 @@ namespace nvllm {
 
 namespace {
 
+// The ordered object searches its keys one by one: without a cap, a body of 90,000 keys costs tens of
+// seconds. Files with larger objects (vocabularies, shard maps) have parsers of their own.
+constexpr std::size_t kKeysMax = 4096;
+
 /// Watches one parse: counts depth and nodes and refuses a key given twice in one object.
 class Watcher {
  public:
@@ -30,6 +34,7 @@ class Watcher {
       case Event::key: {
         const auto& key = parsed.get_ref<const std::string&>();
         if (!keys_.back().insert(key).second) refuse(fmt::format("key '{}' appears twice", key));
+        if (keys_.back().size() > kKeysMax) refuse(fmt::format("an object with more than {} keys", kKeysMax));
         break;
       }
       case Event::object_end: keys_.pop_back(); break;

@@ -44,6 +44,16 @@ TEST(ParseJson, RefusesTextAfterTheValueAndInvalidUtf8) {
   EXPECT_THROW(parse_json("\"\xff\"", "test"), Error);
 }
 
+TEST(ParseJson, RefusesAnObjectWithMoreKeysThanCanBeSearched) {
+  const auto object = [](int keys) {
+    std::string text = "{\"k\":0";
+    for (int i = 1; i < keys; ++i) text += ",\"k" + std::to_string(i) + "\":0";
+    return text + "}";
+  };
+  EXPECT_NO_THROW(parse_json(object(4096), "test"));
+  EXPECT_THROW(parse_json(object(4097), "test"), Error);
+}
+
 TEST(ParseJson, RefusesAZeroByteInsteadOfEndingThere) {
   EXPECT_THROW(parse_json(std::string_view("{}\0garbage", 10), "test"), Error);
 }
