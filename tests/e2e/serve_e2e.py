@@ -115,7 +115,7 @@ class Refusals(unittest.TestCase):
             self.assertIn(word, message)
 
     def test_a_missing_model_an_unknown_leg_and_an_unknown_command(self):
-        self.assertIn("nowhere", self.refuse("serve", "--model", "/nowhere", "--port", "0")[1])
+        self.assertIn("nowhere", self.refuse("generate", "--model", "/nowhere", "--prompt", "x")[1])
         self.assertIn("lower8", self.refuse("generate", "--model", DEMO, "--prompt", "x", "--leg", "none")[1])
         code, message = self.refuse("dance")
         self.assertEqual(code, 2)
