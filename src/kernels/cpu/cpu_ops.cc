@@ -68,7 +68,7 @@ struct Projection {
 
 /// Projects `x` by every linear of the group, expanding x again only where the format changes.
 /// Needs a barrier before (x complete, `expanded` free); leaves each worker's own rows written.
-void project(std::initializer_list<Projection> group, View<const Bf16> x, float* expanded, Share& share) {
+void project(std::initializer_list<Projection> group, View<const Bf16> x, std::byte* expanded, Share& share) {
   const cpu::PackedMatrix* last = nullptr;
   for (const Projection& item : group) {
     const cpu::PackedMatrix& w = item.linear.weight;
@@ -137,7 +137,7 @@ void CpuOps::head_norm(View<Bf16> x, std::int64_t heads, const NormWeights& norm
 void CpuOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::span<const float> bias) {
   NVLLM_CHECK_EQ(w.cols, x.cols);
   NVLLM_CHECK_EQ(w.rows, out.cols);
-  float* expanded = expanded_.as<float>();
+  std::byte* expanded = expanded_.as<std::byte>();
   region("matmul", matrix_cost(x.rows, w), [&](Share& s) {
     cpu::expand_part(expanded, x, w.format, w.padded_cols, s);
     s.barrier();
@@ -148,7 +148,7 @@ void CpuOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::sp
 void CpuOps::logits(View<float> out, View<const Bf16> x, const Matrix& head) {
   NVLLM_CHECK_EQ(head.cols, x.cols);
   NVLLM_CHECK_EQ(head.rows, out.cols);
-  float* expanded = expanded_.as<float>();
+  std::byte* expanded = expanded_.as<std::byte>();
   region("logits", matrix_cost(x.rows, head), [&](Share& s) {
     cpu::expand_part(expanded, x, head.format, head.padded_cols, s);
     s.barrier();
@@ -249,19 +249,19 @@ void CpuOps::decode_stretch(View<Bf16> x, const AttentionWeights<CpuOps>& w, Scr
     cpu::output_gate_part(s.attended, s.gate, share);
     share.barrier();
   }
-  project({{s.projected, w.o_proj}}, s.attended, expanded_.as<float>(), share);
+  project({{s.projected, w.o_proj}}, s.attended, expanded_.as<std::byte>(), share);
   cpu::add_part(x, s.projected, cpu::own_rows(x.cols, share));
 }
 
 void CpuOps::gate_up_stretch(View<const Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s, Share& share) {
   cpu::rms_norm_part(s.normed, x, w.norm.view(), share);
   share.barrier();
-  project({{s.mlp_gate, w.gate_proj}, {s.mlp_up, w.up_proj}}, s.normed, expanded_.as<float>(), share);
+  project({{s.mlp_gate, w.gate_proj}, {s.mlp_up, w.up_proj}}, s.normed, expanded_.as<std::byte>(), share);
   cpu::swiglu_part(s.mlp_act, s.mlp_gate, s.mlp_up, cpu::own_rows(s.mlp_act.cols, share));
 }
 
 void CpuOps::down_stretch(View<Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s, Share& share) {
-  project({{s.projected, w.down_proj}}, s.mlp_act, expanded_.as<float>(), share);
+  project({{s.projected, w.down_proj}}, s.mlp_act, expanded_.as<std::byte>(), share);
   cpu::add_part(x, s.projected, cpu::own_rows(x.cols, share));
 }
 
@@ -272,7 +272,7 @@ void CpuOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<C
     cpu::rms_norm_part(s.normed, x, w.input_norm.view(), share);
     share.barrier();
     project({{w.output_gate ? s.query_gate : s.query, w.q_proj}, {s.key, w.k_proj}, {s.value, w.v_proj}},
-            s.normed, expanded_.as<float>(), share);
+            s.normed, expanded_.as<std::byte>(), share);
   });
 }
 
@@ -321,7 +321,7 @@ void CpuOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CpuOps>& 
     share.barrier();
     project({{s.delta_qkv, w.in_proj_qkv}, {s.delta_z, w.in_proj_z}, {s.delta_b, w.in_proj_b},
              {s.delta_a, w.in_proj_a}},
-            s.normed, expanded_.as<float>(), share);
+            s.normed, expanded_.as<std::byte>(), share);
   });
 }
 
@@ -336,7 +336,7 @@ void CpuOps::fused_delta_mix(View<Bf16> x, const DeltaWeights<CpuOps>& w, Scratc
     share.barrier();
     cpu::gated_norm_part(s.delta_core, s.delta_core, s.delta_z, c.shape.value_heads, w.gated_norm.view(), share);
     share.barrier();
-    project({{s.projected, w.out_proj}}, s.delta_core, expanded_.as<float>(), share);
+    project({{s.projected, w.out_proj}}, s.delta_core, expanded_.as<std::byte>(), share);
     cpu::add_part(x, s.projected, cpu::own_rows(x.cols, share));
   });
 }

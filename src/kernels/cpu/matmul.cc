@@ -1,17 +1,22 @@
 // y = x · Wᵀ for the three packed formats, one order of additions for any number of rows.
 //
-// Every output has two chains of fused multiply-adds, one per parity of the vectors along K. For
-// NVFP4 they restart in each group of 128 columns and enter the row's sum through one multiply by
-// the vector of block scales: weights are then exact (a code is a small integer), and the scale
-// costs one operation per sixteen. BF16 and FP8 weights are widened exactly.
-// With one row the weights are expanded in registers and used at once; with more, a tile of four
-// rows of weights is expanded into first-level cache and used by every row of x. Which form runs
-// does not change a single addition.
+// NVFP4: codes are small integers, and so are activations once a block of sixteen shares a power of
+// two, so a block's sum of products is an exact 32-bit integer, whatever the order or the
+// instruction. It enters the row's sum through one multiply by both scales (decision 0003).
+// BF16 and FP8 weights are widened exactly; every output has two chains of fused multiply-adds, one
+// per parity of the vectors along K.
+// With one row of x, NVFP4 weights are expanded in registers and used at once; with more, a tile of
+// four rows is expanded into first-level cache and used by every row of x.
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "kernels/cpu/matmul.cc"
 #include <hwy/foreach_target.h>
 #include <hwy/highway.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <limits>
 
 #include "kernels/cpu/parts.h"
 #include "kernels/cpu/vector-inl.h"
@@ -41,172 +46,206 @@ struct Sink {
 
 // ---- NVFP4 ----------------------------------------------------------------------------------
 
-/// Expands one row's 64 bytes of a group and hands 128 / lanes vectors to `use(index, vector)`.
+using WordTag = hn::Repartition<std::int16_t, FloatTag>;
+using WordVec = hn::Vec<WordTag>;
+using IntTag = hn::Repartition<std::int32_t, FloatTag>;
+using IntVec = hn::Vec<IntTag>;
+
+/// Expands 4·lanes bytes of codes and hands four vectors of 512 times the weights to `use(i, words)`.
 template <class Use>
-HWY_INLINE void expand_group(const std::uint8_t* codes, Use&& use) {
-  const FloatTag d;
+HWY_INLINE void expand_chunk(const std::uint8_t* codes, Use&& use) {
+  const WordTag d16;
   const hn::Repartition<std::uint8_t, FloatTag> d8;
-  const hn::Repartition<std::uint16_t, FloatTag> d16;
-  const hn::Repartition<std::uint32_t, FloatTag> d32;
-  // The upper and lower byte of the BF16 value of each E2M1 code.
-  HWY_ALIGN static constexpr std::uint8_t kUpper[16] = {0x00, 0x3f, 0x3f, 0x3f, 0x40, 0x40, 0x40, 0x40,
-                                                        0x80, 0xbf, 0xbf, 0xbf, 0xc0, 0xc0, 0xc0, 0xc0};
-  HWY_ALIGN static constexpr std::uint8_t kLower[16] = {0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0,
-                                                        0x00, 0x00, 0x80, 0xc0, 0x00, 0x40, 0x80, 0xc0};
-  const auto upper = hn::LoadDup128(d8, kUpper);
-  const auto lower = hn::LoadDup128(d8, kLower);
+  const hn::Repartition<std::uint16_t, FloatTag> du16;
+  HWY_ALIGN static constexpr std::int8_t kTwice[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
+  const auto twice = hn::LoadDup128(d8, reinterpret_cast<const std::uint8_t*>(kTwice));
   const auto low_nibble = hn::Set(d8, 15);
-  const auto odd_mask = hn::Set(d32, 0xffff0000u);
-  const std::int64_t vector_bytes = 4 * lanes();
-  std::int64_t index = 0;
-  const auto pair = [&](auto bf16_pairs) HWY_ATTR {
-    const auto bits = hn::BitCast(d32, bf16_pairs);
-    use(index, hn::BitCast(d, hn::ShiftLeft<16>(bits)), hn::BitCast(d, hn::And(bits, odd_mask)));
-    index += 2;
+  const auto upper_byte = hn::Set(du16, 0xff00);
+  // A byte in the upper half of a word is 256 times the number: no widening is needed.
+  const auto words = [&](std::int64_t i, auto nibbles) HWY_ATTR {
+    const auto pairs = hn::BitCast(du16, hn::TableLookupBytes(twice, nibbles));
+    use(i, hn::BitCast(d16, hn::ShiftLeft<8>(pairs)));
+    use(i + 1, hn::BitCast(d16, hn::And(pairs, upper_byte)));
   };
-  for (std::int64_t at = 0; at < 64; at += vector_bytes) {
-    const auto bytes = hn::LoadU(d8, codes + at);
-    const auto high = hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(d16, bytes)));
-    for (const auto nibbles : {hn::And(bytes, low_nibble), hn::And(high, low_nibble)}) {
-      const auto u = hn::TableLookupBytes(upper, nibbles);
-      const auto l = hn::TableLookupBytes(lower, nibbles);
-      pair(hn::InterleaveLower(d8, l, u));
-      pair(hn::InterleaveUpper(d8, l, u));
-    }
-  }
+  const auto bytes = hn::LoadU(d8, codes);
+  words(0, hn::And(bytes, low_nibble));
+  words(2, hn::And(hn::BitCast(d8, hn::ShiftRight<4>(hn::BitCast(du16, bytes))), low_nibble));
 }
 
-/// The block scales of a row's group as vectors: `even` for even vector indices, `odd` for odd.
-/// They are the same vector unless four lanes cannot hold eight blocks.
-struct ScalePair {
-  FloatVec even, odd;
+/// A row's eight block scales in one group, lane by block: `first` blocks 0 to 7 (twice where there
+/// are sixteen lanes), or 0 to 3 with 4 to 7 in `second` where there are four.
+struct BlockScales {
+  FloatVec first, second;
+
+  HWY_INLINE explicit BlockScales(const std::uint8_t* codes) {
+    if (lanes() == 16) {
+      std::uint8_t twice[16];
+      std::memcpy(twice, codes, 8);
+      std::memcpy(twice + 8, codes, 8);
+      first = second = widen(twice);
+    } else {
+      first = widen(codes);
+      second = lanes() == 4 ? widen(codes + 4) : first;
+    }
+  }
+
+ private:
+  static HWY_INLINE FloatVec widen(const std::uint8_t* codes) {
+    const FloatTag d;
+    const hn::Rebind<std::uint8_t, FloatTag> d8;
+    const hn::Repartition<std::uint32_t, FloatTag> d32;
+    // E4M3 bits at the float's exponent: right but for the bias, which one exact multiply mends.
+    const auto bits = hn::BitCast(d, hn::ShiftLeft<20>(hn::PromoteTo(d32, hn::LoadU(d8, codes))));
+    return hn::Mul(bits, hn::Set(d, 0x1.0p120f));
+  }
 };
 
-HWY_INLINE ScalePair load_scales(const std::uint8_t* scales) {
-  const FloatTag d;
-  const hn::Rebind<std::uint8_t, FloatTag> d8;
-  const hn::Repartition<std::uint32_t, FloatTag> d32;
-  const auto widen = [&](const std::uint8_t* from) HWY_ATTR {
-    // E4M3 bits at the float's exponent: right but for the bias, which one exact multiply mends.
-    const auto bits = hn::ShiftLeft<20>(hn::PromoteTo(d32, hn::LoadU(d8, from)));
-    return hn::Mul(hn::BitCast(d, bits), hn::Set(d, 0x1.0p120f));
-  };
-  if (lanes() == 16) {
-    std::uint8_t twice[16];
-    std::memcpy(twice, scales, 8);
-    std::memcpy(twice + 8, scales, 8);
-    const auto both = widen(twice);
-    return {both, both};
-  }
-  if (lanes() == 8) {
-    const auto all = widen(scales);
-    return {all, all};
-  }
-  return {widen(scales), widen(scales + 4)};
-}
+/// Sums of products of one row and group, lane by block as above.
+struct BlockSums {
+  IntVec first, second;
+  IntVec first_odd, second_odd;  // used where a target splits the pairs of a word product
 
-HWY_INLINE FloatVec add_group(FloatVec sum, FloatVec even, FloatVec odd, const ScalePair& scale) {
-  return hn::MulAdd(odd, scale.odd, hn::MulAdd(even, scale.even, sum));
-}
+  HWY_INLINE BlockSums() { first = second = first_odd = second_odd = hn::Zero(IntTag()); }
 
-void nvfp4_one(const PackedMatrix& w, const float* x, Share::Range rows, const Sink& sink) {
+  /// `i`: which vector of the group.
+  HWY_INLINE void add(std::int64_t i, WordVec w, WordVec x) {
+    if (lanes() == 4 && i % 2 == 1) {
+      second = hn::ReorderWidenMulAccumulate(IntTag(), w, x, second, second_odd);
+    } else {
+      first = hn::ReorderWidenMulAccumulate(IntTag(), w, x, first, first_odd);
+    }
+  }
+
+  /// `sum` and this group.
+  HWY_INLINE FloatVec added_to(FloatVec sum, const BlockScales& scales, const float* x_scales) const {
+    const FloatTag d;
+    const auto enter = [&](IntVec sums, FloatVec scale, const float* xs) HWY_ATTR {
+      sum = hn::MulAdd(hn::ConvertTo(d, sums), hn::Mul(scale, hn::Load(d, xs)), sum);
+    };
+    enter(hn::RearrangeToOddPlusEven(first, first_odd), scales.first, x_scales);
+    if (lanes() == 4) enter(hn::RearrangeToOddPlusEven(second, second_odd), scales.second, x_scales + 4);
+    return sum;
+  }
+};
+
+/// Where the weights of a tile of kTileRows rows lie for one group.
+struct TileGroup {
+  const std::uint8_t* codes;
+  const std::uint8_t* scales;
+
+  TileGroup(const PackedMatrix& w, std::int64_t tile, std::int64_t group) {
+    const std::int64_t cell = (tile * (w.padded_cols / kGroupCols) + group) * kTileRows;
+    codes = w.codes.as<std::uint8_t>() + cell * 64;
+    scales = w.scales.as<std::uint8_t>() + cell * 8;
+  }
+};
+
+void nvfp4_one(const PackedMatrix& w, const Nvfp4Group* x, Share::Range rows, const Sink& sink) {
   const FloatTag d;
+  const WordTag d16;
   const std::int64_t groups = w.padded_cols / kGroupCols, n = lanes();
   for (std::int64_t tile = rows.begin / kTileRows; tile * kTileRows < rows.end; ++tile) {
-    const std::uint8_t* codes = w.codes.as<std::uint8_t>() + tile * groups * kTileRows * 64;
-    const std::uint8_t* scales = w.scales.as<std::uint8_t>() + tile * groups * kTileRows * 8;
-    FloatVec s0 = hn::Zero(d), s1 = s0, s2 = s0, s3 = s0;
+    FloatVec sums[kTileRows];
+    for (FloatVec& sum : sums) sum = hn::Zero(d);
     for (std::int64_t g = 0; g < groups; ++g) {
-      const float* xg = x + g * kGroupCols;
-      const auto row = [&](FloatVec sum, std::int64_t r) HWY_ATTR {
-        FloatVec even = hn::Zero(d), odd = even;
-        expand_group(codes + r * 64, [&](std::int64_t i, FloatVec we, FloatVec wo) HWY_ATTR {
-          even = hn::MulAdd(we, hn::LoadU(d, xg + i * n), even);
-          odd = hn::MulAdd(wo, hn::LoadU(d, xg + (i + 1) * n), odd);
-        });
-        return add_group(sum, even, odd, load_scales(scales + r * 8));
-      };
-      s0 = row(s0, 0);
-      s1 = row(s1, 1);
-      s2 = row(s2, 2);
-      s3 = row(s3, 3);
-      codes += kTileRows * 64;
-      scales += kTileRows * 8;
+      const TileGroup from(w, tile, g);
+      for (std::int64_t r = 0; r < kTileRows; ++r) {
+        BlockSums blocks;
+        for (std::int64_t at = 0; at < 64; at += 4 * n) {
+          expand_chunk(from.codes + r * 64 + at, [&](std::int64_t i, WordVec words) HWY_ATTR {
+            blocks.add(i, words, hn::Load(d16, x[g].values + 2 * (at + i * n)));
+          });
+        }
+        sums[r] = blocks.added_to(sums[r], BlockScales(from.scales + r * 8), x[g].scales);
+      }
     }
-    const FloatVec sums[kTileRows] = {s0, s1, s2, s3};
     for (std::int64_t r = 0; r < kTileRows && tile * kTileRows + r < w.rows; ++r) {
       sink.put(0, tile * kTileRows + r, sum_lanes(sums[r]) * w.global_scale);
     }
   }
 }
 
-/// Two rows of expanded weights by kTokens rows of x, one group.
+/// A whole tile of expanded weights by kTokens rows of x, one group; `sums` [rows, kTokenBlock] vectors.
 template <int kTokens>
-HWY_INLINE void nvfp4_group(const float* w0, const float* w1, const float* x, std::int64_t x_stride,
-                            const ScalePair& scale0, const ScalePair& scale1, float* sums) {
+HWY_INLINE void nvfp4_group(const std::int16_t* w, const BlockScales* scales, const Nvfp4Group* x, float* sums) {
   const FloatTag d;
+  const WordTag d16;
   const std::int64_t n = lanes();
-  FloatVec even0[kTokens], odd0[kTokens], even1[kTokens], odd1[kTokens];
-  for (int t = 0; t < kTokens; ++t) even0[t] = odd0[t] = even1[t] = odd1[t] = hn::Zero(d);
-  for (std::int64_t at = 0; at < kGroupCols; at += 2 * n) {
-    const auto we0 = hn::Load(d, w0 + at), we1 = hn::Load(d, w1 + at);
-    for (int t = 0; t < kTokens; ++t) {
-      const auto xe = hn::LoadU(d, x + t * x_stride + at);
-      even0[t] = hn::MulAdd(we0, xe, even0[t]);
-      even1[t] = hn::MulAdd(we1, xe, even1[t]);
-    }
-    const auto wo0 = hn::Load(d, w0 + at + n), wo1 = hn::Load(d, w1 + at + n);
-    for (int t = 0; t < kTokens; ++t) {
-      const auto xo = hn::LoadU(d, x + t * x_stride + at + n);
-      odd0[t] = hn::MulAdd(wo0, xo, odd0[t]);
-      odd1[t] = hn::MulAdd(wo1, xo, odd1[t]);
+  BlockSums blocks[kTileRows][kTokens];
+  for (std::int64_t i = 0; i < kGroupCols / (2 * n); ++i) {
+    WordVec xi[kTokens];
+    for (int t = 0; t < kTokens; ++t) xi[t] = hn::Load(d16, x[t].values + i * 2 * n);
+    for (int r = 0; r < kTileRows; ++r) {
+      const auto wi = hn::Load(d16, w + r * kGroupCols + i * 2 * n);
+      for (int t = 0; t < kTokens; ++t) blocks[r][t].add(i, wi, xi[t]);
     }
   }
-  for (int t = 0; t < kTokens; ++t) {
-    float* s0 = sums + t * 16;
-    float* s1 = sums + (kTokenBlock + t) * 16;
-    hn::Store(add_group(hn::Load(d, s0), even0[t], odd0[t], scale0), d, s0);
-    hn::Store(add_group(hn::Load(d, s1), even1[t], odd1[t], scale1), d, s1);
+  for (int r = 0; r < kTileRows; ++r) {
+    for (int t = 0; t < kTokens; ++t) {
+      float* sum = sums + (r * kTokenBlock + t) * n;
+      hn::Store(blocks[r][t].added_to(hn::Load(d, sum), scales[r], x[t].scales), d, sum);
+    }
   }
 }
 
-void nvfp4_many(const PackedMatrix& w, const float* x, std::int64_t first, std::int64_t tokens,
-                Share::Range rows, const Sink& sink) {
+/// `x` [groups, all_tokens]: tokens [first, first + tokens) of them.
+void nvfp4_many(const PackedMatrix& w, const Nvfp4Group* x, std::int64_t all_tokens, std::int64_t first,
+                std::int64_t tokens, Share::Range rows, const Sink& sink) {
   const FloatTag d;
-  const std::int64_t groups = w.padded_cols / kGroupCols, n = lanes(), stride = w.padded_cols;
-  HWY_ALIGN float expanded[kTileRows][kGroupCols];
+  const WordTag d16;
+  const std::int64_t groups = w.padded_cols / kGroupCols, n = lanes();
+  HWY_ALIGN std::int16_t expanded[kTileRows * kGroupCols];
   HWY_ALIGN float sums[kTileRows * kTokenBlock * 16];
   for (std::int64_t tile = rows.begin / kTileRows; tile * kTileRows < rows.end; ++tile) {
-    std::memset(sums, 0, sizeof sums);
+    for (std::int64_t r = 0; r < kTileRows; ++r) {
+      std::memset(sums + r * kTokenBlock * n, 0, static_cast<std::size_t>(tokens * n) * sizeof(float));
+    }
     for (std::int64_t g = 0; g < groups; ++g) {
-      const std::int64_t cell = (tile * groups + g) * kTileRows;
-      for (std::int64_t r = 0; r < kTileRows; ++r) {
-        float* to = expanded[r];
-        expand_group(w.codes.as<std::uint8_t>() + (cell + r) * 64,
-                     [&](std::int64_t i, FloatVec we, FloatVec wo) HWY_ATTR {
-                       hn::Store(we, d, to + i * n);
-                       hn::Store(wo, d, to + (i + 1) * n);
-                     });
+      const TileGroup from(w, tile, g);
+      for (std::int64_t at = 0; at < kTileRows * 64; at += 4 * n) {
+        expand_chunk(from.codes + at, [&](std::int64_t i, WordVec words) HWY_ATTR {
+          hn::Store(words, d16, expanded + 2 * (at + i * n));
+        });
       }
-      for (std::int64_t r = 0; r < kTileRows; r += 2) {
-        const ScalePair scale0 = load_scales(w.scales.as<std::uint8_t>() + (cell + r) * 8);
-        const ScalePair scale1 = load_scales(w.scales.as<std::uint8_t>() + (cell + r + 1) * 8);
-        float* to = sums + r * kTokenBlock * 16;
-        const float* xg = x + first * stride + g * kGroupCols;
-        std::int64_t t = 0;
-        for (; t + 3 <= tokens; t += 3) {
-          nvfp4_group<3>(expanded[r], expanded[r + 1], xg + t * stride, stride, scale0, scale1, to + t * 16);
-        }
-        for (; t < tokens; ++t) {
-          nvfp4_group<1>(expanded[r], expanded[r + 1], xg + t * stride, stride, scale0, scale1, to + t * 16);
-        }
-      }
+      const BlockScales scales[kTileRows] = {BlockScales(from.scales), BlockScales(from.scales + 8),
+                                             BlockScales(from.scales + 16), BlockScales(from.scales + 24)};
+      const Nvfp4Group* xg = x + g * all_tokens + first;
+      std::int64_t t = 0;
+      for (; t + 2 <= tokens; t += 2) nvfp4_group<2>(expanded, scales, xg + t, sums + t * n);
+      if (t < tokens) nvfp4_group<1>(expanded, scales, xg + t, sums + t * n);
     }
     for (std::int64_t r = 0; r < kTileRows && tile * kTileRows + r < w.rows; ++r) {
       for (std::int64_t t = 0; t < tokens; ++t) {
-        const auto sum = hn::Load(d, sums + (r * kTokenBlock + t) * 16);
+        const auto sum = hn::Load(d, sums + (r * kTokenBlock + t) * n);
         sink.put(first + t, tile * kTileRows + r, sum_lanes(sum) * w.global_scale);
       }
+    }
+  }
+}
+
+/// Brings each block of sixteen activations to one power of two as 16-bit integers. Groups of one
+/// row of x lie `stride` apart.
+void expand_nvfp4(Nvfp4Group* to, std::int64_t stride, const Bf16* x, std::int64_t cols, std::int64_t groups) {
+  for (std::int64_t g = 0; g < groups; ++g, to += stride) {
+    for (std::int64_t b = 0; b < 8; ++b) {
+      const std::int64_t begin = g * kGroupCols + b * 16;
+      const std::int64_t count = std::clamp<std::int64_t>(cols - begin, 0, 16);
+      std::uint32_t largest = 0;
+      std::uint16_t bits[16] = {};
+      std::memcpy(bits, x + std::min(begin, cols), static_cast<std::size_t>(count) * 2);
+      for (const std::uint16_t value : bits) largest = std::max<std::uint32_t>(largest, value & 0x7fffu);
+      const std::int32_t exponent = std::max<std::int32_t>(static_cast<std::int32_t>(largest >> 7) - 127, -100);
+      // 2^(14 - exponent), so that the largest becomes at least 2^14 and at most 255 * 2^7.
+      const float up = std::bit_cast<float>(static_cast<std::uint32_t>(14 - exponent + 127) << 23);
+      const bool finite = largest < 0x7f80;
+      for (std::int64_t e = 0; e < 16; ++e) {
+        const float value = std::bit_cast<float>(static_cast<std::uint32_t>(bits[e]) << 16);
+        to->values[e / 2 * 16 + b * 2 + e % 2] =
+            finite ? static_cast<std::int16_t>(std::lrint(value * up)) : std::int16_t{0};
+      }
+      // Weights enter as 512 times themselves. One infinity or NaN makes the sum NaN.
+      const float down = std::bit_cast<float>(static_cast<std::uint32_t>(exponent - 23 + 127) << 23);
+      to->scales[b] = to->scales[b + 8] = finite ? down : std::numeric_limits<float>::quiet_NaN();
     }
   }
 }
@@ -309,29 +348,31 @@ void fp8_rows(const PackedMatrix& w, const float* x, std::int64_t first, std::in
 
 // ---------------------------------------------------------------------------------------------
 
-void multiply(const PackedMatrix& w, const float* x, std::int64_t tokens, Share::Range rows,
+void multiply(const PackedMatrix& w, const std::byte* x, std::int64_t tokens, Share::Range rows,
               const Sink& sink) {
+  const auto* groups = reinterpret_cast<const Nvfp4Group*>(x);
+  const auto* floats = reinterpret_cast<const float*>(x);
   for (std::int64_t first = 0; first < tokens; first += kTokenBlock) {
     const std::int64_t count = std::min(kTokenBlock, tokens - first);
     switch (w.format) {
       case PackedFormat::kNvfp4:
         if (tokens == 1) {
-          nvfp4_one(w, x, rows, sink);
+          nvfp4_one(w, groups, rows, sink);
         } else {
-          nvfp4_many(w, x, first, count, rows, sink);
+          nvfp4_many(w, groups, tokens, first, count, rows, sink);
         }
         break;
-      case PackedFormat::kBf16: bf16_rows(w, x, first, count, rows, sink); break;
-      case PackedFormat::kFp8: fp8_rows(w, x, first, count, rows, sink); break;
+      case PackedFormat::kBf16: bf16_rows(w, floats, first, count, rows, sink); break;
+      case PackedFormat::kFp8: fp8_rows(w, floats, first, count, rows, sink); break;
     }
   }
 }
 
-void MultiplyRounded(Rows out, const float* x, const PackedMatrix& w, std::span<const float> bias, Share::Range rows) {
+void MultiplyRounded(Rows out, const std::byte* x, const PackedMatrix& w, std::span<const float> bias, Share::Range rows) {
   multiply(w, x, out.rows, rows, Sink{.rounded = out, .exact = {}, .bias = bias});
 }
 
-void MultiplyExact(View<float> out, const float* x, const PackedMatrix& w, Share::Range rows) {
+void MultiplyExact(View<float> out, const std::byte* x, const PackedMatrix& w, Share::Range rows) {
   multiply(w, x, out.rows, rows, Sink{.rounded = {}, .exact = out, .bias = {}});
 }
 
@@ -346,14 +387,15 @@ void expand_pairs(float* to, const Bf16* x, std::int64_t cols, std::int64_t padd
   }
 }
 
-void ExpandRow(float* to, const Bf16* x, std::int64_t cols, std::int64_t padded_cols, PackedFormat format) {
-  if (format == PackedFormat::kBf16) return expand_pairs(to, x, cols, padded_cols);
-  for (std::int64_t k = 0; k < padded_cols; ++k) {
-    const std::int64_t position = k % kGroupCols;  // NVFP4: element p / 8 of block p % 8
-    const std::int64_t from =
-        format == PackedFormat::kNvfp4 ? k - position + position % 8 * 16 + position / 8 : k;
-    to[k] = from < cols ? to_float(x[from]) : 0.0f;
+/// One of `rows` rows of x. NVFP4 groups lie [groups, rows]: a kernel reads one group of many rows.
+void ExpandRow(std::byte* to, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t cols,
+               std::int64_t padded_cols, PackedFormat format) {
+  if (format == PackedFormat::kNvfp4) {
+    return expand_nvfp4(reinterpret_cast<Nvfp4Group*>(to) + row, rows, x, cols, padded_cols / kGroupCols);
   }
+  auto* floats = reinterpret_cast<float*>(to) + row * padded_cols;
+  if (format == PackedFormat::kBf16) return expand_pairs(floats, x, cols, padded_cols);
+  for (std::int64_t k = 0; k < padded_cols; ++k) floats[k] = k < cols ? to_float(x[k]) : 0.0f;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -367,11 +409,11 @@ HWY_EXPORT(MultiplyRounded);
 HWY_EXPORT(MultiplyExact);
 HWY_EXPORT(ExpandRow);
 
-void expand_part(float* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share) {
+void expand_part(std::byte* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share) {
   // Whole rows where there are many; one row is short work for one worker.
   const Share::Range rows = share.part(x.rows);
   for (std::int64_t t = rows.begin; t < rows.end; ++t) {
-    HWY_DYNAMIC_DISPATCH(ExpandRow)(expanded + t * padded_cols, x.row(t), x.cols, padded_cols, format);
+    HWY_DYNAMIC_DISPATCH(ExpandRow)(expanded, t, x.rows, x.row(t), x.cols, padded_cols, format);
   }
 }
 
@@ -380,12 +422,12 @@ Share::Range own_rows(std::int64_t rows, const Share& share) {
   return {tiles.begin * kTileRows, std::min(rows, tiles.end * kTileRows)};
 }
 
-void multiply_part(Rows out, const float* expanded, const PackedMatrix& w, std::span<const float> bias,
+void multiply_part(Rows out, const std::byte* expanded, const PackedMatrix& w, std::span<const float> bias,
                    Share& share) {
   HWY_DYNAMIC_DISPATCH(MultiplyRounded)(out, expanded, w, bias, own_rows(w.rows, share));
 }
 
-void multiply_to_float_part(View<float> out, const float* expanded, const PackedMatrix& w, Share& share) {
+void multiply_to_float_part(View<float> out, const std::byte* expanded, const PackedMatrix& w, Share& share) {
   HWY_DYNAMIC_DISPATCH(MultiplyExact)(out, expanded, w, own_rows(w.rows, share));
 }
 

@@ -101,13 +101,10 @@ void pack_bf16(const MatrixSource& file, PackedMatrix& out) {
 }  // namespace
 
 std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_t lanes) {
-  const std::int64_t vector_bytes = 4 * lanes;
-  const std::int64_t in_vector = byte % vector_bytes, in_part = in_vector % 16;
-  const std::int64_t upper = in_part / 8, odd = in_part % 2;
-  const std::int64_t lane = in_vector / 16 * 4 + in_part % 8 / 2;
-  const std::int64_t vector = byte / vector_bytes * 8 + 4 * nibble + 2 * upper + odd;
-  const std::int64_t position = vector * lanes + lane;
-  return position % 8 * 16 + position / 8;
+  const std::int64_t chunk = byte / (4 * lanes), in_chunk = byte % (4 * lanes);
+  const std::int64_t vector = chunk * 4 + nibble * 2 + in_chunk % 2;
+  const std::int64_t position = vector * lanes + in_chunk / 4;
+  return position % 8 * 16 + position / 8 * 2 + in_chunk % 4 / 2;
 }
 
 PackedMatrix pack_matrix(const MatrixSource& file, std::int64_t lanes) {

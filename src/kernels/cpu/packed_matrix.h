@@ -39,13 +39,21 @@ PackedMatrix pack_matrix(const MatrixSource& file, std::int64_t lanes);
 /// Bytes pack_matrix will occupy, for planning.
 std::int64_t packed_bytes(const MatrixSource& file);
 
+/// One group of 128 activations as the NVFP4 kernels read them: block b, element e, is
+/// values[e / 2][b][e % 2] * scales[b] * 512.
+struct alignas(64) Nvfp4Group {
+  std::int16_t values[kGroupCols];
+  float scales[16];  ///< eight, twice: a vector of sixteen lanes meets every block twice
+};
+
+static_assert(sizeof(Nvfp4Group) <= 4 * kGroupCols, "x must fit where floats would");
+
 /// The column within its group whose code sits at `byte`, `nibble` of a group's 64 bytes.
 ///
-/// The kernel expands 4·lanes bytes at a time: low nibbles, then high; the lower, then the upper
-/// eight bytes of every 16-byte part; of each byte pair the even, then the odd byte. That yields
-/// 128 / lanes vectors; their lanes, read in order, are positions 0 … 127. Position p is element
-/// p / 8 of block p % 8: neighbouring lanes belong to different blocks, so one vector of scales
-/// serves the whole group.
+/// The kernel expands 4·lanes bytes at a time into four vectors of 2·lanes words: the even, then the
+/// odd bytes' low nibbles, then the same of the high ones. Read in order, two words at a time, they
+/// are positions 0 … 63, and position q holds elements 2·(q / 8) and 2·(q / 8) + 1 of block q % 8:
+/// neighbouring 32-bit lanes belong to different blocks, so one vector of scales serves the group.
 std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_t lanes);
 
 }  // namespace nvllm::cpu

@@ -21,19 +21,20 @@ namespace nvllm::cpu {
 using Rows = View<Bf16>;
 using ConstRows = View<const Bf16>;
 
-/// Expands x into floats in the order the matrix format wants. `expanded` holds
-/// x.rows * padded_cols floats. A barrier must follow before multiply_part reads it.
-void expand_part(float* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share);
+/// Brings x into the form the kernels of a matrix format read. `expanded` holds
+/// 4 bytes for each of x.rows * padded_cols and is aligned to 64. A barrier must follow before multiply_part
+/// reads it.
+void expand_part(std::byte* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share);
 
 /// Which rows of a matrix a worker owns: whole tiles, so that two matrices of equal height are
 /// divided alike.
 Share::Range own_rows(std::int64_t rows, const Share& share);
 
 /// out[t, n] = round(sum_k x[t, k] W[n, k] + bias[n]) for this worker's rows n.
-void multiply_part(Rows out, const float* expanded, const PackedMatrix& w, std::span<const float> bias,
+void multiply_part(Rows out, const std::byte* expanded, const PackedMatrix& w, std::span<const float> bias,
                    Share& share);
 /// The same into floats.
-void multiply_to_float_part(View<float> out, const float* expanded, const PackedMatrix& w, Share& share);
+void multiply_to_float_part(View<float> out, const std::byte* expanded, const PackedMatrix& w, Share& share);
 
 void embed_part(Rows out, const PackedMatrix& table, std::span<const std::int32_t> ids, Share& share);
 void rms_norm_part(Rows out, ConstRows x, const NormWeights& norm, Share& share);
