@@ -172,6 +172,8 @@ HWY_INLINE void nvfp4_group(const std::int16_t* w, const BlockScales* scales, co
   const WordTag d16;
   const std::int64_t n = lanes();
   BlockSums blocks[kTileRows][kTokens];
+  // Unrolled, g++ 12 gathers all additions behind all products and spills the products.
+#pragma GCC unroll 1
   for (std::int64_t i = 0; i < kGroupCols / (2 * n); ++i) {
     WordVec xi[kTokens];
     for (int t = 0; t < kTokens; ++t) xi[t] = hn::Load(d16, x[t].values + i * 2 * n);
