@@ -14,6 +14,7 @@
 #include "bench/eval.h"
 #include "bench/leg_table.h"
 #include "bench/server_process.h"
+#include "bench/speed.h"
 #include "cli/command_table.h"
 #include "kernels/fusion_plan.h"
 
@@ -114,6 +115,44 @@ void add_problem_flags(CLI::App& app, EvalFlags& flags) {
   app.add_flag("--json", flags.json, "Print JSON");
 }
 
+struct SpeedFlags {
+  bench::SpeedOptions options;
+  std::string shape;
+  bool json = false;
+};
+
+void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
+  bench::SpeedOptions& o = flags.options;
+  CLI::Option* model = app.add_option("--model", o.model, "Folder of a checkpoint, or synthetic:NAME");
+  app.add_option("--shape", flags.shape, "The same as --model synthetic:NAME: random weights of a real geometry")->excludes(model);
+  app.add_option("--batch", o.batch, "Sequences that decode together")->check(CLI::Range(1, 512))->capture_default_str();
+  app.add_option("--context", o.context, "Prompt tokens of each sequence")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--steps", o.steps, "Decode steps to time")->check(CLI::Range(1, 100000))->capture_default_str();
+  app.add_option("--device", o.engine.device, "Where to run")->check(CLI::IsMember({"auto", "cpu"}))->capture_default_str();
+  app.add_option("--leg", o.engine.leg, "Which kernels are fused")->capture_default_str();
+  app.add_option("--threads", o.engine.thread_count, "CPU workers; 0: one per core")->check(CLI::Range(0, 1024))->capture_default_str();
+  app.add_flag("--json", flags.json, "Print JSON");
+}
+
+bench::SpeedReport measured(SpeedFlags& flags) {
+  if (!flags.shape.empty()) flags.options.model = "synthetic:" + flags.shape;
+  if (flags.options.model.empty()) throw Error(ErrorKind::kUsage, "give --model DIR or --shape NAME");
+  return bench::measure_speed(flags.options);
+}
+
+int run_decode(SpeedFlags& flags) {
+  const bench::SpeedReport report = measured(flags);
+  fmt::print("{}", flags.json ? dump_json(bench::speed_json(report)) + "\n" : bench::speed_summary(report));
+  return kDone;
+}
+
+int run_kernels(SpeedFlags& flags) {
+  const bench::SpeedReport report = measured(flags);
+  fmt::print("{}", flags.json ? dump_json(bench::speed_json(report)) + "\n"
+                              : bench::speed_summary(report) + bench::kernel_table(report));
+  return kDone;
+}
+
 }  // namespace
 
 void configure_bench(CLI::App& app, Action& action) {
@@ -127,7 +166,16 @@ void configure_bench(CLI::App& app, Action& action) {
   legs->add_option("--legs", leg_flags->legs, "Comma-separated; the first is what others are compared with")
       ->delimiter(',')->capture_default_str();
   add_problem_flags(*legs, *leg_flags);
-  action = [eval, eval_flags, leg_flags] { return eval->parsed() ? run_eval(*eval_flags) : run_legs(*leg_flags); };
+  const auto decode_flags = std::make_shared<SpeedFlags>(), kernel_flags = std::make_shared<SpeedFlags>();
+  CLI::App* decode = app.add_subcommand("decode", "Prefill and decode speed of one model, and its share of the roofline");
+  add_speed_flags(*decode, *decode_flags);
+  CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
+  add_speed_flags(*kernels, *kernel_flags);
+  action = [=] {
+    if (eval->parsed()) return run_eval(*eval_flags);
+    if (legs->parsed()) return run_legs(*leg_flags);
+    return decode->parsed() ? run_decode(*decode_flags) : run_kernels(*kernel_flags);
+  };
 }
 
 }  // namespace nvllm::cli

@@ -225,30 +225,39 @@ void nvfp4_many(const PackedMatrix& w, const Nvfp4Group* x, std::int64_t all_tok
   }
 }
 
-/// Brings each block of sixteen activations to one power of two as 16-bit integers. Groups of one
-/// row of x lie `stride` apart.
-void expand_nvfp4(Nvfp4Group* to, std::int64_t stride, const Bf16* x, std::int64_t cols, std::int64_t groups) {
-  for (std::int64_t g = 0; g < groups; ++g, to += stride) {
-    for (std::int64_t b = 0; b < 8; ++b) {
-      const std::int64_t begin = g * kGroupCols + b * 16;
-      const std::int64_t count = std::clamp<std::int64_t>(cols - begin, 0, 16);
-      std::uint32_t largest = 0;
-      std::uint16_t bits[16] = {};
-      std::memcpy(bits, x + std::min(begin, cols), static_cast<std::size_t>(count) * 2);
-      for (const std::uint16_t value : bits) largest = std::max<std::uint32_t>(largest, value & 0x7fffu);
-      const std::int32_t exponent = std::max<std::int32_t>(static_cast<std::int32_t>(largest >> 7) - 127, -100);
-      // 2^(14 - exponent), so that the largest becomes at least 2^14 and at most 255 * 2^7.
-      const float up = std::bit_cast<float>(static_cast<std::uint32_t>(14 - exponent + 127) << 23);
-      const bool finite = largest < 0x7f80;
-      for (std::int64_t e = 0; e < 16; ++e) {
-        const float value = std::bit_cast<float>(static_cast<std::uint32_t>(bits[e]) << 16);
-        to->values[e / 2 * 16 + b * 2 + e % 2] =
-            finite ? static_cast<std::int16_t>(std::lrint(value * up)) : std::int16_t{0};
-      }
-      // Weights enter as 512 times themselves. One infinity or NaN makes the sum NaN.
-      const float down = std::bit_cast<float>(static_cast<std::uint32_t>(exponent - 23 + 127) << 23);
-      to->scales[b] = to->scales[b + 8] = finite ? down : std::numeric_limits<float>::quiet_NaN();
+/// The power of two that a block of sixteen activations shares.
+struct BlockExponent {
+  float up;    ///< brings the largest to at least 2^14 and at most 255 * 2^7
+  float down;  ///< back, and through the 512 that weights carry; NaN if any activation is not finite
+
+  explicit BlockExponent(const std::uint16_t* bits) {
+    std::uint32_t largest = 0;
+    for (int i = 0; i < 16; ++i) largest = std::max<std::uint32_t>(largest, bits[i] & 0x7fffu);
+    const std::int32_t exponent = std::max<std::int32_t>(static_cast<std::int32_t>(largest >> 7) - 127, -100);
+    const bool finite = largest < 0x7f80;
+    up = finite ? std::bit_cast<float>(static_cast<std::uint32_t>(14 - exponent + 127) << 23) : 0.0f;
+    down = finite ? std::bit_cast<float>(static_cast<std::uint32_t>(exponent - 23 + 127) << 23)
+                  : std::numeric_limits<float>::quiet_NaN();
+  }
+};
+
+/// One group of a row: `left` columns of x from here on, at least one.
+void expand_nvfp4(Nvfp4Group& to, const Bf16* x, std::int64_t left) {
+  const FloatTag d;
+  const hn::Rebind<std::int16_t, FloatTag> d16;
+  std::uint16_t bits[kGroupCols] = {};
+  std::memcpy(bits, x, static_cast<std::size_t>(std::min(left, kGroupCols)) * 2);
+  for (std::int64_t b = 0; b < 8; ++b) {
+    const std::uint16_t* block = bits + b * 16;
+    const BlockExponent exponent(block);
+    std::int16_t values[16];
+    for (std::int64_t e = 0; e < 16; e += lanes()) {
+      const auto value = load_bf16(reinterpret_cast<const Bf16*>(block + e), lanes());
+      // An infinity times zero is NaN: which integer it becomes does not matter, the scale is NaN.
+      hn::StoreU(hn::DemoteTo(d16, hn::NearestInt(hn::Mul(value, hn::Set(d, exponent.up)))), d16, values + e);
     }
+    for (std::int64_t pair = 0; pair < 8; ++pair) std::memcpy(to.values + pair * 16 + b * 2, values + pair * 2, 4);
+    to.scales[b] = to.scales[b + 8] = exponent.down;
   }
 }
 
@@ -389,15 +398,20 @@ void expand_pairs(float* to, const Bf16* x, std::int64_t cols, std::int64_t padd
   }
 }
 
-/// One of `rows` rows of x. NVFP4 groups lie [groups, rows]: a kernel reads one group of many rows.
-void ExpandRow(std::byte* to, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t cols,
-               std::int64_t padded_cols, PackedFormat format) {
-  if (format == PackedFormat::kNvfp4) {
-    return expand_nvfp4(reinterpret_cast<Nvfp4Group*>(to) + row, rows, x, cols, padded_cols / kGroupCols);
+/// Groups [begin, end) of the row-major [rows, groups] of x, stored [groups, rows]: a kernel reads
+/// one group of many rows.
+void ExpandGroups(Nvfp4Group* to, ConstRows x, std::int64_t begin, std::int64_t end) {
+  const std::int64_t groups = (x.cols + kGroupCols - 1) / kGroupCols;
+  for (std::int64_t i = begin; i < end; ++i) {
+    const std::int64_t row = i / groups, group = i % groups;
+    expand_nvfp4(to[group * x.rows + row], x.row(row) + group * kGroupCols, x.cols - group * kGroupCols);
   }
-  auto* floats = reinterpret_cast<float*>(to) + row * padded_cols;
-  if (format == PackedFormat::kBf16) return expand_pairs(floats, x, cols, padded_cols);
-  for (std::int64_t k = 0; k < padded_cols; ++k) floats[k] = k < cols ? to_float(x[k]) : 0.0f;
+}
+
+/// One row of x as floats.
+void ExpandRow(float* to, const Bf16* x, std::int64_t cols, std::int64_t padded_cols, PackedFormat format) {
+  if (format == PackedFormat::kBf16) return expand_pairs(to, x, cols, padded_cols);
+  for (std::int64_t k = 0; k < padded_cols; ++k) to[k] = k < cols ? to_float(x[k]) : 0.0f;
 }
 
 }  // namespace HWY_NAMESPACE
@@ -409,13 +423,20 @@ namespace nvllm::cpu {
 
 HWY_EXPORT(MultiplyRounded);
 HWY_EXPORT(MultiplyExact);
+HWY_EXPORT(ExpandGroups);
 HWY_EXPORT(ExpandRow);
 
 void expand_part(std::byte* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share) {
+  if (format == PackedFormat::kNvfp4) {
+    const Share::Range part = share.part(x.rows * (padded_cols / kGroupCols));
+    HWY_DYNAMIC_DISPATCH(ExpandGroups)(reinterpret_cast<Nvfp4Group*>(expanded), x, part.begin, part.end);
+    return;
+  }
+  auto* floats = reinterpret_cast<float*>(expanded);
   // Whole rows where there are many; one row is short work for one worker.
   const Share::Range rows = share.part(x.rows);
   for (std::int64_t t = rows.begin; t < rows.end; ++t) {
-    HWY_DYNAMIC_DISPATCH(ExpandRow)(expanded, t, x.rows, x.row(t), x.cols, padded_cols, format);
+    HWY_DYNAMIC_DISPATCH(ExpandRow)(floats + t * padded_cols, x.row(t), x.cols, padded_cols, format);
   }
 }
 

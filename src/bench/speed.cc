@@ -1,0 +1,249 @@
+#include "bench/speed.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <thread>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "engine/runner_cpu.h"
+#include "kernels/cpu/roofs.h"
+
+namespace nvllm::bench {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using CpuRunner = engine::ModelRunner<CpuOps>;
+
+constexpr std::size_t kSweepBytes = std::size_t{96} << 20;  // beyond last-level caches
+constexpr std::int64_t kWarmUpSteps = 2;
+constexpr std::int64_t kStepsBetweenLooks = 8;  // a sweep empties the caches: most steps must not follow one
+
+double seconds_since(Clock::time_point start) { return std::chrono::duration<double>(Clock::now() - start).count(); }
+
+double median(std::vector<double> values) {
+  std::ranges::sort(values);
+  return values[values.size() / 2];
+}
+
+/// Adds up launches by operation.
+class KernelTotals final : public LaunchListener {
+ public:
+  void on_launch(const LaunchNote& note) override {
+    Total& total = totals_[std::string(note.operation)];
+    ++total.calls;
+    total.seconds += note.seconds;
+    total.cost = total.cost + note.cost;
+  }
+
+  std::vector<KernelSpeed> per_step(std::int64_t steps) const {
+    const auto count = static_cast<double>(steps);
+    std::vector<KernelSpeed> kernels;
+    for (const auto& [operation, total] : totals_) {
+      kernels.push_back({.operation = operation, .calls_per_step = static_cast<double>(total.calls) / count,
+                         .seconds_per_step = total.seconds / count,
+                         .cost_per_step = {total.cost.bytes / steps, total.cost.multiply_adds / steps}});
+    }
+    std::ranges::sort(kernels, std::greater{}, &KernelSpeed::seconds_per_step);
+    return kernels;
+  }
+
+ private:
+  struct Total {
+    std::int64_t calls = 0;
+    double seconds = 0;
+    Cost cost;
+  };
+  std::map<std::string, Total> totals_;
+};
+
+/// The sequences of a run: each has its own slot and blocks and is fed arbitrary tokens, since what
+/// a token is does not change what it costs.
+class Batch {
+ public:
+  Batch(CpuRunner& runner, const SpeedOptions& options) : runner_(runner), options_(options) {
+    const engine::EngineLimits& limits = runner.limits();
+    const std::int64_t positions = options.context + options.steps * 2 + kWarmUpSteps;
+    const std::int64_t each = ceil_div(positions, limits.kv_block_tokens);
+    blocks_.resize(static_cast<std::size_t>(options.batch));
+    for (std::int64_t i = 0; i < options.batch; ++i) {
+      for (std::int64_t j = 0; j < each; ++j) blocks_[static_cast<std::size_t>(i)].push_back(static_cast<std::int32_t>(i * each + j));
+    }
+  }
+
+  double prefill() {
+    const auto start = Clock::now();
+    for (std::int64_t i = 0; i < options_.batch; ++i) {
+      const std::int64_t chunk = runner_.limits().max_num_batched_tokens;
+      for (std::int64_t at = 0; at < options_.context; at += chunk) {
+        engine::StepPlan plan;
+        add(plan, i, at, std::min(chunk, options_.context - at));
+        runner_.run(plan);
+      }
+    }
+    position_ = options_.context;
+    return seconds_since(start);
+  }
+
+  double decode() {
+    engine::StepPlan plan;
+    for (std::int64_t i = 0; i < options_.batch; ++i) {
+      plan.logit_rows.push_back(i);
+      plan.samples.push_back({.logit_index = i, .params = &greedy_, .seed = 0, .prompt = {}, .output = {}, .banned = {}});
+      add(plan, i, position_, 1);
+    }
+    const auto start = Clock::now();
+    runner_.run(plan);
+    ++position_;
+    return seconds_since(start);
+  }
+
+ private:
+  void add(engine::StepPlan& plan, std::int64_t sequence, std::int64_t start, std::int64_t count) {
+    plan.segments.push_back({.first_row = static_cast<std::int64_t>(plan.ids.size()), .token_count = count, .start = start,
+                             .slot = static_cast<std::int32_t>(sequence), .slot_epoch = 1,
+                             .blocks = blocks_[static_cast<std::size_t>(sequence)]});
+    for (std::int64_t i = 0; i < count; ++i) {
+      plan.ids.push_back(static_cast<std::int32_t>((7919 * (start + i) + 31 * sequence) % runner_.limits().vocab_size));
+    }
+  }
+
+  CpuRunner& runner_;
+  const SpeedOptions& options_;
+  std::vector<std::vector<std::int32_t>> blocks_;
+  engine::SamplingParams greedy_{.temperature = 0, .seed = {}, .logit_bias = {}};
+  std::int64_t position_ = 0;
+};
+
+std::int64_t thread_count(const SpeedOptions& options) {
+  if (options.engine.thread_count > 0) return options.engine.thread_count;
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+}
+
+/// The options with every size settled for exactly this run.
+engine::EngineOptions sized(const SpeedOptions& options) {
+  engine::EngineOptions out = options.engine;
+  out.thread_count = thread_count(options);
+  out.max_num_seqs = options.batch;
+  out.max_model_len = options.context + options.steps * 2 + kWarmUpSteps;
+  out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min<std::int64_t>(options.context, 256));
+  return out;
+}
+
+}  // namespace
+
+Cost SpeedReport::step_cost() const {
+  Cost sum;
+  for (const KernelSpeed& kernel : kernels) sum = sum + kernel.cost_per_step;
+  return sum;
+}
+
+SpeedReport measure_speed(const SpeedOptions& options) {
+  if (options.engine.device != "auto" && options.engine.device != "cpu") {
+    throw Error(ErrorKind::kUnsupported, fmt::format("--device {}: only the CPU is timed by this build", options.engine.device));
+  }
+  const engine::EngineOptions engine_options = sized(options);
+  const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(options.model);
+  const std::unique_ptr<CpuRunner> runner = engine::make_cpu_runner(files, engine_options);
+  SpeedReport report{.model = options.model, .device = runner->limits().device, .leg = runner->limits().leg,
+                     .batch = options.batch, .context = options.context, .steps = options.steps,
+                     .threads = engine_options.thread_count, .kernels = {}};
+  cpu::WorkerPool pool(engine_options.thread_count);
+  const std::vector<std::byte> sweep(kSweepBytes, std::byte{1});
+  const auto look = [&] {
+    const auto start = Clock::now();
+    static_cast<void>(cpu::read_sweep(sweep, pool));
+    return static_cast<double>(kSweepBytes) / seconds_since(start);
+  };
+
+  Batch batch(*runner, options);
+  report.prefill_seconds = batch.prefill();
+  for (std::int64_t i = 0; i < kWarmUpSteps; ++i) batch.decode();
+  std::vector<double> steps, reads;
+  for (std::int64_t i = 0; i < options.steps; ++i) {
+    steps.push_back(batch.decode());
+    if (i % kStepsBetweenLooks == 0) reads.push_back(look());
+  }
+  report.step_seconds = median(steps);
+  report.read_bytes_per_second = median(reads);
+
+  // A second pass hears of every kernel, so that the first is not slowed by listening.
+  KernelTotals totals;
+  runner->ops().set_listener(&totals);
+  double profiled = 0;
+  for (std::int64_t i = 0; i < options.steps; ++i) {
+    profiled += batch.decode();
+  }
+  runner->ops().set_listener(nullptr);
+  report.profiled_step_seconds = profiled / static_cast<double>(options.steps);
+  report.kernels = totals.per_step(options.steps);
+  return report;
+}
+
+std::string speed_summary(const SpeedReport& r) {
+  const Cost cost = r.step_cost();
+  const double floor = static_cast<double>(cost.bytes) / r.read_bytes_per_second;
+  std::string text = fmt::format("{} on {}, {} threads, leg {}\n", r.model, r.device, r.threads, r.leg);
+  if (r.context > 0) {
+    text += fmt::format("prefill  {:>9.1f} tokens/s  ({} tokens, {:.2f} s)\n", r.prefill_tokens_per_second(),
+                        r.batch * r.context, r.prefill_seconds);
+  }
+  text += fmt::format("decode   {:>9.2f} tokens/s  (batch {}, {:.2f} ms a step, median of {})\n", r.decode_tokens_per_second(),
+                      r.batch, r.step_seconds * 1e3, r.steps);
+  text += fmt::format("roofline {:>8.1f} %  of the read sweep: {:.2f} GB a step at {:.2f} GB/s takes {:.2f} ms\n",
+                      100 * floor / r.step_seconds, static_cast<double>(cost.bytes) / 1e9, r.read_bytes_per_second / 1e9,
+                      floor * 1e3);
+  return text;
+}
+
+std::string kernel_table(const SpeedReport& r) {
+  std::string text = fmt::format("{:<22}{:>12}{:>12}{:>8}{:>12}{:>10}{:>10}{:>12}\n", "kernel", "calls/step", "us/step", "%",
+                                 "MB/step", "GB/s", "GMAC/s", "of sweep");
+  double sum = 0;
+  for (const KernelSpeed& k : r.kernels) {
+    const double rate = static_cast<double>(k.cost_per_step.bytes) / k.seconds_per_step;
+    sum += k.seconds_per_step;
+    text += fmt::format("{:<22}{:>12.0f}{:>12.1f}{:>8.1f}{:>12.3f}{:>10.2f}{:>10.2f}{:>11.1f}%\n", k.operation, k.calls_per_step,
+                        k.seconds_per_step * 1e6, 100 * k.seconds_per_step / r.profiled_step_seconds,
+                        static_cast<double>(k.cost_per_step.bytes) / 1e6, rate / 1e9,
+                        static_cast<double>(k.cost_per_step.multiply_adds) / k.seconds_per_step / 1e9,
+                        100 * rate / r.read_bytes_per_second);
+  }
+  const double rest = r.profiled_step_seconds - sum;
+  text += fmt::format("{:<22}{:>12}{:>12.1f}{:>8.1f}\n", "between kernels", "", rest * 1e6, 100 * rest / r.profiled_step_seconds);
+  return text;
+}
+
+Json speed_json(const SpeedReport& r) {
+  Json json;
+  json["model"] = r.model;
+  json["device"] = r.device;
+  json["leg"] = r.leg;
+  json["threads"] = r.threads;
+  json["batch"] = r.batch;
+  json["context"] = r.context;
+  json["steps"] = r.steps;
+  json["prefill_seconds"] = r.prefill_seconds;
+  json["step_seconds"] = r.step_seconds;
+  json["profiled_step_seconds"] = r.profiled_step_seconds;
+  json["decode_tokens_per_second"] = r.decode_tokens_per_second();
+  json["read_bytes_per_second"] = r.read_bytes_per_second;
+  json["step_bytes"] = r.step_cost().bytes;
+  json["kernels"] = Json::array();
+  for (const KernelSpeed& k : r.kernels) {
+    Json one;
+    one["kernel"] = k.operation;
+    one["calls_per_step"] = k.calls_per_step;
+    one["seconds_per_step"] = k.seconds_per_step;
+    one["bytes_per_step"] = k.cost_per_step.bytes;
+    one["multiply_adds_per_step"] = k.cost_per_step.multiply_adds;
+    json["kernels"].push_back(one);
+  }
+  return json;
+}
+
+}  // namespace nvllm::bench
