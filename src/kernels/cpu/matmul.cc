@@ -18,6 +18,7 @@
 #include <cmath>
 #include <limits>
 
+#include "kernels/cpu/bf16_dot.h"
 #include "kernels/cpu/parts.h"
 #include "kernels/cpu/vector-inl.h"
 
@@ -78,24 +79,29 @@ struct BlockScales {
   FloatVec first, second;
 
   HWY_INLINE explicit BlockScales(const std::uint8_t* codes) {
-    if (lanes() == 16) {
-      std::uint8_t twice[16];
-      std::memcpy(twice, codes, 8);
-      std::memcpy(twice + 8, codes, 8);
-      first = second = widen(twice);
-    } else {
-      first = widen(codes);
-      second = lanes() == 4 ? widen(codes + 4) : first;
-    }
+    const hn::Rebind<std::uint8_t, FloatTag> d8;
+    first = widen(load(d8, codes));
+    second = lanes() == 4 ? widen(load(d8, codes + 4)) : first;
   }
 
  private:
-  static HWY_INLINE FloatVec widen(const std::uint8_t* codes) {
+  /// Eight codes, twice where sixteen are wanted.
+  template <class D8>
+  static HWY_INLINE hn::Vec<D8> load(D8 d8, const std::uint8_t* codes) {
+    if constexpr (hn::MaxLanes(D8()) == 16) {
+      std::uint64_t eight;
+      std::memcpy(&eight, codes, 8);
+      return hn::BitCast(d8, hn::Set(hn::Repartition<std::uint64_t, D8>(), eight));
+    } else {
+      return hn::LoadU(d8, codes);
+    }
+  }
+  template <class Codes>
+  static HWY_INLINE FloatVec widen(Codes codes) {
     const FloatTag d;
-    const hn::Rebind<std::uint8_t, FloatTag> d8;
     const hn::Repartition<std::uint32_t, FloatTag> d32;
     // E4M3 bits at the float's exponent: right but for the bias, which one exact multiply mends.
-    const auto bits = hn::BitCast(d, hn::ShiftLeft<20>(hn::PromoteTo(d32, hn::LoadU(d8, codes))));
+    const auto bits = hn::BitCast(d, hn::ShiftLeft<20>(hn::PromoteTo(d32, codes)));
     return hn::Mul(bits, hn::Set(d, 0x1.0p120f));
   }
 };
@@ -310,10 +316,29 @@ void bf16_rows(const PackedMatrix& w, const float* x, std::int64_t first, std::i
   }
 }
 
+/// Whether BF16 matrices go through the processor's own dot product, which reads x as it is.
+HWY_INLINE bool uses_bf16_dot() { return lanes() == 16 && has_bf16_dot(); }
+
+void bf16_dot_rows(const PackedMatrix& w, const Bf16* x, std::int64_t first, std::int64_t tokens, Share::Range rows,
+                   const Sink& sink) {
+  const std::int64_t end = std::min(rows.end, w.rows), last = first + tokens, stride = w.padded_cols;
+  float sums[kBf16DotRows * kBf16DotTokens];
+  for (std::int64_t row = rows.begin; row < end; row += kBf16DotRows) {
+    const auto row_count = static_cast<int>(std::min<std::int64_t>(kBf16DotRows, end - row));
+    for (std::int64_t t = first; t < last; t += kBf16DotTokens) {
+      const auto token_count = static_cast<int>(std::min<std::int64_t>(kBf16DotTokens, last - t));
+      bf16_dot_tile(w.codes.as<Bf16>() + row * stride, row_count, x + t * stride, token_count, stride, sums);
+      for (int r = 0; r < row_count; ++r) {
+        for (int i = 0; i < token_count; ++i) sink.put(t + i, row + r, sums[r * kBf16DotTokens + i]);
+      }
+    }
+  }
+}
+
 // ---- FP8 ------------------------------------------------------------------------------------
 
-/// One row by kTokens rows of x: each 128-column group is summed apart, then scaled.
-template <int kTokens>
+/// kRows rows by kTokens rows of x: each 128-column group is summed apart, then scaled.
+template <int kRows, int kTokens>
 HWY_INLINE void fp8_tile(const PackedMatrix& w, std::int64_t row, const float* x, std::int64_t token,
                          const Sink& sink) {
   const FloatTag d;
@@ -327,33 +352,48 @@ HWY_INLINE void fp8_tile(const PackedMatrix& w, std::int64_t row, const float* x
     const auto sign = hn::ShiftLeft<24>(hn::And(code, hn::Set(d32, 0x80)));
     return hn::Mul(hn::BitCast(d, hn::Or(magnitude, sign)), bias);
   };
-  FloatVec sum[kTokens];
-  for (int t = 0; t < kTokens; ++t) sum[t] = hn::Zero(d);
+  FloatVec sum[kRows][kTokens];
+  for (int r = 0; r < kRows; ++r) {
+    for (int t = 0; t < kTokens; ++t) sum[r][t] = hn::Zero(d);
+  }
+  const std::uint8_t* codes = w.codes.as<std::uint8_t>() + row * stride;
   const float* xt = x + token * stride;
   for (std::int64_t g = 0; g < groups; ++g) {
-    FloatVec even[kTokens], odd[kTokens];
-    for (int t = 0; t < kTokens; ++t) even[t] = odd[t] = hn::Zero(d);
+    FloatVec even[kRows][kTokens], odd[kRows][kTokens];
+    for (int r = 0; r < kRows; ++r) {
+      for (int t = 0; t < kTokens; ++t) even[r][t] = odd[r][t] = hn::Zero(d);
+    }
     const std::int64_t begin = g * kGroupCols;
     for (std::int64_t k = begin; k < begin + kGroupCols; k += 2 * n) {
-      const auto we = widen(w.codes.as<std::uint8_t>() + row * stride + k);
-      const auto wo = widen(w.codes.as<std::uint8_t>() + row * stride + k + n);
-      for (int t = 0; t < kTokens; ++t) {
-        even[t] = hn::MulAdd(we, hn::LoadU(d, xt + t * stride + k), even[t]);
-        odd[t] = hn::MulAdd(wo, hn::LoadU(d, xt + t * stride + k + n), odd[t]);
+      for (int r = 0; r < kRows; ++r) {
+        const auto we = widen(codes + r * stride + k), wo = widen(codes + r * stride + k + n);
+        for (int t = 0; t < kTokens; ++t) {
+          even[r][t] = hn::MulAdd(we, hn::LoadU(d, xt + t * stride + k), even[r][t]);
+          odd[r][t] = hn::MulAdd(wo, hn::LoadU(d, xt + t * stride + k + n), odd[r][t]);
+        }
       }
     }
-    const auto scale = hn::Set(d, w.scales.as<float>()[row * groups + g]);
-    for (int t = 0; t < kTokens; ++t) sum[t] = hn::MulAdd(hn::Add(even[t], odd[t]), scale, sum[t]);
+    for (int r = 0; r < kRows; ++r) {
+      const auto scale = hn::Set(d, w.scales.as<float>()[(row + r) * groups + g]);
+      for (int t = 0; t < kTokens; ++t) sum[r][t] = hn::MulAdd(hn::Add(even[r][t], odd[r][t]), scale, sum[r][t]);
+    }
   }
-  for (int t = 0; t < kTokens; ++t) sink.put(token + t, row, sum_lanes(sum[t]));
+  for (int r = 0; r < kRows; ++r) {
+    for (int t = 0; t < kTokens; ++t) sink.put(token + t, row + r, sum_lanes(sum[r][t]));
+  }
 }
 
 void fp8_rows(const PackedMatrix& w, const float* x, std::int64_t first, std::int64_t tokens,
               Share::Range rows, const Sink& sink) {
-  for (std::int64_t row = rows.begin; row < std::min(rows.end, w.rows); ++row) {
+  const std::int64_t end = std::min(rows.end, w.rows), last = first + tokens;
+  std::int64_t row = rows.begin;
+  for (; row + 2 <= end; row += 2) {
     std::int64_t t = first;
-    for (; t + 4 <= first + tokens; t += 4) fp8_tile<4>(w, row, x, t, sink);
-    for (; t < first + tokens; ++t) fp8_tile<1>(w, row, x, t, sink);
+    for (; t + 2 <= last; t += 2) fp8_tile<2, 2>(w, row, x, t, sink);
+    for (; t < last; ++t) fp8_tile<2, 1>(w, row, x, t, sink);
+  }
+  for (; row < end; ++row) {
+    for (std::int64_t t = first; t < last; ++t) fp8_tile<1, 1>(w, row, x, t, sink);
   }
 }
 
@@ -373,7 +413,13 @@ void multiply(const PackedMatrix& w, const std::byte* x, std::int64_t tokens, Sh
           nvfp4_many(w, groups, tokens, first, count, rows, sink);
         }
         break;
-      case PackedFormat::kBf16: bf16_rows(w, floats, first, count, rows, sink); break;
+      case PackedFormat::kBf16:
+        if (uses_bf16_dot()) {
+          bf16_dot_rows(w, reinterpret_cast<const Bf16*>(x), first, count, rows, sink);
+        } else {
+          bf16_rows(w, floats, first, count, rows, sink);
+        }
+        break;
       case PackedFormat::kFp8: fp8_rows(w, floats, first, count, rows, sink); break;
     }
   }
@@ -408,8 +454,15 @@ void ExpandGroups(Nvfp4Group* to, ConstRows x, std::int64_t begin, std::int64_t 
   }
 }
 
-/// One row of x as floats.
-void ExpandRow(float* to, const Bf16* x, std::int64_t cols, std::int64_t padded_cols, PackedFormat format) {
+/// Row `t` of x as floats, or as it is for the BF16 dot.
+void ExpandRow(std::byte* rows, std::int64_t t, const Bf16* x, std::int64_t cols, std::int64_t padded_cols,
+               PackedFormat format) {
+  if (format == PackedFormat::kBf16 && uses_bf16_dot()) {
+    auto* to = reinterpret_cast<Bf16*>(rows) + t * padded_cols;
+    std::fill(std::copy_n(x, cols, to), to + padded_cols, Bf16{0});
+    return;
+  }
+  float* to = reinterpret_cast<float*>(rows) + t * padded_cols;
   if (format == PackedFormat::kBf16) return expand_pairs(to, x, cols, padded_cols);
   for (std::int64_t k = 0; k < padded_cols; ++k) to[k] = k < cols ? to_float(x[k]) : 0.0f;
 }
@@ -432,11 +485,10 @@ void expand_part(std::byte* expanded, ConstRows x, PackedFormat format, std::int
     HWY_DYNAMIC_DISPATCH(ExpandGroups)(reinterpret_cast<Nvfp4Group*>(expanded), x, part.begin, part.end);
     return;
   }
-  auto* floats = reinterpret_cast<float*>(expanded);
   // Whole rows where there are many; one row is short work for one worker.
   const Share::Range rows = share.part(x.rows);
   for (std::int64_t t = rows.begin; t < rows.end; ++t) {
-    HWY_DYNAMIC_DISPATCH(ExpandRow)(floats + t * padded_cols, x.row(t), x.cols, padded_cols, format);
+    HWY_DYNAMIC_DISPATCH(ExpandRow)(expanded, t, x.row(t), x.cols, padded_cols, format);
   }
 }
 
