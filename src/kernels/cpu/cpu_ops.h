@@ -58,6 +58,13 @@ class CpuOps {
   void gated_norm(View<Bf16> out, View<const Bf16> x, View<const Bf16> z, std::int64_t heads,
                   const NormWeights& norm);
 
+  /// delta_rule in chunks of tokens, in another order of sums. Not one of Ops' words: the forward never
+  /// says it. Allocates its scratch and is announced to no listener.
+  ///   Errors: aborts on disagreeing shapes and on chunk_tokens < 1.
+  void delta_rule_chunked(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> b, View<const Bf16> a,
+                          std::span<const float> a_log, std::span<const float> dt_bias,
+                          const DeltaContext<CpuOps>& context, std::int64_t chunk_tokens);
+
   // Phrases (kernels/composite.h), each one region.
   void fused_attention_inputs(View<const Bf16> x, const AttentionWeights<CpuOps>& w, Scratch<CpuOps>& s);
   void decode_kernel(View<Bf16> x, const AttentionWeights<CpuOps>& w, Scratch<CpuOps>& s,

@@ -63,4 +63,13 @@ struct DeltaInputs {
 void delta_rule_part(Rows out, const DeltaInputs& in, const DeltaShape& shape,
                      const DeltaState<Bf16, float>& state, std::span<const Segment> segments, Share& share);
 
+/// Floats of room that one worker of delta_rule_chunked_part needs.
+std::int64_t delta_chunk_floats(const DeltaShape& shape, std::int64_t chunk_tokens);
+/// The delta rule in chunks of `chunk_tokens` tokens, counted from the first row of each segment: equal
+/// to delta_rule_part but for the order of its sums, so no phrase says it. `scratch` is this worker's
+/// room. Bits do not depend on workers, nor on how tokens are cut into steps where cuts are chunk ends.
+void delta_rule_chunked_part(Rows out, const DeltaInputs& in, const DeltaShape& shape,
+                             const DeltaState<Bf16, float>& state, std::span<const Segment> segments,
+                             std::int64_t chunk_tokens, float* scratch, Share& share);
+
 }  // namespace nvllm::cpu

@@ -6,14 +6,13 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "kernels/reference/formulas.h"
 
 namespace nvllm {
 
 namespace {
 
-double sigmoid(double x) { return 1.0 / (1.0 + std::exp(-x)); }
-double silu(double x) { return x * sigmoid(x); }
-double softplus(double x) { return x > 20.0 ? x : std::log1p(std::exp(x)); }
+using reference::sigmoid, reference::silu, reference::softplus, reference::unit;
 
 void norm_row(double* out, const double* x, std::int64_t width, const NormWeights& norm) {
   NVLLM_CHECK_EQ(static_cast<std::int64_t>(norm.gain.size()), width);
@@ -30,16 +29,6 @@ double row_dot(const double* x, const float* w, std::int64_t count) {
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) sum += x[i] * static_cast<double>(w[i]);
   return sum;
-}
-
-/// x scaled to unit length, as the delta rule wants queries and keys.
-std::vector<double> unit(const double* x, std::int64_t count) {
-  double sum = 0;
-  for (std::int64_t i = 0; i < count; ++i) sum += x[i] * x[i];
-  const double scale = 1.0 / std::sqrt(sum + 1e-6);
-  std::vector<double> out(static_cast<std::size_t>(count));
-  for (std::int64_t i = 0; i < count; ++i) out[static_cast<std::size_t>(i)] = x[i] * scale;
-  return out;
 }
 
 }  // namespace
