@@ -387,13 +387,13 @@ void fp8_rows(const PackedMatrix& w, const float* x, std::int64_t first, std::in
               Share::Range rows, const Sink& sink) {
   const std::int64_t end = std::min(rows.end, w.rows), last = first + tokens;
   std::int64_t row = rows.begin;
-  for (; row + 2 <= end; row += 2) {
-    std::int64_t t = first;
-    for (; t + 2 <= last; t += 2) fp8_tile<2, 2>(w, row, x, t, sink);
-    for (; t < last; ++t) fp8_tile<2, 1>(w, row, x, t, sink);
+  if (tokens == 1) {
+    for (; row + 2 <= end; row += 2) fp8_tile<2, 1>(w, row, x, first, sink);
   }
   for (; row < end; ++row) {
-    for (std::int64_t t = first; t < last; ++t) fp8_tile<1, 1>(w, row, x, t, sink);
+    std::int64_t t = first;
+    for (; t + 4 <= last; t += 4) fp8_tile<1, 4>(w, row, x, t, sink);
+    for (; t < last; ++t) fp8_tile<1, 1>(w, row, x, t, sink);
   }
 }
 
