@@ -146,3 +146,21 @@ class WithoutServer(unittest.TestCase):
         done = subprocess.run([NVLLM, "inspect", DEMO, "--json"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIsInstance(json.loads(done.stdout), dict)
+
+    def test_inspect_prints_the_plan_that_a_start_logs(self):
+        flags = ["--memory-budget", "300MiB", "--max-model-len", "1000"]
+        shown = subprocess.run([NVLLM, "inspect", DEMO, "--max-num-seqs", "1", *flags], capture_output=True, text=True)
+        started = subprocess.run([NVLLM, "generate", "--model", DEMO, "--prompt", "x", "--max-tokens", "1",
+                                  "--log-level", "info", *flags], capture_output=True, text=True)
+        self.assertEqual((shown.returncode, started.returncode), (0, 0), started.stderr)
+        marker = " info engine "
+        logged = [line.split(marker)[1] for line in started.stderr.splitlines() if marker + "  " in line]
+        table = shown.stdout[shown.stdout.index("memory plan"):].splitlines()[1:len(logged) + 1]
+        self.assertEqual(table, logged)
+        self.assertIn("weights", logged[0])
+        self.assertEqual(logged[-1], "  1 requests at context 1000")
+
+    def test_inspect_exits_with_6_when_the_budget_that_was_asked_about_is_too_small(self):
+        done = subprocess.run([NVLLM, "inspect", DEMO, "--memory-budget", "20MiB"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn("does not fit a memory budget of 20.0 MiB", done.stdout)
