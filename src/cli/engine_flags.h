@@ -20,9 +20,9 @@ struct EngineFlags {
 
 /// Declares --device, --max-model-len, --memory-budget, --kv-cache-dtype and --threads.
 void add_memory_flags(CLI::App& app, EngineFlags& flags);
-/// Declares --max-num-seqs and --max-num-batched-tokens.
+/// Declares --max-num-seqs, --max-num-batched-tokens and --long-prefill-token-threshold.
 void add_batch_flags(CLI::App& app, EngineFlags& flags);
-/// Declares --leg.
+/// Declares --leg, --fusion and --deterministic.
 void add_fusion_flags(CLI::App& app, EngineFlags& flags);
 
 /// What the flags ask for.

@@ -42,7 +42,7 @@ void check_flag(std::string_view flag, std::int64_t value, std::int64_t low, std
 EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOptions& options) {
   check_flag("--max-num-seqs", options.max_num_seqs, 1, 4096);
   check_flag("--max-model-len", options.max_model_len, 1, config.max_positions);
-  check_flag("--max-prefill-chunk", options.max_prefill_chunk, 1, 65536);
+  check_flag("--long-prefill-token-threshold", options.max_prefill_chunk, 1, 65536);
   check_flag("--max-num-batched-tokens", options.max_num_batched_tokens, 1, 65536);
   EngineLimits limits;
   limits.max_num_seqs = options.max_num_seqs > 0 ? options.max_num_seqs : kDefaultSequences;
@@ -64,7 +64,7 @@ EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOp
   limits.kv_block_tokens = kBlockTokens;
   limits.vocab_size = config.vocab_size;
   limits.eos_ids = config.eos_ids;
-  limits.leg = options.leg;
+  limits.leg = options.fusion.empty() ? options.leg : options.fusion;
   limits.inbox_limit = options.inbox_limit;
   return limits;
 }

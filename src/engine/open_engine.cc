@@ -27,9 +27,11 @@ MemoryPlan plan_for(const checkpoint::Checkpoint& files, const EngineOptions& op
   const Device device = device_of(options);
   if (options.kv_cache_dtype != "bf16" && options.kv_cache_dtype != "auto") {
     throw Error(ErrorKind::kUnsupported,
-                fmt::format("--kv-cache-dtype {} is not available on this device; use bf16", options.kv_cache_dtype));
+                fmt::format("--kv-cache-dtype '{}' is not supported: keys and values are kept in BF16 on every device "
+                            "of this build; give bf16 or auto, or leave the flag out",
+                            options.kv_cache_dtype));
   }
-  static_cast<void>(named_leg(options.leg));
+  static_cast<void>(fusion_of(options));
   return device == Device::kCpu ? plan_cpu_memory(files, options) : plan_reference_memory(files, options);
 }
 
@@ -52,9 +54,14 @@ std::unique_ptr<Engine> open_engine(const std::string& model, const EngineOption
   for (const std::string& row : plan.describe()) log(LogLevel::kInfo, "engine", row);
   std::unique_ptr<Runner> runner = make_runner(files, options, plan, progress);
   const EngineLimits& limits = runner->limits();
+  if (options.deterministic) {
+    log(LogLevel::kInfo, "engine",
+        fmt::format("--deterministic changes nothing: {} gives the same request the same bits in any batch, chunking "
+                    "and recomputation", limits.device));
+  }
   log(LogLevel::kInfo, "engine",
-      fmt::format("ready device=\"{}\" leg={} max_num_seqs={} max_model_len={} max_num_batched_tokens={} kv_blocks={}",
-                  limits.device, limits.leg, limits.max_num_seqs, limits.max_model_len,
+      fmt::format("ready device=\"{}\" leg={} fusion={} max_num_seqs={} max_model_len={} max_num_batched_tokens={} kv_blocks={}",
+                  limits.device, limits.leg, fusion_spec(fusion_of(options)), limits.max_num_seqs, limits.max_model_len,
                   limits.max_num_batched_tokens, limits.kv_block_count));
   return std::make_unique<Engine>(std::move(runner), options.inbox_limit);
 }

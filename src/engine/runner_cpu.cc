@@ -58,6 +58,10 @@ CpuOpsOptions cpu_options(const EngineOptions& options, const EngineLimits& limi
 
 }  // namespace
 
+FusionPlan fusion_of(const EngineOptions& options) {
+  return options.fusion.empty() ? named_leg(options.leg) : parse_fusion(options.fusion);
+}
+
 MemoryPlan plan_cpu_memory(const checkpoint::Checkpoint& files, const EngineOptions& options) {
   const WeightTotals totals = weigh<CpuOps>(files);
   const CpuOpsOptions one_token{.threads = 0, .tokens_max = 1, .positions_max = 0};
@@ -77,7 +81,7 @@ MemoryPlan plan_cpu_memory(const checkpoint::Checkpoint& files, const EngineOpti
 std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files, const EngineOptions& options,
                                                      const MemoryPlan& plan, const LoadProgress& progress) {
   auto ops = std::make_unique<CpuOps>(cpu_options(options, plan.limits));
-  return std::make_unique<ModelRunner<CpuOps>>(std::move(ops), files, named_leg(options.leg), plan.limits,
+  return std::make_unique<ModelRunner<CpuOps>>(std::move(ops), files, fusion_of(options), plan.limits,
                                                counted(progress, weigh<CpuOps>(files).file_bytes));
 }
 
@@ -99,7 +103,7 @@ MemoryPlan plan_reference_memory(const checkpoint::Checkpoint& files, const Engi
 std::unique_ptr<ModelRunner<ReferenceOps>> make_reference_runner(const checkpoint::Checkpoint& files,
                                                                  const EngineOptions& options, const MemoryPlan& plan,
                                                                  const LoadProgress& progress) {
-  return std::make_unique<ModelRunner<ReferenceOps>>(std::make_unique<ReferenceOps>(), files, named_leg(options.leg),
+  return std::make_unique<ModelRunner<ReferenceOps>>(std::make_unique<ReferenceOps>(), files, fusion_of(options),
                                                      plan.limits,
                                                      counted(progress, weigh<ReferenceOps>(files).file_bytes));
 }

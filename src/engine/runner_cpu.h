@@ -12,6 +12,9 @@ namespace nvllm::engine {
 extern template class ModelRunner<CpuOps>;
 extern template class ModelRunner<ReferenceOps>;
 
+/// The fusion plan that the options ask for.  Errors: those of named_leg and parse_fusion.
+FusionPlan fusion_of(const EngineOptions& options);
+
 /// The plan for the CPU backend, from the headers of the checkpoint alone.  Errors: as plan_memory.
 MemoryPlan plan_cpu_memory(const checkpoint::Checkpoint& files, const EngineOptions& options);
 /// Packs the weights, takes the planned memory and builds the runner. Throws as open_engine does.

@@ -136,5 +136,29 @@ TEST(PlanEngine, IsWhatTheCommandLineShowsWithoutReadingWeights) {
   EXPECT_EQ(plan_engine("synthetic:tiny-hybrid", options).describe(), plan_cpu_memory(files, options).describe());
 }
 
+std::string plan_refusal(const EngineOptions& options) {
+  try {
+    static_cast<void>(plan_engine("synthetic:tiny-hybrid", options));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(PlanEngine, RefusesByTheNamesOfTheFlags) {
+  EngineOptions options = options_within(kGiB);
+  options.max_prefill_chunk = 1 << 20;
+  EXPECT_THAT(plan_refusal(options), HasSubstr("--long-prefill-token-threshold: 1048576"));
+  options = options_within(kGiB);
+  options.kv_cache_dtype = "fp8_e4m3";
+  EXPECT_THAT(plan_refusal(options), HasSubstr("--kv-cache-dtype 'fp8_e4m3' is not supported"));
+  EXPECT_THAT(plan_refusal(options), HasSubstr("give bf16 or auto"));
+  options = options_within(kGiB);
+  options.fusion = "decode=maybe";
+  EXPECT_THAT(plan_refusal(options), HasSubstr("'decode=maybe'"));
+  options.fusion = "decode=on";
+  EXPECT_EQ(plan_engine("synthetic:tiny-hybrid", options).limits.leg, "decode=on");
+}
+
 }  // namespace
 }  // namespace nvllm::engine
