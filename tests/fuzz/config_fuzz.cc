@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "checkpoint/folder_checkpoint.h"
 #include "checkpoint/model_config.h"
+#include "checkpoint/quantization_config.h"
 #include "checkpoint/stop_ids.h"
 #include "checkpoint/weight_names.h"
 #include "model/sequence_memory.h"
@@ -26,7 +27,7 @@ void check_config(const nvllm::Json& json) {
   NVLLM_CHECK(memory.recurrent_elements_per_slot >= 0 && memory.conv_elements_per_slot >= 0);
   for (const std::int32_t id : config.eos_ids) NVLLM_CHECK(id >= 0 && id < config.vocab_size);
   checkpoint::tie_flag(json);
-  checkpoint::check_quantization_config(json, "fuzz");
+  checkpoint::parse_quantization(json, "fuzz", &json, "fuzz");
   constexpr std::int64_t kLayersMax = 64;  // more would only be slow
   if (config.layer_count() > kLayersMax) return;
   for (const checkpoint::WeightSpec& spec : checkpoint::required_weights(config)) {
