@@ -31,6 +31,36 @@ class Life(unittest.TestCase):
         texts = {reply["choices"][0]["text"] for _, reply in results}
         self.assertEqual(texts, {problem["answer"] for problem in PROBLEMS[:4]})
 
+    def test_a_second_sigterm_ends_at_once_with_an_answer_and_exit_code_zero(self):
+        server = Server("--shutdown-timeout", "60")
+        replies = []
+        body = {"prompt": "The ", "max_tokens": 3500, "ignore_eos": True, "temperature": 0}
+        thread = threading.Thread(target=lambda: replies.append(server.post("/v1/completions", body)))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while self.gauge(server, "vllm:num_requests_running") != 1:
+            self.assertLess(time.monotonic(), deadline)
+        server.process.send_signal(signal.SIGTERM)
+        while server.get("/health")[0] != 503:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertIsNone(server.process.poll(), "the first signal did not wait for the running request")
+        begin = time.monotonic()
+        # The second signal. Last words take 2 s at the most, and the program its time to leave.
+        self.assertEqual(server.stop(seconds=10), 0)
+        self.assertLess(time.monotonic() - begin, 5)
+        thread.join()
+        status, reply = replies[0]
+        self.assertEqual((status, reply["error"]["code"]), (503, "draining"))
+
+    def test_sigterm_while_loading_exits_promptly_with_zero(self):
+        server = Server("--tokenizer", DEMO, "--max-num-seqs", "1", "--max-model-len", "64",
+                        model="synthetic:qwen3.5-4b", wait=False)
+        status, reply = server.get("/health")
+        self.assertEqual((status, reply["error"]["code"]), (503, "loading"))
+        begin = time.monotonic()
+        self.assertEqual(server.stop(seconds=10), 0)
+        self.assertLess(time.monotonic() - begin, 3)
+
     @staticmethod
     def gauge(server, name):
         for line in server.get("/metrics")[1].splitlines():
