@@ -16,7 +16,8 @@ void add_memory_flags(CLI::App& app, EngineFlags& flags) {
       ->capture_default_str();
   app.add_option("--memory-budget", flags.memory_budget,
                  "All memory, such as 6GiB; without it 60 % of what is available");
-  app.add_option("--kv-cache-dtype", options.kv_cache_dtype, "Number format of keys and values: bf16")->capture_default_str();
+  app.add_option("--kv-cache-dtype", options.kv_cache_dtype, "Number format of keys and values: bf16")
+      ->capture_default_str();
   app.add_option("--threads", options.thread_count, "CPU workers; 0: one per core")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -60,7 +60,8 @@ std::unique_ptr<Engine> open_engine(const std::string& model, const EngineOption
                     "and recomputation", limits.device));
   }
   log(LogLevel::kInfo, "engine",
-      fmt::format("ready device=\"{}\" leg={} fusion={} max_num_seqs={} max_model_len={} max_num_batched_tokens={} kv_blocks={}",
+      fmt::format("ready device=\"{}\" leg={} fusion={} max_num_seqs={} max_model_len={} max_num_batched_tokens={} "
+                  "kv_blocks={}",
                   limits.device, limits.leg, fusion_spec(fusion_of(options)), limits.max_num_seqs, limits.max_model_len,
                   limits.max_num_batched_tokens, limits.kv_block_count));
   return std::make_unique<Engine>(std::move(runner), options.inbox_limit);

@@ -85,7 +85,8 @@ std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoin
                                                counted(progress, weigh<CpuOps>(files).file_bytes));
 }
 
-std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files, const EngineOptions& options) {
+std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files,
+                                                     const EngineOptions& options) {
   return make_cpu_runner(files, options, plan_cpu_memory(files, options));
 }
 

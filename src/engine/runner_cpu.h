@@ -21,7 +21,8 @@ MemoryPlan plan_cpu_memory(const checkpoint::Checkpoint& files, const EngineOpti
 std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files, const EngineOptions& options,
                                                      const MemoryPlan& plan, const LoadProgress& progress = {});
 /// Plans, then builds.
-std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files, const EngineOptions& options);
+std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files,
+                                                     const EngineOptions& options);
 
 /// The same three for the double-precision oracle.
 MemoryPlan plan_reference_memory(const checkpoint::Checkpoint& files, const EngineOptions& options);

@@ -92,7 +92,8 @@ TEST(FusionSpec, ARefusalNamesThePieceTheValueAndWhatIsWanted) {
       ADD_FAILURE() << c.spec;
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kUsage) << c.spec;
-      for (const char* word : c.words) EXPECT_NE(std::string(error.what()).find(word), std::string::npos) << error.what();
+      const std::string message = error.what();
+      for (const char* word : c.words) EXPECT_NE(message.find(word), std::string::npos) << message;
     }
   }
 }
