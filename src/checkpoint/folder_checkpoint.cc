@@ -11,7 +11,6 @@
 #include "base/check.h"
 #include "base/error.h"
 #include "base/files.h"
-#include "checkpoint/config_fields.h"
 #include "checkpoint/stop_ids.h"
 
 namespace nvllm::checkpoint {
@@ -23,7 +22,6 @@ constexpr std::string_view kMtpPrefix = "mtp.";
 
 ModelConfig parse_settled(const Json& json, const TensorFiles& files) {
   const std::string file_name = files.folder() + "/config.json";
-  check_quantization_config(json, file_name);
   ModelConfig config = settle_config(parse_model_config(json, file_name), json, files);
   config.eos_ids = read_stop_ids(files.folder(), config);
   return config;
@@ -57,36 +55,14 @@ Json read_config_json(const std::filesystem::path& folder) {
   return parse_json(read_file(path, kConfigBytesMax), path.string());
 }
 
-void check_quantization_config(const Json& config, std::string_view file_name) {
-  if (!config.is_object()) return;
-  const ConfigFields top(config, config, file_name);
-  const Json* quantization = top.find("quantization_config");
-  if (quantization == nullptr) return;
-  if (!quantization->is_object()) {
-    top.refuse("quantization_config", dump_json(*quantization), "an object");
-  }
-  const ConfigFields fields(*quantization, *quantization, file_name);
-  const std::string method = fields.text_or("quant_method", "");
-  constexpr std::array<std::string_view, 3> kMethods = {"modelopt", "compressed-tensors", "fp8"};
-  if (std::ranges::find(kMethods, method) == kMethods.end()) {
-    fields.unsupported("quant_method", "'" + method + "'",
-                       "'modelopt', 'compressed-tensors' and 'fp8'");
-  }
-  // These rotate or rescale weights outside the tensors that the other schemes have.
-  constexpr std::array<std::string_view, 4> kOther = {"NVFP4_AWQ", "NVFP4_SVD", "W4A8_NVFP4_FP8",
-                                                      "MXFP8"};
-  const std::string algorithm = fields.text_or("quant_algo", "");
-  if (std::ranges::find(kOther, algorithm) != kOther.end()) {
-    fields.unsupported("quant_algo", "'" + algorithm + "'", "NVFP4, W4A16_NVFP4, FP8 and mixtures");
-  }
-}
-
 FolderCheckpoint::FolderCheckpoint(const std::filesystem::path& folder, GdnParameters gdn)
     : json_(read_config_json(folder)),
       files_(folder),
+      quantization_(read_quantization(folder, json_)),
       config_(parse_settled(json_, files_)),
       inventory_(take_inventory(config_, files_)),
       gdn_(gdn) {
+  check_input_scales(quantization_, inventory_, inventory_.problems);
   refuse_problems(inventory_, files_.folder());
 }
 

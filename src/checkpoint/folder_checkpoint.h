@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "checkpoint/checkpoint_impl.h"
 #include "checkpoint/inventory.h"
+#include "checkpoint/quantization_config.h"
 #include "checkpoint/tensor_files.h"
 
 namespace nvllm::checkpoint {
@@ -12,10 +13,6 @@ namespace nvllm::checkpoint {
 /// Reads a folder's config.json.
 ///   Errors: Error(kNotFound) if there is none, Error(kBadFile) if it is not acceptable JSON.
 Json read_config_json(const std::filesystem::path& folder);
-
-/// Refuses quantisation schemes whose tensors look like ones nvllm reads but mean something else.
-///   Errors: Error(kUnsupported) naming the field and the scheme.
-void check_quantization_config(const Json& config, std::string_view file_name);
 
 /// A checkpoint in a folder of files.
 class FolderCheckpoint final : public Checkpoint::Impl {
@@ -43,6 +40,7 @@ class FolderCheckpoint final : public Checkpoint::Impl {
 
   Json json_;
   TensorFiles files_;
+  QuantizationFacts quantization_;
   ModelConfig config_;
   Inventory inventory_;
   GdnParameters gdn_;

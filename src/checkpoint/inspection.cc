@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "checkpoint/folder_checkpoint.h"
 #include "checkpoint/inventory.h"
+#include "checkpoint/quantization_config.h"
 #include "checkpoint/stop_ids.h"
 #include "checkpoint/weight_names.h"
 
@@ -93,7 +94,8 @@ Inspection inspect(const std::filesystem::path& folder) {
     json = read_config_json(folder);
     result.config = parse_model_config(json, config_name);
   });
-  attempt(problems, [&] { check_quantization_config(json, config_name); });
+  QuantizationFacts quantization;
+  attempt(problems, [&] { quantization = read_quantization(folder, json); });
   attempt(problems, [&] { files.emplace(folder); });
   if (files) {
     result.file_count = static_cast<std::int64_t>(files->file_count());
@@ -106,7 +108,8 @@ Inspection inspect(const std::filesystem::path& folder) {
   ModelConfig& config = *result.config;
   if (!attempt(problems, [&] { config = settle_config(config, json, *files); })) return result;
   attempt(problems, [&] { config.eos_ids = read_stop_ids(folder, config); });
-  const Inventory inventory = take_inventory(config, *files);
+  Inventory inventory = take_inventory(config, *files);
+  check_input_scales(quantization, inventory, inventory.problems);
   problems.insert(problems.end(), inventory.problems.begin(), inventory.problems.end());
   for (const auto& [module, layout] : inventory.modules) {
     attempt(problems, [&, &found = layout] { check_scales(*files, found); });

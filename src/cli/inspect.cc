@@ -3,14 +3,16 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <memory>
+#include <optional>
 
+#include "base/error.h"
 #include "base/json.h"
 #include "base/units.h"
 #include "checkpoint/inspection.h"
-#include "checkpoint/memory_needs.h"
 #include "cli/command_table.h"
+#include "cli/engine_flags.h"
+#include "engine/memory_plan.h"
 
 namespace nvllm::cli {
 
@@ -21,20 +23,26 @@ using checkpoint::LayerKind;
 using checkpoint::ModelConfig;
 
 struct InspectFlags {
-  std::string folder, memory_budget;
+  std::string folder;
+  EngineFlags engine;
   bool json = false;
 };
 
-/// Contexts the memory plan is shown for; those beyond the model's own are left out.
-constexpr std::array<std::int64_t, 5> kContexts = {1024, 4096, 16384, 65536, 262144};
+/// What serve would plan, or why it would not.
+struct Plan {
+  std::optional<engine::MemoryPlan> memory;
+  std::string refusal;
+};
 
-std::vector<std::int64_t> contexts(const ModelConfig& config) {
-  std::vector<std::int64_t> result;
-  for (const std::int64_t context : kContexts) {
-    if (context < config.max_positions) result.push_back(context);
+/// Only a sound checkpoint can be planned for: of others the sizes are not known.
+Plan plan_of(const InspectFlags& flags, const Inspection& found) {
+  if (!found.problems.empty()) return {};
+  try {
+    return {.memory = engine::plan_engine(flags.folder, engine_options(flags.engine)), .refusal = ""};
+  } catch (const Error& error) {
+    if (error.kind() != ErrorKind::kOutOfBudget) throw;
+    return {.memory = std::nullopt, .refusal = error.what()};
   }
-  result.push_back(config.max_positions);
-  return result;
 }
 
 std::string_view family_name(checkpoint::Family family) {
@@ -87,26 +95,27 @@ Json geometry_json(const ModelConfig& c) {
   return json;
 }
 
-/// One line of the memory plan.
-struct PlanRow {
-  std::int64_t context = 0, bytes = 0, requests = 0;
-};
-
-std::vector<PlanRow> memory_plan(const Inspection& found, std::int64_t budget_bytes) {
-  const ModelConfig& config = *found.config;
-  std::vector<PlanRow> rows;
-  for (const std::int64_t context : contexts(config)) {
-    const std::int64_t bytes = checkpoint::state_bytes_per_sequence(config) +
-                               context * checkpoint::kv_bytes_per_token(config, 2);
-    rows.push_back({context, bytes,
-                    checkpoint::requests_that_fit(config, {.budget_bytes = budget_bytes,
-                                                           .weight_bytes = found.weight_bytes,
-                                                           .context_tokens = context})});
+Json plan_json(const Plan& plan) {
+  Json json;
+  json["refusal"] = plan.refusal.empty() ? Json(nullptr) : Json(plan.refusal);
+  if (!plan.memory) return json;
+  const engine::MemoryPlan& memory = *plan.memory;
+  json["budget_bytes"] = memory.budget_bytes;
+  json["total_bytes"] = memory.total_bytes;
+  json["state_bytes_per_sequence"] = memory.state_bytes_per_sequence;
+  json["kv_bytes_per_token"] = memory.kv_bytes_per_token;
+  json["lines"] = Json::array();
+  for (const engine::MemoryLine& line : memory.lines) {
+    json["lines"].push_back(Json{{"what", line.what}, {"bytes", line.bytes}});
   }
-  return rows;
+  json["requests"] = Json::array();
+  for (const std::int64_t context : memory.shown_contexts()) {
+    json["requests"].push_back(Json{{"context_tokens", context}, {"request_count", memory.requests_at(context)}});
+  }
+  return json;
 }
 
-void print_json(const Inspection& found, std::int64_t budget_bytes) {
+void print_json(const Inspection& found, const Plan& plan) {
   Json json;
   json["file_count"] = found.file_count;
   json["tensor_count"] = found.tensor_count;
@@ -122,20 +131,8 @@ void print_json(const Inspection& found, std::int64_t budget_bytes) {
     row["bytes"] = total.bytes;
     json["tensors"].push_back(row);
   }
-  if (found.config) {
-    json["geometry"] = geometry_json(*found.config);
-    json["state_bytes_per_sequence"] = checkpoint::state_bytes_per_sequence(*found.config);
-    json["kv_bytes_per_token"] = checkpoint::kv_bytes_per_token(*found.config, 2);
-    json["memory_budget_bytes"] = budget_bytes > 0 ? Json(budget_bytes) : Json(nullptr);
-    json["memory_plan"] = Json::array();
-    for (const PlanRow& plan : memory_plan(found, budget_bytes)) {
-      Json row;
-      row["context_tokens"] = plan.context;
-      row["bytes_per_request"] = plan.bytes;
-      row["request_count"] = budget_bytes > 0 ? Json(plan.requests) : Json(nullptr);
-      json["memory_plan"].push_back(row);
-    }
-  }
+  if (found.config) json["geometry"] = geometry_json(*found.config);
+  json["memory_plan"] = found.problems.empty() ? plan_json(plan) : Json(nullptr);
   json["problems"] = found.problems;
   fmt::print("{}\n", dump_json(json));
 }
@@ -159,22 +156,16 @@ void print_geometry(const ModelConfig& c) {
   fmt::print("positions     {}\nstop ids      {}\n", c.max_positions, fmt::join(c.eos_ids, ", "));
 }
 
-void print_plan(const Inspection& found, std::int64_t budget_bytes) {
-  const ModelConfig& config = *found.config;
-  fmt::print("\nmemory        weights {}, state {} a sequence, keys and values {} a token (BF16)\n",
-             format_bytes(found.weight_bytes),
-             format_bytes(checkpoint::state_bytes_per_sequence(config)),
-             format_bytes(checkpoint::kv_bytes_per_token(config, 2)));
-  fmt::print("{:>12}  {:>14}  {}\n", "context", "a request",
-             budget_bytes > 0 ? "requests within " + format_bytes(budget_bytes)
-                              : "(--memory-budget SIZE shows how many fit)");
-  for (const PlanRow& row : memory_plan(found, budget_bytes)) {
-    fmt::print("{:>12}  {:>14}  {}\n", row.context, format_bytes(row.bytes),
-               budget_bytes > 0 ? std::to_string(row.requests) : "");
-  }
+void print_plan(const Plan& plan) {
+  if (!plan.memory) return fmt::print("\n{}\n", plan.refusal);
+  const engine::MemoryPlan& memory = *plan.memory;
+  fmt::print("\nmemory plan, within {}: state {} a sequence, keys and values {} a token\n",
+             format_bytes(memory.budget_bytes), format_bytes(memory.state_bytes_per_sequence),
+             format_bytes(memory.kv_bytes_per_token));
+  for (const std::string& row : memory.describe()) fmt::print("{}\n", row);
 }
 
-void print_text(const InspectFlags& flags, const Inspection& found, std::int64_t budget_bytes) {
+void print_text(const InspectFlags& flags, const Inspection& found, const Plan& plan) {
   fmt::print("folder        {}\n", flags.folder);
   if (found.config) print_geometry(*found.config);
   fmt::print("\nfiles         {} with {} tensors, {}\n", found.file_count, found.tensor_count,
@@ -183,22 +174,23 @@ void print_text(const InspectFlags& flags, const Inspection& found, std::int64_t
     fmt::print("  {:<30}{:<28}{:>6}  {:>10}\n", total.kind, total.format, total.count,
                format_bytes(total.bytes));
   }
-  if (found.config) print_plan(found, budget_bytes);
+  if (found.problems.empty()) print_plan(plan);
   fmt::print("\n{}\n", found.problems.empty() ? "No problems: this checkpoint can be served."
                                               : fmt::format("{} problems:", found.problems.size()));
   for (const std::string& problem : found.problems) fmt::print("  {}\n", problem);
 }
 
 int inspect(const InspectFlags& flags) {
-  const std::int64_t budget_bytes =
-      flags.memory_budget.empty() ? 0 : parse_bytes(flags.memory_budget, "--memory-budget");
   const Inspection found = checkpoint::inspect(flags.folder);
+  const Plan plan = plan_of(flags, found);
   if (flags.json) {
-    print_json(found, budget_bytes);
+    print_json(found, plan);
   } else {
-    print_text(flags, found, budget_bytes);
+    print_text(flags, found, plan);
   }
-  return found.problems.empty() ? kDone : kGateFailed;
+  if (!found.problems.empty()) return kGateFailed;
+  // Without a budget of the caller's the question was what the model needs, not whether it fits here.
+  return plan.memory || flags.engine.memory_budget.empty() ? kDone : kHostUnfit;
 }
 
 }  // namespace
@@ -206,10 +198,10 @@ int inspect(const InspectFlags& flags) {
 void configure_inspect(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<InspectFlags>();
   app.add_option("folder", flags->folder, "Folder of a checkpoint")->required();
-  app.add_option("--memory-budget", flags->memory_budget,
-                 "Plan for this much memory, e.g. 16GiB: how many requests fit at which context");
+  add_memory_flags(app, flags->engine);
+  add_batch_flags(app, flags->engine);
   app.add_flag("--json", flags->json, "Print one JSON object");
-  app.footer("Exits with 1 if the checkpoint has problems.");
+  app.footer("Exits with 1 if the checkpoint has problems, with 6 if it does not fit --memory-budget.");
   action = [flags] { return inspect(*flags); };
 }
 

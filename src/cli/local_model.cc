@@ -5,7 +5,6 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/units.h"
 #include "cli/progress_bar.h"
 
 namespace nvllm::cli {
@@ -13,10 +12,9 @@ namespace nvllm::cli {
 namespace {
 
 std::unique_ptr<engine::Engine> open(const LocalModelFlags& flags) {
-  engine::EngineOptions options = flags.engine;
+  engine::EngineOptions options = engine_options(flags.engine);
   options.max_num_seqs = 1;
-  if (!flags.memory_budget.empty()) options.memory_budget_bytes = parse_bytes(flags.memory_budget, "--memory-budget");
-  set_log_level(LogLevel::kWarning);  // a person is looking at the answer, not at a service
+  set_log_level(parse_log_level(flags.log_level));
   ProgressBar bar("loading " + flags.model);
   return engine::open_engine(flags.model, options, [&bar](std::int64_t done, std::int64_t total) { bar.show(done, total); });
 }
@@ -25,12 +23,9 @@ std::unique_ptr<engine::Engine> open(const LocalModelFlags& flags) {
 
 void add_local_model_flags(CLI::App& app, LocalModelFlags& flags) {
   app.add_option("--model", flags.model, "Folder of a checkpoint")->required();
-  app.add_option("--device", flags.engine.device, "auto, cpu, cuda or reference")->capture_default_str();
-  app.add_option("--leg", flags.engine.leg, "Which kernels are fused")->capture_default_str();
-  app.add_option("--max-model-len", flags.engine.max_model_len, "Tokens of prompt and answer; 0: as the model allows, up to 8192")
-      ->capture_default_str();
-  app.add_option("--memory-budget", flags.memory_budget, "Most memory to take, e.g. 4GiB");
-  app.add_option("--threads", flags.engine.thread_count, "Worker threads; 0: one per core")->capture_default_str();
+  add_memory_flags(app, flags.engine);
+  add_fusion_flags(app, flags.engine);
+  app.add_option("--log-level", flags.log_level, "debug, info, warning, error or off")->capture_default_str();
 }
 
 LocalModel::LocalModel(const LocalModelFlags& flags)

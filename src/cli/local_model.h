@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "cli/engine_flags.h"
 #include "engine/engine.h"
 #include "server/text_generation.h"
 #include "tokenizer/chat_template.h"
@@ -21,11 +22,11 @@ namespace nvllm::cli {
 /// Flags that every command with a model of its own has.
 struct LocalModelFlags {
   std::string model;
-  std::string memory_budget;
-  engine::EngineOptions engine;
+  std::string log_level = "warning";  // a person is looking at the answer, not at a service
+  EngineFlags engine;
 };
 
-/// Declares --model, --device, --leg, --max-model-len, --memory-budget and --threads.
+/// Declares --model, --log-level and the flags of memory and fusion (cli/engine_flags.h).
 void add_local_model_flags(CLI::App& app, LocalModelFlags& flags);
 
 /// A model in this process, without a server: for `generate` and `chat`.

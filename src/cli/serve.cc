@@ -18,8 +18,8 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
-#include "base/units.h"
 #include "cli/command_table.h"
+#include "cli/engine_flags.h"
 #include "cli/progress_bar.h"
 #include "engine/engine.h"
 #include "server/api.h"
@@ -38,12 +38,11 @@ struct ServeOptions {
   std::vector<std::string> served_model_names;
   std::vector<std::string> allowed_hosts;
   std::string api_key_file;
-  std::string memory_budget;
   std::string log_level = "info";
   std::int64_t io_threads = 2;
   double shutdown_timeout_seconds = 30;
   bool without_key = false;
-  engine::EngineOptions engine;
+  EngineFlags engine;
 };
 
 bool is_loopback(const std::string& host) {
@@ -81,7 +80,7 @@ std::unique_ptr<server::ServedModel> load_model(const ServeOptions& options) {
   auto chat_template = tokenizer::ChatTemplate::load(folder);
   ProgressBar bar("loading " + options.model);
   auto engine = engine::open_engine(
-      options.model, options.engine,
+      options.model, engine_options(options.engine),
       [&bar](std::int64_t done, std::int64_t total) { bar.show(done, total); });
   const engine::EngineLimits& limits = engine->limits();
   if (tokenizer.vocab_size() > limits.vocab_size) {
@@ -195,9 +194,7 @@ int serve_until_signal(server::ServerContext& context, const net::HttpServer& ht
 
 int serve(ServeOptions options) {
   set_log_level(parse_log_level(options.log_level));
-  if (!options.memory_budget.empty()) {
-    options.engine.memory_budget_bytes = parse_bytes(options.memory_budget, "--memory-budget");
-  }
+  static_cast<void>(engine_options(options.engine));  // a bad value is refused before the port is taken
   server::ApiKeys keys = load_keys(options);
   const Signals signals;
   server::ServerContext context(
@@ -233,23 +230,11 @@ void configure_serve(CLI::App& app, Action& action) {
       ->capture_default_str();
   app.add_option("--served-model-name", options->served_model_names,
                  "Names requests may use; the first is shown");
-  app.add_option("--device", options->engine.device, "auto, cpu, cuda or reference")
-      ->capture_default_str();
-  app.add_option("--leg", options->engine.leg, "Named fusion plan")->capture_default_str();
-  app.add_option("--max-num-seqs", options->engine.max_num_seqs, "Sequences in one batch")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--max-model-len", options->engine.max_model_len, "Tokens of context")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--max-num-batched-tokens", options->engine.max_num_batched_tokens,
-                 "Tokens in one step")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--max-waiting", options->engine.inbox_limit,
+  add_memory_flags(app, options->engine);
+  add_batch_flags(app, options->engine);
+  add_fusion_flags(app, options->engine);
+  app.add_option("--max-waiting", options->engine.options.inbox_limit,
                  "Sequences that may wait; beyond, 429")
-      ->check(CLI::NonNegativeNumber);
-  app.add_option("--memory-budget", options->memory_budget, "All memory, such as 6GiB");
-  app.add_option("--kv-cache-dtype", options->engine.kv_cache_dtype, "bf16 or fp8_e4m3")
-      ->capture_default_str();
-  app.add_option("--threads", options->engine.thread_count, "CPU workers; 0: one per core")
       ->check(CLI::NonNegativeNumber);
   app.add_option("--io-threads", options->io_threads, "Threads for connections")
       ->check(CLI::Range(1, 64))

@@ -86,9 +86,10 @@ class Engine::Impl {
  private:
   std::unique_ptr<Sequence> accept(GenerationRequest request, const TokenStream::Notify& notify) {
     const auto prompt = static_cast<std::int64_t>(request.prompt.size());
-    const std::int64_t room = limits_.max_model_len - prompt;
     if (prompt == 0) throw Error(ErrorKind::kUsage, "the prompt is empty; at least one token is needed");
-    if (room < (request.max_tokens > 0 ? 1 : 0)) {
+    // Whoever asks has clipped already; this is the last line for those who did not.
+    const auto max_tokens = tokens_that_fit(prompt, request.max_tokens, limits_.max_model_len);
+    if (!max_tokens) {
       throw Error(ErrorKind::kUsage,
                   fmt::format("the prompt has {} tokens, and the context holds {} with room for at least one more",
                               prompt, limits_.max_model_len));
@@ -100,7 +101,7 @@ class Engine::Impl {
     }
     auto sequence = std::make_unique<Sequence>();
     sequence->request = std::move(request);
-    sequence->request.max_tokens = std::min(sequence->request.max_tokens, room);
+    sequence->request.max_tokens = *max_tokens;
     sequence->seed = sequence->request.sampling.seed.value_or(fresh_seed());
     sequence->stream = std::make_shared<TokenStream>(notify);
     return sequence;

@@ -18,6 +18,9 @@ class Runner;
 struct EngineOptions {
   std::string device = "auto";   ///< auto, cpu, cuda, reference
   std::string leg = "default";   ///< a named fusion plan
+  std::string fusion{};          ///< a plan without a name, as parse_fusion reads it; replaces `leg`
+  /// Asks for equal bits across chunking and recomputation too, whatever it costs. The CPU always gives them.
+  bool deterministic = false;
   std::int64_t max_num_seqs = 0;
   std::int64_t max_model_len = 0;
   std::int64_t max_num_batched_tokens = 0;

@@ -1,6 +1,7 @@
 #include "engine/memory_plan.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -8,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/units.h"
+#include "engine/sampling.h"
 #include "model/sequence_memory.h"
 
 namespace nvllm::engine {
@@ -40,7 +42,7 @@ void check_flag(std::string_view flag, std::int64_t value, std::int64_t low, std
 EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOptions& options) {
   check_flag("--max-num-seqs", options.max_num_seqs, 1, 4096);
   check_flag("--max-model-len", options.max_model_len, 1, config.max_positions);
-  check_flag("--max-prefill-chunk", options.max_prefill_chunk, 1, 65536);
+  check_flag("--long-prefill-token-threshold", options.max_prefill_chunk, 1, 65536);
   check_flag("--max-num-batched-tokens", options.max_num_batched_tokens, 1, 65536);
   EngineLimits limits;
   limits.max_num_seqs = options.max_num_seqs > 0 ? options.max_num_seqs : kDefaultSequences;
@@ -62,30 +64,36 @@ EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOp
   limits.kv_block_tokens = kBlockTokens;
   limits.vocab_size = config.vocab_size;
   limits.eos_ids = config.eos_ids;
-  limits.leg = options.leg;
+  limits.leg = options.fusion.empty() ? options.leg : options.fusion;
   limits.inbox_limit = options.inbox_limit;
   return limits;
 }
 
-std::string table(const std::vector<MemoryLine>& lines) {
-  std::string text;
-  for (const MemoryLine& line : lines) text += fmt::format("  {:<44} {:>12}\n", line.what, format_bytes(line.bytes));
-  return text;
+std::string row(std::string_view what, std::int64_t bytes) {
+  return fmt::format("  {:<44} {:>12}", what, format_bytes(bytes));
+}
+
+std::vector<std::string> table(const std::vector<MemoryLine>& lines, std::int64_t total_bytes) {
+  std::vector<std::string> rows;
+  for (const MemoryLine& line : lines) rows.push_back(row(line.what, line.bytes));
+  rows.push_back(row("total", total_bytes));
+  return rows;
 }
 
 /// Everything but KV blocks, which take what is left.
-std::vector<MemoryLine> fixed_lines(const checkpoint::ModelConfig& config, const BackendSizes& b, EngineLimits& limits) {
-  const model::SequenceMemory memory = model::sequence_memory(config);
-  const std::int64_t slot = memory.recurrent_elements_per_slot * b.state_bytes + memory.conv_elements_per_slot * b.real_bytes;
+std::vector<MemoryLine> fixed_lines(const checkpoint::ModelConfig& config, const BackendSizes& b,
+                                    std::int64_t slot_bytes, EngineLimits& limits) {
   limits.logit_rows = std::max(limits.max_num_seqs, kLogitRowsMin);
   limits.state_slot_count = limits.max_num_seqs;
   const std::int64_t per_token = model::scratch_elements_per_token(config) * b.real_bytes +
-                                 config.rope.rotary_dims * 8 + b.workspace_bytes_per_token;
+                                 config.rope.rotary_dims * b.angle_bytes + b.workspace_bytes_per_token;
   return {{"weights", b.weight_bytes},
           {fmt::format("activations of {} tokens a step", limits.max_num_batched_tokens),
-           limits.max_num_batched_tokens * per_token + b.workspace_bytes},
-          {fmt::format("logits of {} rows", limits.logit_rows), limits.logit_rows * config.vocab_size * 4},
-          {fmt::format("recurrent state of {} sequences", limits.state_slot_count), limits.state_slot_count * slot}};
+           limits.max_num_batched_tokens * per_token + limits.max_model_len * b.workspace_bytes_per_position},
+          {fmt::format("logits of {} rows, and sampling", limits.logit_rows),
+           limits.logit_rows * config.vocab_size * 4 + Sampler::workspace_bytes(config.vocab_size)},
+          {fmt::format("recurrent state of {} sequences", limits.state_slot_count),
+           limits.state_slot_count * slot_bytes}};
 }
 
 std::int64_t sum_of(const std::vector<MemoryLine>& lines) {
@@ -96,41 +104,58 @@ std::int64_t sum_of(const std::vector<MemoryLine>& lines) {
 
 }  // namespace
 
-std::string MemoryPlan::describe(const checkpoint::ModelConfig&) const {
-  std::string text = table(lines) + fmt::format("  {:<44} {:>12}\n", "total", format_bytes(total_bytes));
-  const std::int64_t positions = limits.kv_block_count * limits.kv_block_tokens;
-  for (std::int64_t context = limits.max_model_len; context >= 512; context /= 4) {
-    text += fmt::format("  {} requests at context {}\n", std::min(limits.max_num_seqs, positions / context), context);
+std::int64_t MemoryPlan::requests_at(std::int64_t context) const {
+  const std::int64_t blocks_each = ceil_div(context, limits.kv_block_tokens);
+  return std::min(limits.max_num_seqs, limits.kv_block_count / blocks_each);
+}
+
+std::vector<std::int64_t> MemoryPlan::shown_contexts() const {
+  constexpr std::int64_t kShortest = 512;
+  std::vector<std::int64_t> contexts = {limits.max_model_len};
+  while (contexts.back() / 4 >= kShortest) contexts.push_back(contexts.back() / 4);
+  return contexts;
+}
+
+std::vector<std::string> MemoryPlan::describe() const {
+  std::vector<std::string> rows = table(lines, total_bytes);
+  for (const std::int64_t context : shown_contexts()) {
+    rows.push_back(fmt::format("  {} requests at context {}", requests_at(context), context));
   }
-  return text;
+  return rows;
 }
 
 MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes& backend, const EngineOptions& options) {
-  MemoryPlan plan{.limits = wanted_limits(config, options), .lines = {}, .total_bytes = 0};
+  const model::SequenceMemory memory = model::sequence_memory(config);
+  MemoryPlan plan{.limits = wanted_limits(config, options),
+                  .lines = {},
+                  .total_bytes = 0,
+                  .budget_bytes = options.memory_budget_bytes,
+                  .state_bytes_per_sequence = memory.recurrent_elements_per_slot * backend.state_bytes +
+                                              memory.conv_elements_per_slot * backend.real_bytes,
+                  .kv_bytes_per_token = memory.kv_elements_per_token * backend.kv_bytes};
   EngineLimits& limits = plan.limits;
-  const std::int64_t block = model::sequence_memory(config).kv_elements_per_token * kBlockTokens * backend.kv_bytes;
+  const std::int64_t block = kBlockTokens * plan.kv_bytes_per_token;
   const std::int64_t blocks_each = ceil_div(limits.max_model_len, kBlockTokens);
   const auto needed = [&] { return sum_of(plan.lines) + blocks_each * block; };
 
-  std::int64_t budget = options.memory_budget_bytes;
-  if (budget == 0) budget = available_memory_bytes() / 10 * 6;
-  plan.lines = fixed_lines(config, backend, limits);
+  if (plan.budget_bytes == 0) plan.budget_bytes = available_memory_bytes() / 10 * 6;
+  plan.lines = fixed_lines(config, backend, plan.state_bytes_per_sequence, limits);
   // Fewer sequences rather than a refusal, unless their number was asked for.
-  while (needed() > budget && options.max_num_seqs == 0 && limits.max_num_seqs > 1) {
+  while (needed() > plan.budget_bytes && options.max_num_seqs == 0 && limits.max_num_seqs > 1) {
     limits.max_num_seqs /= 2;
-    plan.lines = fixed_lines(config, backend, limits);
+    plan.lines = fixed_lines(config, backend, plan.state_bytes_per_sequence, limits);
   }
-  const std::int64_t spare = budget - sum_of(plan.lines);
+  const std::int64_t spare = plan.budget_bytes - sum_of(plan.lines);
   const std::int64_t affordable = block > 0 ? spare / block : blocks_each * limits.max_num_seqs;
   limits.kv_block_count = std::min(affordable, blocks_each * limits.max_num_seqs);
   if (options.kv_block_count > 0) limits.kv_block_count = std::min(affordable, options.kv_block_count);
   plan.lines.push_back({fmt::format("KV blocks, one sequence of {} tokens", limits.max_model_len), blocks_each * block});
   if (spare < 0 || limits.kv_block_count < blocks_each) {
     throw Error(ErrorKind::kOutOfBudget,
-                fmt::format("the model does not fit a memory budget of {}; wanted at the least:\n{}  {:<44} {:>12}\n"
+                fmt::format("the model does not fit a memory budget of {}; wanted at the least:\n{}\n"
                             "give a larger --memory-budget, or lower --max-model-len, --max-num-seqs or "
                             "--max-num-batched-tokens",
-                            format_bytes(budget), table(plan.lines), "total", format_bytes(sum_of(plan.lines))));
+                            format_bytes(plan.budget_bytes), fmt::join(table(plan.lines, sum_of(plan.lines)), "\n")));
   }
   plan.lines.back() = {fmt::format("{} KV blocks of {} tokens", limits.kv_block_count, kBlockTokens),
                        limits.kv_block_count * block};

@@ -11,12 +11,13 @@ namespace nvllm::engine {
 
 /// What a backend says of itself, for planning.
 struct BackendSizes {
-  std::int64_t weight_bytes = 0;       ///< all prepared matrices and vectors
-  std::int64_t real_bytes = 2;         ///< one activation element
-  std::int64_t kv_bytes = 2;           ///< one KV element
-  std::int64_t state_bytes = 4;        ///< one recurrent-state element
-  std::int64_t workspace_bytes = 0;    ///< fixed room beyond activations
-  std::int64_t workspace_bytes_per_token = 0;
+  std::int64_t weight_bytes = 0;  ///< all prepared matrices and vectors, each once, as the backend keeps them
+  std::int64_t real_bytes = 2;    ///< one activation element
+  std::int64_t kv_bytes = 2;      ///< one KV element
+  std::int64_t state_bytes = 4;   ///< one recurrent-state element
+  std::int64_t angle_bytes = 4;   ///< one cosine or sine
+  std::int64_t workspace_bytes_per_token = 0;     ///< beside activations, for each token of a step
+  std::int64_t workspace_bytes_per_position = 0;  ///< for each position of the longest sequence
 };
 
 /// One line of the table "who wanted what".
@@ -30,9 +31,16 @@ struct MemoryPlan {
   EngineLimits limits;
   std::vector<MemoryLine> lines;
   std::int64_t total_bytes = 0;
+  std::int64_t budget_bytes = 0;
+  std::int64_t state_bytes_per_sequence = 0;  ///< recurrent and convolution state, whatever the length
+  std::int64_t kv_bytes_per_token = 0;        ///< keys and values over all full-attention layers
 
-  /// The table, then "N requests at context C" for a few contexts.
-  std::string describe(const checkpoint::ModelConfig& config) const;
+  /// How many sequences of that many tokens can be in memory together.
+  std::int64_t requests_at(std::int64_t context) const;
+  /// Contexts worth showing: the longest, then quarters of it.
+  std::vector<std::int64_t> shown_contexts() const;
+  /// The table, then "N requests at context C" for each of them; one string a line.
+  std::vector<std::string> describe() const;
 };
 
 /// Divides `options.memory_budget_bytes` (0: enough for every sequence at full length, or 60 % of the
@@ -40,5 +48,9 @@ struct MemoryPlan {
 ///   Errors: Error(kOutOfBudget) with the table, the budget and what to change.
 MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes& backend,
                        const EngineOptions& options);
+
+/// What open_engine would plan for this model and these options, without reading a weight.
+///   Errors: those of open_engine, but for damaged weights.
+MemoryPlan plan_engine(const std::string& model, const EngineOptions& options);
 
 }  // namespace nvllm::engine

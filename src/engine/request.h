@@ -26,6 +26,10 @@ struct SamplingParams {
   std::int64_t prompt_logprobs = -1;
 };
 
+/// How many of `wanted` tokens can follow a prompt in a context of that many; nothing if the prompt does not
+/// fit, or leaves no room although tokens are wanted.
+std::optional<std::int64_t> tokens_that_fit(std::int64_t prompt, std::int64_t wanted, std::int64_t context);
+
 /// What the engine is asked to do, in token ids. Words stay outside.
 struct GenerationRequest {
   std::string id;  ///< for logs

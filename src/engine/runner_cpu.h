@@ -12,15 +12,24 @@ namespace nvllm::engine {
 extern template class ModelRunner<CpuOps>;
 extern template class ModelRunner<ReferenceOps>;
 
-/// Plans memory for the CPU backend and builds its runner. Throws as open_engine does.
-std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files, const EngineOptions& options,
-                                                     const LoadProgress& progress = {});
-/// The same for the double-precision oracle.
-std::unique_ptr<ModelRunner<ReferenceOps>> make_reference_runner(const checkpoint::Checkpoint& files,
-                                                                 const EngineOptions& options,
-                                                                 const LoadProgress& progress = {});
+/// The fusion plan that the options ask for.  Errors: those of named_leg and parse_fusion.
+FusionPlan fusion_of(const EngineOptions& options);
 
-/// The plan alone, without taking memory.
+/// The plan for the CPU backend, from the headers of the checkpoint alone.  Errors: as plan_memory.
 MemoryPlan plan_cpu_memory(const checkpoint::Checkpoint& files, const EngineOptions& options);
+/// Packs the weights, takes the planned memory and builds the runner. Throws as open_engine does.
+std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files, const EngineOptions& options,
+                                                     const MemoryPlan& plan, const LoadProgress& progress = {});
+/// Plans, then builds.
+std::unique_ptr<ModelRunner<CpuOps>> make_cpu_runner(const checkpoint::Checkpoint& files,
+                                                     const EngineOptions& options);
+
+/// The same three for the double-precision oracle.
+MemoryPlan plan_reference_memory(const checkpoint::Checkpoint& files, const EngineOptions& options);
+std::unique_ptr<ModelRunner<ReferenceOps>> make_reference_runner(const checkpoint::Checkpoint& files,
+                                                                 const EngineOptions& options, const MemoryPlan& plan,
+                                                                 const LoadProgress& progress = {});
+std::unique_ptr<ModelRunner<ReferenceOps>> make_reference_runner(const checkpoint::Checkpoint& files,
+                                                                 const EngineOptions& options);
 
 }  // namespace nvllm::engine

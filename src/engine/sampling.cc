@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/hashing.h"
+#include "base/units.h"
 
 namespace nvllm::engine {
 
@@ -31,6 +32,11 @@ Sampler::Sampler(std::int64_t vocab_size)
     : adjusted_(static_cast<std::size_t>(vocab_size)), counts_(static_cast<std::size_t>(vocab_size), 0),
       seen_(static_cast<std::size_t>(vocab_size), false) {
   candidates_.reserve(static_cast<std::size_t>(vocab_size));
+}
+
+std::int64_t Sampler::workspace_bytes(std::int64_t vocab_size) {
+  constexpr auto kEach = static_cast<std::int64_t>(sizeof(float) + sizeof(std::int32_t) + sizeof(Candidate));
+  return vocab_size * kEach + ceil_div(vocab_size, 8);
 }
 
 void Sampler::penalise(const SampleTask& task) {

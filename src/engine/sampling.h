@@ -15,6 +15,8 @@ namespace nvllm::engine {
 class Sampler {
  public:
   explicit Sampler(std::int64_t vocab_size);
+  /// Bytes of working memory, for planning.
+  static std::int64_t workspace_bytes(std::int64_t vocab_size);
 
   /// `logits` [vocab]. Returns id -1 if any logit is NaN or all are minus infinity.
   ScoredToken sample(std::span<const float> logits, const SampleTask& task);

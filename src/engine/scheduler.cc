@@ -88,7 +88,7 @@ std::int64_t Scheduler::plan_scores(const Sequence& s, std::int64_t rows, StepPl
   const auto prompt = static_cast<std::int64_t>(s.request.prompt.size());
   for (std::int64_t i = 0; i < rows; ++i) {
     const std::int64_t next = s.computed + i + 1;  // the row at `next - 1` predicts token `next`
-    if (next >= prompt || next <= s.prompt_scored) continue;
+    if (next >= prompt || next < s.prompt_reported) continue;
     plan.scores.push_back({.logit_index = static_cast<std::int64_t>(plan.logit_rows.size()),
                            .target = s.token(next), .top_count = s.request.sampling.prompt_logprobs});
     plan.logit_rows.push_back(first_row + i);
@@ -187,11 +187,13 @@ void Scheduler::commit(StepResult result) {
     s.computed += p.rows;
     if (before < prompt) totals_.prompt_tokens += std::min(s.computed, prompt) - before;
     StreamEvent scored;
-    if (p.score_count > 0 && s.prompt_scored == 0) {
+    if (s.request.sampling.prompt_logprobs >= 0 && s.prompt_reported == 0) {
+      // Nothing comes before the first token: it is reported without a score, even if it is the only one.
       scored.prompt.push_back({.id = s.token(0), .logprob = std::nullopt, .top = {}});
+      ++s.prompt_reported;
     }
     for (std::int64_t i = 0; i < p.score_count; ++i) scored.prompt.push_back(std::move(result.scores[next_score++]));
-    s.prompt_scored += p.score_count;
+    s.prompt_reported += p.score_count;
     if (!scored.empty()) s.stream->push(std::move(scored));
     if (p.samples) {
       append_token(s, std::move(result.samples[next_sample++]));

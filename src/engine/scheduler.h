@@ -20,7 +20,7 @@ struct Sequence {
   std::uint64_t seed = 0;
   std::vector<std::int32_t> output;
   std::int64_t computed = 0;       ///< tokens whose effect is in KV and state; 0 after pre-emption
-  std::int64_t prompt_scored = 0;  ///< prompt tokens already reported, if asked for
+  std::int64_t prompt_reported = 0;  ///< prompt tokens already reported, if asked for
   std::optional<Reservation> memory;
 
   std::int64_t token_count() const {

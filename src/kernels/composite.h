@@ -28,15 +28,13 @@ void attention_inputs(B& ops, const FusionPlan& plan, View<const typename B::Rea
 
 /// DecodeKernel: q/k norm, rope, KV write, paged attention, output gate, output projection, add.
 template <Ops B>
-void attention_mix(B& ops, const FusionPlan& plan, StepPhase phase, AttentionFusion fusion,
-                   View<typename B::Real> x, const AttentionWeights<B>& w, Scratch<B>& s,
-                   const AttentionContext<B>& context) {
+void attention_mix(B& ops, StepPhase phase, AttentionFusion fusion, View<typename B::Real> x,
+                   const AttentionWeights<B>& w, Scratch<B>& s, const AttentionContext<B>& context) {
   if constexpr (requires { ops.decode_kernel(x, w, s, context); }) {
     if (fusion != AttentionFusion::kSpelledOut && phase == StepPhase::kDecode) {
       return ops.decode_kernel(x, w, s, context);
     }
   }
-  static_cast<void>(plan);
   const AttentionShape& shape = context.shape;
   if (w.output_gate) ops.split_gate(s.query, s.gate, s.query_gate, shape.heads);
   if (!w.q_norm.gain.empty()) {
@@ -85,8 +83,8 @@ void attention_layer(B& ops, const FusionPlan& plan, StepPhase phase, std::int64
       return ops.phase_e_beta(x, attention, feed_forward, s, context);
     }
   }
-  attention_mix(ops, plan, phase, fusion, x, attention, s, context);
-  mlp(ops, phase == StepPhase::kDecode ? plan.attention_mlp : plan.delta_mlp, x, feed_forward, s);
+  attention_mix(ops, phase, fusion, x, attention, s, context);
+  mlp(ops, phase == StepPhase::kDecode ? plan.attention_mlp : plan.other_mlp, x, feed_forward, s);
 }
 
 /// A whole Gated DeltaNet layer.
@@ -112,7 +110,7 @@ void delta_layer(B& ops, const FusionPlan& plan, View<typename B::Real> x, const
     ops.add(x, s.projected);
   };
   mix();
-  mlp(ops, plan.delta_mlp, x, feed_forward, s);
+  mlp(ops, plan.other_mlp, x, feed_forward, s);
 }
 
 }  // namespace nvllm

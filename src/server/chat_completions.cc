@@ -1,7 +1,7 @@
 // POST /v1/chat/completions.
 #include "server/api_error.h"
 #include "server/endpoints.h"
-#include "server/generation_call.h"
+#include "server/generate.h"
 
 namespace nvllm::server {
 
@@ -28,32 +28,16 @@ std::vector<std::int32_t> encode_chat(const ServedModel& model, const ChatPrompt
 }
 
 void serve_chat_completion(ServerContext& context, const ExchangePtr& exchange) {
-  const SteadyTime arrived = SystemClock().now();
-  const ServedModel& model = context.require_model();
+  const CallStart start = begin_call(context, exchange, "chatcmpl-");
   const ChatRequest request =
-      parse_chat_request(exchange->request().body, bounds_of(context, model));
+      parse_chat_request(exchange->request().body, bounds_of(context, start.model));
   check_model_name(context, request.fields.model);
-
-  const std::string id = context.ids().next("chatcmpl-");
-  const auto& limits = model.generator->limits();
-  PromptInput prompt{.ids = encode_chat(model, request.prompt)};
-  const auto prompt_token_count = static_cast<std::int64_t>(prompt.ids.size());
-  auto requests =
-      make_requests(request.fields, prompt.ids, {limits.max_model_len, limits.eos_ids}, id);
-  check_logprob_cost(requests, context.limits());
-
-  const std::string& shown = context.identity().model_names.front();
-  ReplyContext reply{model.tokenizer,
-                     {id, request.fields.model.empty() ? shown : request.fields.model, unix_time()},
-                     request.fields.delivery,
-                     request.fields.n,
-                     {}};
-  reply.prompts.push_back(std::move(prompt));
-  const Logprobs logprobs = request.logprobs ? Logprobs::kReported : Logprobs::kNone;
-  GenerationCall::start(
-      {exchange, context, model, id, request.fields.delivery, text_options_of(request.fields),
-       make_chat_format(std::move(reply), logprobs), prompt_token_count, arrived},
-      std::move(requests));
+  std::vector<PromptInput> prompts(1);
+  prompts.front().ids = encode_chat(start.model, request.prompt);
+  generate(start, request.fields, std::move(prompts), [&](ReplyContext reply) {
+    return make_chat_format(std::move(reply),
+                            request.logprobs ? Logprobs::kReported : Logprobs::kNone);
+  });
 }
 
 }  // namespace nvllm::server

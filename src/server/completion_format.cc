@@ -70,12 +70,7 @@ class CompletionFormat final : public ReplyFormat {
     choice["text"] = opens && options_.echo ? prompt.text + news.text : news.text;
     choice["logprobs"] = nullptr;
     if (options_.logprobs) {
-      // A prompt of one token has nothing to score, so the engine reports nothing about it.
-      const bool one_token =
-          opens && options_.echo && news.prompt.empty() && prompt.ids.size() == 1;
-      const std::vector<ScoredToken> unscored{{.id = prompt.ids.front(), .logprob = {}, .top = {}}};
-      choice["logprobs"] =
-          logprobs_object(one_token ? unscored : news.prompt, news.tokens, progress);
+      choice["logprobs"] = logprobs_object(news.prompt, news.tokens, progress);
     }
     choice["finish_reason"] = finish_of(news);
     choice["stop_reason"] = news.stop_reason;

@@ -32,9 +32,4 @@ RequestBounds bounds_of(const ServerContext& context, const ServedModel& model);
 /// Seconds since 1970, for "created".
 std::int64_t unix_time();
 
-/// Refuses a call whose log-probabilities would take more memory than a call may.
-///   Errors: ApiError 400.
-void check_logprob_cost(const std::vector<engine::GenerationRequest>& requests,
-                        const ServerLimits& limits);
-
 }  // namespace nvllm::server

@@ -74,9 +74,9 @@ std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fie
                                                      const std::string& id) {
   if (prompt.empty()) throw bad_field("prompt", "is empty; at least one token is wanted");
   const auto prompt_count = static_cast<std::int64_t>(prompt.size());
-  const std::int64_t room = bounds.max_model_len - prompt_count;
-  const std::int64_t wanted = fields.max_tokens.value_or(std::max<std::int64_t>(room, 1));
-  if (room < std::min<std::int64_t>(wanted, 1)) {
+  const std::int64_t wanted = fields.max_tokens.value_or(bounds.max_model_len);
+  const auto max_tokens = engine::tokens_that_fit(prompt_count, wanted, bounds.max_model_len);
+  if (!max_tokens) {
     throw ApiError({.message = fmt::format("This model's maximum context length is {} tokens, but "
                                            "the prompt has {}{}.",
                                            bounds.max_model_len, prompt_count,
@@ -88,7 +88,7 @@ std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fie
   request.id = id;
   request.prompt = prompt;
   request.sampling = fields.sampling;
-  request.max_tokens = std::min(wanted, room);  // nothing is reserved: a large limit costs nothing
+  request.max_tokens = *max_tokens;  // nothing is reserved: a large limit costs nothing
   request.min_tokens = std::min(fields.min_tokens, request.max_tokens);
   request.stop_ids = fields.stop_ids;
   if (!fields.ignore_eos) {

@@ -12,7 +12,8 @@ class Buffer {
   using Free = void (*)(void* data, std::size_t bytes);
 
   Buffer() = default;
-  /// Host memory, aligned to 64 bytes (to 2 MiB with a huge-page hint from 4 MiB up), zeroed.
+  /// Host memory, aligned to 64 bytes (to 2 MiB with a huge-page hint from 4 MiB up), zeroed and
+  /// resident.
   static Buffer host(std::size_t bytes);
   /// Takes over memory that `free` can release.
   Buffer(void* data, std::size_t bytes, Free free) : data_(data), bytes_(bytes), free_(free) {}

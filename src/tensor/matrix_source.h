@@ -41,7 +41,6 @@ struct MatrixSource {
   std::vector<float> scales;  ///< 1, [rows], or row-major [ceil(rows/128), ceil(cols/128)]
 
   std::shared_ptr<const void> keep_alive;
-  std::shared_ptr<void> release_when_dropped;  ///< its deleter lets go of file pages, may be null
 };
 
 /// Bytes the matrix occupies in its file, scales included.

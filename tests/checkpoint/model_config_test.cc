@@ -6,7 +6,6 @@
 #include <cmath>
 
 #include "base/error.h"
-#include "checkpoint/memory_needs.h"
 #include "checkpoint/weight_names.h"
 
 namespace nvllm::checkpoint {
@@ -235,21 +234,6 @@ TEST(RequiredWeights, AddUpToThePublishedFiles) {
   EXPECT_EQ(published_bytes(known_shape("qwen3.5-0.8b")), 1'504'791'232);
   EXPECT_EQ(required_weights(known_shape("qwen3.5-4b")).size(), 426u);
   EXPECT_EQ(published_bytes(known_shape("qwen3.5-4b")), 8'411'510'272);
-}
-
-TEST(MemoryNeeds, AreThoseOfThePublishedGeometries) {
-  const ModelConfig large = known_shape("qwen3.5-27b"), small = known_shape("qwen3.5-0.8b");
-  EXPECT_EQ(state_bytes_per_sequence(large), 153'944'064);
-  EXPECT_EQ(kv_bytes_per_token(large, 2), 65'536);
-  EXPECT_EQ(state_bytes_per_sequence(small), 19'537'920);
-  EXPECT_EQ(kv_bytes_per_token(small, 2), 12'288);
-  EXPECT_EQ(state_bytes_per_sequence(known_shape("llama-1b")), 0);
-  EXPECT_EQ(requests_that_fit(large, {.budget_bytes = 3'000'000'000,
-                                      .weight_bytes = 2'000'000'000,
-                                      .context_tokens = 1000}),
-            1'000'000'000 / (153'944'064 + 65'536'000));
-  EXPECT_EQ(requests_that_fit(large, {.budget_bytes = 10, .weight_bytes = 20, .context_tokens = 1}),
-            0);
 }
 
 }  // namespace

@@ -31,6 +31,36 @@ class Life(unittest.TestCase):
         texts = {reply["choices"][0]["text"] for _, reply in results}
         self.assertEqual(texts, {problem["answer"] for problem in PROBLEMS[:4]})
 
+    def test_a_second_sigterm_ends_at_once_with_an_answer_and_exit_code_zero(self):
+        server = Server("--shutdown-timeout", "60")
+        replies = []
+        body = {"prompt": "The ", "max_tokens": 3500, "ignore_eos": True, "temperature": 0}
+        thread = threading.Thread(target=lambda: replies.append(server.post("/v1/completions", body)))
+        thread.start()
+        deadline = time.monotonic() + 10
+        while self.gauge(server, "vllm:num_requests_running") != 1:
+            self.assertLess(time.monotonic(), deadline)
+        server.process.send_signal(signal.SIGTERM)
+        while server.get("/health")[0] != 503:
+            self.assertLess(time.monotonic(), deadline)
+        self.assertIsNone(server.process.poll(), "the first signal did not wait for the running request")
+        begin = time.monotonic()
+        # The second signal. Last words take 2 s at the most, and the program its time to leave.
+        self.assertEqual(server.stop(seconds=10), 0)
+        self.assertLess(time.monotonic() - begin, 5)
+        thread.join()
+        status, reply = replies[0]
+        self.assertEqual((status, reply["error"]["code"]), (503, "draining"))
+
+    def test_sigterm_while_loading_exits_promptly_with_zero(self):
+        server = Server("--tokenizer", DEMO, "--max-num-seqs", "1", "--max-model-len", "64",
+                        model="synthetic:qwen3.5-4b", wait=False)
+        status, reply = server.get("/health")
+        self.assertEqual((status, reply["error"]["code"]), (503, "loading"))
+        begin = time.monotonic()
+        self.assertEqual(server.stop(seconds=10), 0)
+        self.assertLess(time.monotonic() - begin, 3)
+
     @staticmethod
     def gauge(server, name):
         for line in server.get("/metrics")[1].splitlines():
@@ -146,3 +176,21 @@ class WithoutServer(unittest.TestCase):
         done = subprocess.run([NVLLM, "inspect", DEMO, "--json"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertIsInstance(json.loads(done.stdout), dict)
+
+    def test_inspect_prints_the_plan_that_a_start_logs(self):
+        flags = ["--memory-budget", "300MiB", "--max-model-len", "1000"]
+        shown = subprocess.run([NVLLM, "inspect", DEMO, "--max-num-seqs", "1", *flags], capture_output=True, text=True)
+        started = subprocess.run([NVLLM, "generate", "--model", DEMO, "--prompt", "x", "--max-tokens", "1",
+                                  "--log-level", "info", *flags], capture_output=True, text=True)
+        self.assertEqual((shown.returncode, started.returncode), (0, 0), started.stderr)
+        marker = " info engine "
+        logged = [line.split(marker)[1] for line in started.stderr.splitlines() if marker + "  " in line]
+        table = shown.stdout[shown.stdout.index("memory plan"):].splitlines()[1:len(logged) + 1]
+        self.assertEqual(table, logged)
+        self.assertIn("weights", logged[0])
+        self.assertEqual(logged[-1], "  1 requests at context 1000")
+
+    def test_inspect_exits_with_6_when_the_budget_that_was_asked_about_is_too_small(self):
+        done = subprocess.run([NVLLM, "inspect", DEMO, "--memory-budget", "20MiB"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 6)
+        self.assertIn("does not fit a memory budget of 20.0 MiB", done.stdout)

@@ -15,13 +15,14 @@ PROBLEMS = [json.loads(line) for line in open(ROOT / "models/demo/heldout.jsonl"
 
 
 class Server:
-    def __init__(self, *flags, model=DEMO, wait=True):
+    def __init__(self, *flags, model=DEMO, wait=True, log_level="warning", stderr=subprocess.PIPE):
+        # A pipe nobody reads holds 64 KiB: a server that is to log more gets a file.
         self.process = subprocess.Popen(
-            [NVLLM, "serve", "--model", model, "--port", "0", "--log-level", "warning", *flags],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+            [NVLLM, "serve", "--model", model, "--port", "0", "--log-level", log_level, *flags],
+            stdout=subprocess.PIPE, stderr=stderr, text=True)
         line = self.process.stdout.readline().strip()
         if not line.startswith("http://"):
-            raise RuntimeError(f"no address: {line!r} {self.process.stderr.read()}")
+            raise RuntimeError(f"no address: {line!r} {self.process.stderr.read() if self.process.stderr else ''}")
         self.url = line
         if wait:
             self.wait_until_ready()
@@ -67,7 +68,8 @@ class Server:
             return None
         finally:
             self.process.stdout.close()
-            self.process.stderr.close()
+            if self.process.stderr:
+                self.process.stderr.close()
 
 
 def prompt_of(problem):

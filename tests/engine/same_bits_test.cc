@@ -67,6 +67,12 @@ TEST(SameBitsForEvery, Leg) {
   }
 }
 
+TEST(SameBitsForEvery, FusionThatIsNoLeg) {
+  EngineOptions options = options_for(17, 0);
+  options.fusion = "beta=3-3,attention-mlp=phase-d,other-mlp=two-kernels,delta=on";
+  EXPECT_EQ(trace(options, requests()), alone());
+}
+
 TEST(SameBitsForEvery, WorkerCount) {
   for (const std::int64_t threads : {1, 3}) {
     EngineOptions options = options_for(17, 0);

@@ -189,6 +189,49 @@ TEST_F(SchedulerTest, ScoresAPromptWithinItsLogitRowsAndWithoutGeneration) {
   EXPECT_TRUE(event.prompt[19].logprob);
 }
 
+TEST_F(SchedulerTest, ReportsTheOnlyTokenOfAPromptOnceIfItIsAskedFor) {
+  for (const std::int64_t max_tokens : {0, 1, 3}) {
+    for (const std::int64_t prompt_logprobs : {-1, 0, 2}) {
+      start(test::small_limits());
+      auto sequence = std::make_unique<Sequence>();
+      sequence->request.prompt = {5};
+      sequence->request.max_tokens = max_tokens;
+      sequence->request.sampling.prompt_logprobs = prompt_logprobs;
+      sequence->stream = std::make_shared<TokenStream>();
+      const auto stream = sequence->stream;
+      scheduler_->add(std::move(sequence));
+      while (!scheduler_->idle()) step();
+      const StreamEvent event = stream->poll();
+      EXPECT_EQ(event.finish, FinishReason::kLength);
+      EXPECT_EQ(event.tokens.size(), static_cast<std::size_t>(max_tokens));
+      ASSERT_EQ(event.prompt.size(), prompt_logprobs < 0 ? 0u : 1u) << max_tokens << " " << prompt_logprobs;
+      if (prompt_logprobs < 0) continue;
+      EXPECT_EQ(event.prompt[0].id, 5);
+      EXPECT_FALSE(event.prompt[0].logprob);
+    }
+  }
+}
+
+TEST_F(SchedulerTest, ReportsAPromptOnceThoughItIsComputedTwice) {
+  EngineLimits limits = test::small_limits();
+  limits.kv_block_count = 5;  // both prompts fit, but not what follows: the younger one is pre-empted
+  start(limits);
+  const auto older = add(8, 8);
+  auto sequence = std::make_unique<Sequence>();
+  sequence->request.prompt = {5, 6, 7};
+  sequence->request.max_tokens = 6;
+  sequence->request.sampling.prompt_logprobs = 0;
+  sequence->stream = std::make_shared<TokenStream>();
+  const auto stream = sequence->stream;
+  scheduler_->add(std::move(sequence));
+  while (!scheduler_->idle()) step();
+  EXPECT_GT(stats().preemptions, 0);
+  const StreamEvent event = stream->poll();
+  ASSERT_EQ(event.prompt.size(), 3u);
+  for (std::int32_t i = 0; i < 3; ++i) EXPECT_EQ(event.prompt[static_cast<std::size_t>(i)].id, 5 + i);
+  EXPECT_EQ(event.tokens.size(), 6u);
+}
+
 TEST_F(SchedulerTest, BansStopIdsUntilMinTokens) {
   start(test::small_limits());
   auto sequence = std::make_unique<Sequence>();

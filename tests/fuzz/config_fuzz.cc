@@ -9,10 +9,11 @@
 #include "base/error.h"
 #include "base/json.h"
 #include "checkpoint/folder_checkpoint.h"
-#include "checkpoint/memory_needs.h"
 #include "checkpoint/model_config.h"
+#include "checkpoint/quantization_config.h"
 #include "checkpoint/stop_ids.h"
 #include "checkpoint/weight_names.h"
+#include "model/sequence_memory.h"
 
 namespace {
 
@@ -21,11 +22,12 @@ void check_config(const nvllm::Json& json) {
   const checkpoint::ModelConfig config = checkpoint::parse_model_config(json, "fuzz");
   NVLLM_CHECK(config.head_count > 0 && config.head_count % config.kv_head_count == 0);
   NVLLM_CHECK(config.rope.rotary_dims > 0 && config.rope.rotary_dims <= config.head_dim);
-  NVLLM_CHECK(checkpoint::state_bytes_per_sequence(config) >= 0);
-  NVLLM_CHECK(checkpoint::kv_bytes_per_token(config, 2) >= 0);
+  const model::SequenceMemory memory = model::sequence_memory(config);
+  NVLLM_CHECK(memory.kv_elements_per_token >= 0);
+  NVLLM_CHECK(memory.recurrent_elements_per_slot >= 0 && memory.conv_elements_per_slot >= 0);
   for (const std::int32_t id : config.eos_ids) NVLLM_CHECK(id >= 0 && id < config.vocab_size);
   checkpoint::tie_flag(json);
-  checkpoint::check_quantization_config(json, "fuzz");
+  checkpoint::parse_quantization(json, "fuzz", &json, "fuzz");
   constexpr std::int64_t kLayersMax = 64;  // more would only be slow
   if (config.layer_count() > kLayersMax) return;
   for (const checkpoint::WeightSpec& spec : checkpoint::required_weights(config)) {

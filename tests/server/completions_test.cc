@@ -214,6 +214,7 @@ TEST(Completions, EchoesAPromptOfOneTokenThoughThereIsNothingToScore) {
   api.generator().set_script([](const engine::GenerationRequest&) {
     auto event = tokens_event({'x'}, FinishReason::kLength);
     event.tokens[0].logprob = -0.25f;
+    event.prompt.push_back({.id = 'a', .logprob = {}, .top = {}});
     return std::vector<engine::StreamEvent>{event};
   });
   const Json choice = api.post(

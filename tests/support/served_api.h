@@ -38,6 +38,10 @@ class ServedApi {
     auto generator = std::make_unique<FakeGenerator>();
     generator_ = generator.get();
     generator_->set_script(says("hello"));
+    load(std::move(generator));
+  }
+  /// The same with an engine of the test's own.
+  void load(std::unique_ptr<server::Generator> generator) {
     context_.set_model(std::make_unique<server::ServedModel>(server::ServedModel{
         std::move(generator), make_byte_tokenizer(), tokenizer::ChatTemplate(kChatTemplate)}));
   }

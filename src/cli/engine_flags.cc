@@ -1,0 +1,57 @@
+#include "cli/engine_flags.h"
+
+#include <CLI/CLI.hpp>
+
+#include "base/units.h"
+#include "kernels/fusion_plan.h"
+
+namespace nvllm::cli {
+
+void add_memory_flags(CLI::App& app, EngineFlags& flags) {
+  engine::EngineOptions& options = flags.options;
+  app.add_option("--device", options.device, "auto, cpu, cuda or reference")->capture_default_str();
+  app.add_option("--max-model-len", options.max_model_len,
+                 "Tokens of prompt and answer; 0: as the model allows, up to 8192")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--memory-budget", flags.memory_budget,
+                 "All memory, such as 6GiB; without it 60 % of what is available");
+  app.add_option("--kv-cache-dtype", options.kv_cache_dtype, "Number format of keys and values: bf16")
+      ->capture_default_str();
+  app.add_option("--threads", options.thread_count, "CPU workers; 0: one per core")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
+void add_batch_flags(CLI::App& app, EngineFlags& flags) {
+  app.add_option("--max-num-seqs", flags.options.max_num_seqs, "Sequences in one batch")->check(CLI::NonNegativeNumber);
+  app.add_option("--max-num-batched-tokens", flags.options.max_num_batched_tokens, "Tokens in one step")
+      ->check(CLI::NonNegativeNumber);
+  app.add_option("--long-prefill-token-threshold", flags.options.max_prefill_chunk,
+                 "Prompt tokens of one sequence in one step; 0: as many as fit")
+      ->check(CLI::NonNegativeNumber);
+}
+
+void add_fusion_flags(CLI::App& app, EngineFlags& flags) {
+  std::string legs;
+  for (const std::string& name : leg_names()) legs += (legs.empty() ? "" : ", ") + name;
+  CLI::Option* leg = app.add_option("--leg", flags.options.leg, "Named fusion plan: " + legs)->capture_default_str();
+  app.add_option("--fusion", flags.options.fusion,
+                 "A fusion plan without a name: beta=none|all|A-B, decode=on|off, inputs=on|off, delta=on|off, "
+                 "attention-mlp and other-mlp=spelled-out|two-kernels|phase-d, joined by commas; what is left out is "
+                 "spelled out")
+      ->excludes(leg);
+  app.add_flag("--deterministic", flags.options.deterministic,
+               "Same bits across chunking and recomputation too; the CPU always gives them");
+}
+
+engine::EngineOptions engine_options(const EngineFlags& flags) {
+  engine::EngineOptions options = flags.options;
+  if (!flags.memory_budget.empty()) {
+    options.memory_budget_bytes = parse_bytes(flags.memory_budget, "--memory-budget");
+  }
+  static_cast<void>(options.fusion.empty() ? named_leg(options.leg) : parse_fusion(options.fusion));
+  return options;
+}
+
+}  // namespace nvllm::cli
