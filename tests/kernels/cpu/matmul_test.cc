@@ -26,7 +26,7 @@ TEST_P(CpuMatmul, AgreesWithTheOracleInEveryFormatAndAwkwardShape) {
   CpuOps ops = make_ops();
   ReferenceOps oracle;
   const struct { std::int64_t rows, cols, tokens; } shapes[] = {
-      {4, 128, 1}, {5, 16, 1}, {1, 48, 2}, {130, 384, 3}, {67, 272, 7}, {32, 512, 25}, {9, 144, 64}};
+      {4, 128, 1}, {5, 16, 1}, {1, 48, 2}, {130, 384, 3}, {67, 272, 7}, {32, 512, 25}, {9, 144, 64}, {21, 1104, 26}};
   for (const MatrixFormat format : kFormats) {
     for (const auto& s : shapes) {
       const MatrixSource file = random_matrix(format, s.rows, s.cols, 11);
@@ -45,9 +45,9 @@ TEST_P(CpuMatmul, AgreesWithTheOracleInEveryFormatAndAwkwardShape) {
 TEST_P(CpuMatmul, GivesARowTheSameBitsWhateverItsCompany) {
   CpuOps ops = make_ops(2), alone = make_ops(1);
   for (const MatrixFormat format : kFormats) {
-    const MatrixSource file = random_matrix(format, 71, 400, 21);
+    const MatrixSource file = random_matrix(format, 71, 1104, 21);
     const auto w = ops.prepare(file), w_alone = alone.prepare(file);
-    HostRows x = HostRows::random(64, 400, 22);
+    HostRows x = HostRows::random(64, 1104, 22);
     HostRows together(64, 71);
     ops.matmul(together.view(), x.view(), w, {});
     for (const std::int64_t batch : {1, 2, 3, 4, 17, 24, 25}) {
