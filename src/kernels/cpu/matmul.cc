@@ -3,8 +3,8 @@
 // NVFP4: codes are small integers, and so are activations once a block of sixteen shares a power of
 // two, so a block's sum of products is an exact 32-bit integer, whatever the order or the
 // instruction. It enters the row's sum through one multiply by both scales (decision 0003).
-// BF16 and FP8 weights are widened exactly; every output has two chains of fused multiply-adds, one
-// per parity of the vectors along K.
+// BF16 and FP8 weights are widened exactly. A BF16 sum is one chain of fused multiply-adds along K;
+// an FP8 sum has two in each group of 128 columns, one per parity of the vectors.
 // With one row of x, NVFP4 weights are expanded in registers and used at once; with more, a tile of
 // four rows is expanded into first-level cache and used by every row of x.
 
@@ -269,7 +269,7 @@ void expand_nvfp4(Nvfp4Group& to, const Bf16* x, std::int64_t left) {
 
 // ---- BF16 -----------------------------------------------------------------------------------
 
-/// kRows rows of weights by kTokens rows of x over all of K.
+/// kRows rows of weights by kTokens rows of x over all of K: one chain for each of their sums.
 template <int kRows, int kTokens>
 HWY_INLINE void bf16_tile(const PackedMatrix& w, std::int64_t row, const float* x, std::int64_t token,
                           const Sink& sink) {
@@ -277,25 +277,30 @@ HWY_INLINE void bf16_tile(const PackedMatrix& w, std::int64_t row, const float* 
   const hn::Repartition<std::uint32_t, FloatTag> d32;
   const std::int64_t n = lanes(), stride = w.padded_cols;
   const auto odd_mask = hn::Set(d32, 0xffff0000u);
-  FloatVec even[kRows][kTokens], odd[kRows][kTokens];
+  FloatVec sum[kRows][kTokens];
   for (int r = 0; r < kRows; ++r) {
-    for (int t = 0; t < kTokens; ++t) even[r][t] = odd[r][t] = hn::Zero(d);
+    for (int t = 0; t < kTokens; ++t) sum[r][t] = hn::Zero(d);
   }
   const auto* from = w.codes.as<std::uint16_t>() + row * stride;
   const float* xt = x + token * stride;
+  const auto pairs = [&](int r, std::int64_t k) HWY_ATTR {
+    return hn::LoadU(d32, reinterpret_cast<const std::uint32_t*>(from + r * stride + k));
+  };
   for (std::int64_t k = 0; k < stride; k += 2 * n) {
+    FloatVec xe[kTokens], xo[kTokens];
+    for (int t = 0; t < kTokens; ++t) xe[t] = hn::LoadU(d, xt + t * stride + k);
     for (int r = 0; r < kRows; ++r) {
-      const auto bits = hn::LoadU(d32, reinterpret_cast<const std::uint32_t*>(from + r * stride + k));
-      const auto we = hn::BitCast(d, hn::ShiftLeft<16>(bits));
-      const auto wo = hn::BitCast(d, hn::And(bits, odd_mask));
-      for (int t = 0; t < kTokens; ++t) {
-        even[r][t] = hn::MulAdd(we, hn::LoadU(d, xt + t * stride + k), even[r][t]);
-        odd[r][t] = hn::MulAdd(wo, hn::LoadU(d, xt + t * stride + k + n), odd[r][t]);
-      }
+      const auto even = hn::BitCast(d, hn::ShiftLeft<16>(pairs(r, k)));
+      for (int t = 0; t < kTokens; ++t) sum[r][t] = hn::MulAdd(even, xe[t], sum[r][t]);
+    }
+    for (int t = 0; t < kTokens; ++t) xo[t] = hn::LoadU(d, xt + t * stride + k + n);
+    for (int r = 0; r < kRows; ++r) {
+      const auto odd = hn::BitCast(d, hn::And(pairs(r, k), odd_mask));
+      for (int t = 0; t < kTokens; ++t) sum[r][t] = hn::MulAdd(odd, xo[t], sum[r][t]);
     }
   }
   for (int r = 0; r < kRows; ++r) {
-    for (int t = 0; t < kTokens; ++t) sink.put(token + t, row + r, sum_lanes(hn::Add(even[r][t], odd[r][t])));
+    for (int t = 0; t < kTokens; ++t) sink.put(token + t, row + r, sum_lanes(sum[r][t]));
   }
 }
 
@@ -303,13 +308,10 @@ void bf16_rows(const PackedMatrix& w, const float* x, std::int64_t first, std::i
                Share::Range rows, const Sink& sink) {
   const std::int64_t end = std::min(rows.end, w.rows), last = first + tokens;
   std::int64_t row = rows.begin;
-  if (tokens == 1) {
-    for (; row + 4 <= end; row += 4) bf16_tile<4, 1>(w, row, x, first, sink);
-  }
-  for (; row + 2 <= end; row += 2) {
+  for (; row + 4 <= end; row += 4) {
     std::int64_t t = first;
-    for (; t + 3 <= last; t += 3) bf16_tile<2, 3>(w, row, x, t, sink);
-    for (; t < last; ++t) bf16_tile<2, 1>(w, row, x, t, sink);
+    for (; t + 3 <= last; t += 3) bf16_tile<4, 3>(w, row, x, t, sink);
+    for (; t < last; ++t) bf16_tile<4, 1>(w, row, x, t, sink);
   }
   for (; row < end; ++row) {
     for (std::int64_t t = first; t < last; ++t) bf16_tile<1, 1>(w, row, x, t, sink);
