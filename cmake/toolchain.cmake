@@ -27,4 +27,8 @@ endif()
 # at run time. Without a baseline Highway would also compile every kernel for one lane.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
   target_compile_options(nvllm_settings INTERFACE -msse4.2 -maes -mpclmul)
+elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
+  # Vectors without a size cannot be kept in arrays, and the kernels keep their sums there: NEON only.
+  target_compile_definitions(nvllm_settings INTERFACE
+                             "HWY_DISABLED_TARGETS=(HWY_SVE|HWY_SVE2|HWY_SVE_256|HWY_SVE2_128)")
 endif()
