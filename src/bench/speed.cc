@@ -5,7 +5,6 @@
 #include <algorithm>
 #include <chrono>
 #include <map>
-#include <thread>
 
 #include "base/error.h"
 #include "base/units.h"
@@ -119,15 +118,10 @@ class Batch {
   std::int64_t position_ = 0;
 };
 
-std::int64_t thread_count(const SpeedOptions& options) {
-  if (options.engine.thread_count > 0) return options.engine.thread_count;
-  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-}
-
 /// The options with every size settled for exactly this run.
 engine::EngineOptions sized(const SpeedOptions& options) {
   engine::EngineOptions out = options.engine;
-  out.thread_count = thread_count(options);
+  out.thread_count = engine::worker_count(options.engine);
   out.max_num_seqs = options.batch;
   out.max_model_len = options.context + options.steps * 2 + kWarmUpSteps;
   out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min<std::int64_t>(options.context, 256));

@@ -7,6 +7,7 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <filesystem>
+#include <functional>
 #include <memory>
 
 #include "base/error.h"
@@ -134,22 +135,12 @@ void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
   app.add_flag("--json", flags.json, "Print JSON");
 }
 
-bench::SpeedReport measured(SpeedFlags& flags) {
+/// `details`: what is printed below the summary.
+int run_speed(SpeedFlags& flags, const std::function<std::string(const bench::SpeedReport&)>& details) {
   if (!flags.shape.empty()) flags.options.model = "synthetic:" + flags.shape;
   if (flags.options.model.empty()) throw Error(ErrorKind::kUsage, "give --model DIR or --shape NAME");
-  return bench::measure_speed(flags.options);
-}
-
-int run_decode(SpeedFlags& flags) {
-  const bench::SpeedReport report = measured(flags);
-  fmt::print("{}", flags.json ? dump_json(bench::speed_json(report)) + "\n" : bench::speed_summary(report));
-  return kDone;
-}
-
-int run_kernels(SpeedFlags& flags) {
-  const bench::SpeedReport report = measured(flags);
-  fmt::print("{}", flags.json ? dump_json(bench::speed_json(report)) + "\n"
-                              : bench::speed_summary(report) + bench::kernel_table(report));
+  const bench::SpeedReport report = bench::measure_speed(flags.options);
+  fmt::print("{}", flags.json ? dump_json(bench::speed_json(report)) + "\n" : bench::speed_summary(report) + details(report));
   return kDone;
 }
 
@@ -174,7 +165,8 @@ void configure_bench(CLI::App& app, Action& action) {
   action = [=] {
     if (eval->parsed()) return run_eval(*eval_flags);
     if (legs->parsed()) return run_legs(*leg_flags);
-    return decode->parsed() ? run_decode(*decode_flags) : run_kernels(*kernel_flags);
+    if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });
+    return run_speed(*kernel_flags, bench::kernel_table);
   };
 }
 

@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 
 #include "base/units.h"
+#include "engine/runner_cpu.h"
 #include "kernels/fusion_plan.h"
 
 namespace nvllm::cli {
@@ -50,7 +51,7 @@ engine::EngineOptions engine_options(const EngineFlags& flags) {
   if (!flags.memory_budget.empty()) {
     options.memory_budget_bytes = parse_bytes(flags.memory_budget, "--memory-budget");
   }
-  static_cast<void>(options.fusion.empty() ? named_leg(options.leg) : parse_fusion(options.fusion));
+  static_cast<void>(engine::fusion_of(options));
   return options;
 }
 

@@ -41,22 +41,22 @@ WeightTotals weigh(const checkpoint::Checkpoint& files) {
   return totals;
 }
 
-std::int64_t thread_count(const EngineOptions& options) {
-  if (options.thread_count > 0) return options.thread_count;
-  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
-}
-
 model::PrepareProgress counted(const LoadProgress& progress, std::int64_t total) {
   if (!progress) return {};
   return [progress, total, done = std::int64_t{0}](std::int64_t bytes) mutable { progress(done += bytes, total); };
 }
 
 CpuOpsOptions cpu_options(const EngineOptions& options, const EngineLimits& limits) {
-  return {.threads = thread_count(options), .tokens_max = limits.max_num_batched_tokens,
+  return {.threads = worker_count(options), .tokens_max = limits.max_num_batched_tokens,
           .positions_max = limits.max_model_len};
 }
 
 }  // namespace
+
+std::int64_t worker_count(const EngineOptions& options) {
+  if (options.thread_count > 0) return options.thread_count;
+  return std::max<std::int64_t>(1, std::thread::hardware_concurrency());
+}
 
 FusionPlan fusion_of(const EngineOptions& options) {
   return options.fusion.empty() ? named_leg(options.leg) : parse_fusion(options.fusion);
@@ -65,7 +65,7 @@ FusionPlan fusion_of(const EngineOptions& options) {
 MemoryPlan plan_cpu_memory(const checkpoint::Checkpoint& files, const EngineOptions& options) {
   const WeightTotals totals = weigh<CpuOps>(files);
   const CpuOpsOptions one_token{.threads = 0, .tokens_max = 1, .positions_max = 0};
-  const CpuOpsOptions one_position{.threads = thread_count(options), .tokens_max = 0, .positions_max = 1};
+  const CpuOpsOptions one_position{.threads = worker_count(options), .tokens_max = 0, .positions_max = 1};
   MemoryPlan plan =
       plan_memory(files.config(),
                   {.weight_bytes = totals.prepared_bytes, .real_bytes = sizeof(CpuOps::Real),

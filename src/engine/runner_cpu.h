@@ -12,6 +12,9 @@ namespace nvllm::engine {
 extern template class ModelRunner<CpuOps>;
 extern template class ModelRunner<ReferenceOps>;
 
+/// CPU workers that the options ask for: one per core unless they say.
+std::int64_t worker_count(const EngineOptions& options);
+
 /// The fusion plan that the options ask for.  Errors: those of named_leg and parse_fusion.
 FusionPlan fusion_of(const EngineOptions& options);
 

@@ -10,38 +10,23 @@ namespace {
 
 using engine::EngineOptions;
 
-const checkpoint::Checkpoint& model() {
-  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open("synthetic:tiny-hybrid");
-  return files;
-}
-
-EngineOptions options_for(std::int64_t sequences, std::int64_t chunk) {
-  EngineOptions options;
-  options.max_num_seqs = sequences;
-  options.max_model_len = 160;
-  options.max_prefill_chunk = chunk;
-  options.max_num_batched_tokens = 512;
-  options.thread_count = 2;
-  return options;
-}
-
 /// Thirteen boundary lengths, then enough short ones that a batch of 64 is really one.
 std::vector<TraceRequest> requests() {
-  std::vector<TraceRequest> out = boundary_requests(model().config().vocab_size, 7);
+  std::vector<TraceRequest> out = boundary_requests(tiny_hybrid().config().vocab_size, 7);
   for (std::uint64_t i = 0; i < 60; ++i) {
-    std::vector<TraceRequest> more = boundary_requests(model().config().vocab_size, 100 + i);
+    std::vector<TraceRequest> more = boundary_requests(tiny_hybrid().config().vocab_size, 100 + i);
     out.push_back(std::move(more[3 + i % 4]));
   }
   return out;
 }
 
 TraceHashes trace(const EngineOptions& options, const std::vector<TraceRequest>& wanted) {
-  return Tracer(engine::make_cpu_runner(model(), options)).run(wanted);
+  return Tracer(engine::make_cpu_runner(tiny_hybrid(), options)).run(wanted);
 }
 
 /// Every request on its own engine state: one sequence at a time, the whole prompt in one step.
 const TraceHashes& alone() {
-  static const TraceHashes hashes = trace(options_for(1, 0), requests());
+  static const TraceHashes hashes = trace(tiny_options(1, 0), requests());
   return hashes;
 }
 
@@ -53,7 +38,7 @@ TEST_P(SameBits, InAnyBatchAndChunking) {
   for (std::size_t i = 0; i < wanted.size(); ++i) wanted[i].arrival_step = static_cast<std::int64_t>(i % 5);
   std::stable_sort(wanted.begin(), wanted.end(),
                    [](const TraceRequest& a, const TraceRequest& b) { return a.arrival_step < b.arrival_step; });
-  EXPECT_EQ(trace(options_for(sequences, chunk), wanted), alone());
+  EXPECT_EQ(trace(tiny_options(sequences, chunk), wanted), alone());
 }
 
 INSTANTIATE_TEST_SUITE_P(Grid, SameBits,
@@ -61,41 +46,41 @@ INSTANTIATE_TEST_SUITE_P(Grid, SameBits,
 
 TEST(SameBitsForEvery, Leg) {
   for (const std::string& leg : leg_names()) {
-    EngineOptions options = options_for(17, 0);
+    EngineOptions options = tiny_options(17, 0);
     options.leg = leg;
     EXPECT_EQ(trace(options, requests()), alone()) << leg;
   }
 }
 
 TEST(SameBitsForEvery, FusionThatIsNoLeg) {
-  EngineOptions options = options_for(17, 0);
+  EngineOptions options = tiny_options(17, 0);
   options.fusion = "beta=3-3,attention-mlp=phase-d,other-mlp=two-kernels,delta=on";
   EXPECT_EQ(trace(options, requests()), alone());
 }
 
 TEST(SameBitsForEvery, WorkerCount) {
   for (const std::int64_t threads : {1, 3}) {
-    EngineOptions options = options_for(17, 0);
+    EngineOptions options = tiny_options(17, 0);
     options.thread_count = threads;
     EXPECT_EQ(trace(options, requests()), alone()) << threads;
   }
 }
 
 TEST(SameBitsAfter, Preemption) {
-  EngineOptions options = options_for(17, 0);
+  EngineOptions options = tiny_options(17, 0);
   options.max_model_len = 128;
   options.kv_block_count = 14;  // the boundary lengths alone want 35 and more
-  Tracer tracer(engine::make_cpu_runner(model(), options));
+  Tracer tracer(engine::make_cpu_runner(tiny_hybrid(), options));
   std::vector<TraceRequest> wanted = requests();
   for (TraceRequest& request : wanted) request.max_tokens = 20;
-  EngineOptions roomy = options_for(1, 0);
+  EngineOptions roomy = tiny_options(1, 0);
   const TraceHashes expected = trace(roomy, wanted);
   EXPECT_EQ(tracer.run(wanted), expected);
   EXPECT_GT(tracer.preemptions(), 0);
 }
 
 TEST(SameBitsInAny, SlotAndBlockOrder) {
-  Tracer tracer(engine::make_cpu_runner(model(), options_for(5, 0)));
+  Tracer tracer(engine::make_cpu_runner(tiny_hybrid(), tiny_options(5, 0)));
   std::vector<TraceRequest> wanted = requests();
   const TraceHashes first = tracer.run(wanted);
   std::reverse(wanted.begin(), wanted.end());  // other slots, other blocks, used memory
@@ -124,18 +109,18 @@ void poison_unowned(engine::ModelRunner<CpuOps>& runner, const engine::StepPlan&
 
 TEST(SameBitsWhenMemoryHeld, NanOrHugeNumbers) {
   for (const float value : {std::nanf(""), 3e38f, -3e38f}) {
-    EngineOptions options = options_for(5, 0);  // every running sequence is in every step
-    Tracer tracer(engine::make_cpu_runner(model(), options));
+    EngineOptions options = tiny_options(5, 0);  // every running sequence is in every step
+    Tracer tracer(engine::make_cpu_runner(tiny_hybrid(), options));
     tracer.before_step = [&](const engine::StepPlan& plan) { poison_unowned(tracer.runner(), plan, value); };
     EXPECT_EQ(tracer.run(requests()), alone()) << value;
   }
 }
 
 TEST(SameBitsWhenMemoryHeld, NanOrHugeNumbersDuringPreemption) {
-  EngineOptions options = options_for(17, 0);
+  EngineOptions options = tiny_options(17, 0);
   options.max_model_len = 128;
   options.kv_block_count = 14;
-  Tracer tracer(engine::make_cpu_runner(model(), options));
+  Tracer tracer(engine::make_cpu_runner(tiny_hybrid(), options));
   tracer.before_step = [&](const engine::StepPlan& plan) { poison_unowned(tracer.runner(), plan, std::nanf("")); };
   EXPECT_EQ(tracer.run(requests()), alone());
 }
@@ -143,7 +128,7 @@ TEST(SameBitsWhenMemoryHeld, NanOrHugeNumbersDuringPreemption) {
 TEST(NegativeControl, PoisonInAnOwnedSlotOrBlockIsSeen) {
   // The instrument must be able to fail: the same poison where it may not be changes the bits.
   for (const bool slot : {true, false}) {
-    Tracer tracer(engine::make_cpu_runner(model(), options_for(5, 0)));
+    Tracer tracer(engine::make_cpu_runner(tiny_hybrid(), tiny_options(5, 0)));
     tracer.before_step = [&](const engine::StepPlan& plan) {
       const Segment& segment = plan.segments.front();
       if (segment.start == 0) return;
@@ -157,11 +142,11 @@ TEST(NegativeControl, PoisonInAnOwnedSlotOrBlockIsSeen) {
 TEST(NegativeControl, AnotherPromptGivesOtherHashes) {
   std::vector<TraceRequest> wanted = requests();
   wanted.back().prompt.back() ^= 1;
-  EXPECT_NE(trace(options_for(1, 0), wanted), alone());
+  EXPECT_NE(trace(tiny_options(1, 0), wanted), alone());
 }
 
 void continue_in_a_foreign_slot() {
-  Tracer tracer(engine::make_cpu_runner(model(), options_for(2, 0)));
+  Tracer tracer(engine::make_cpu_runner(tiny_hybrid(), tiny_options(2, 0)));
   tracer.run({requests()[3]});
   const std::vector<std::int32_t> blocks = {0};
   engine::StepPlan plan;

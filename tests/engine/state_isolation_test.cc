@@ -10,33 +10,18 @@
 namespace nvllm::engine {
 namespace {
 
-const checkpoint::Checkpoint& model() {
-  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open("synthetic:tiny-hybrid");
-  return files;
-}
-
-EngineOptions options_for(std::int64_t sequences, std::int64_t chunk) {
-  EngineOptions options;
-  options.max_num_seqs = sequences;
-  options.max_model_len = 160;
-  options.max_prefill_chunk = chunk;
-  options.max_num_batched_tokens = 256;
-  options.thread_count = 2;
-  return options;
-}
-
 std::vector<std::int32_t> random_prompt(std::int64_t length, std::uint64_t seed) {
   std::vector<std::int32_t> ids;
   for (std::int64_t i = 0; i < length; ++i) {
     const std::uint64_t bits = random_bits(seed, static_cast<std::uint64_t>(i));
-    ids.push_back(static_cast<std::int32_t>(bits % static_cast<std::uint64_t>(model().config().vocab_size)));
+    ids.push_back(static_cast<std::int32_t>(bits % static_cast<std::uint64_t>(test::tiny_hybrid().config().vocab_size)));
   }
   return ids;
 }
 
 TEST(StateIsolation, EverySplitOfAPromptInTwoGivesTheBitsOfOnePass) {
   constexpr std::int64_t kTokens = 130;
-  const auto runner = make_cpu_runner(model(), options_for(1, 0));
+  const auto runner = make_cpu_runner(test::tiny_hybrid(), test::tiny_options(1, 0));
   std::string hash;
   runner->set_logit_listener([&](const StepPlan&, View<const float> logits) {
     hash = sha256_hex(std::as_bytes(std::span(logits.row(0), static_cast<std::size_t>(logits.cols))));
@@ -66,10 +51,10 @@ TEST(StateIsolation, PromptsAroundTwoChunksOfSixtyFourGiveTheSameBitsInAnyCompan
   for (const std::int64_t length : {127, 128, 129, 130, 1, 2, 6}) {
     wanted.push_back({.prompt = random_prompt(length, 10 + static_cast<std::uint64_t>(length))});
   }
-  const test::TraceHashes alone = test::Tracer(make_cpu_runner(model(), options_for(1, 0))).run(wanted);
+  const test::TraceHashes alone = test::Tracer(make_cpu_runner(test::tiny_hybrid(), test::tiny_options(1, 0))).run(wanted);
   ASSERT_EQ(alone.size(), wanted.size());
   for (const std::int64_t chunk : {0, 64, 128}) {
-    EXPECT_EQ(test::Tracer(make_cpu_runner(model(), options_for(7, chunk))).run(wanted), alone) << chunk;
+    EXPECT_EQ(test::Tracer(make_cpu_runner(test::tiny_hybrid(), test::tiny_options(7, chunk))).run(wanted), alone) << chunk;
   }
 }
 
@@ -95,9 +80,9 @@ GenerationRequest canary() {
 }
 
 TEST(StateIsolation, ACanaryAnswersTheSameThroughRandomArrivalsAndCancellations) {
-  EngineOptions options = options_for(6, 16);
+  EngineOptions options = test::tiny_options(6, 16);
   options.kv_block_count = 24;  // six sequences of up to 160 tokens want 60: some are pre-empted
-  Engine engine(make_cpu_runner(model(), options), 64);
+  Engine engine(make_cpu_runner(test::tiny_hybrid(), options), 64);
   const auto expected = answer_of(*engine.submit(canary()).stream);
   ASSERT_EQ(expected.size(), 12u);
   std::mt19937 draw(5);

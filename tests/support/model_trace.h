@@ -29,6 +29,23 @@ struct TraceRequest {
   std::uint64_t seed = 0;
 };
 
+/// The small hybrid whose bits are watched.
+inline const checkpoint::Checkpoint& tiny_hybrid() {
+  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open("synthetic:tiny-hybrid");
+  return files;
+}
+
+/// Sizes for it: so many sequences, prompts in chunks of so many tokens (0: whole).
+inline engine::EngineOptions tiny_options(std::int64_t sequences, std::int64_t chunk) {
+  engine::EngineOptions options;
+  options.max_num_seqs = sequences;
+  options.max_model_len = 160;
+  options.max_prefill_chunk = chunk;
+  options.max_num_batched_tokens = 512;
+  options.thread_count = 2;
+  return options;
+}
+
 /// Sequence lengths around every boundary that prefill, convolution and blocks have.
 inline std::vector<TraceRequest> boundary_requests(std::int64_t vocab, std::uint64_t seed) {
   std::vector<TraceRequest> out;
