@@ -5,8 +5,7 @@
 //
 // Counters: GB/s and GMAC/s of the kernel, of_read and of_dot: its share of the read sweep and of
 // the dot roof, of_lower: its share of whichever roof is lower for its bytes and multiply-adds. The
-// dot roof is that of the instruction the format's kernel uses: float fused multiply-adds, or 16-bit
-// integer products for NVFP4.
+// dot roof is that of the instruction the format's kernel uses (cpu::dot_unit).
 #include <benchmark/benchmark.h>
 
 #include <algorithm>
@@ -111,8 +110,7 @@ void run_matmul(benchmark::State& state, const Case& c) {
   std::vector<Bf16> out(static_cast<std::size_t>(c.tokens * c.shape.rows));
   const View<Bf16> result(out.data(), c.tokens, c.shape.rows);
   const View<const Bf16> input(x.data(), c.tokens, c.shape.cols);
-  const cpu::DotUnit unit = c.format == MatrixFormat::kNvfp4 ? cpu::DotUnit::kInt16 : cpu::DotUnit::kFloat;
-  in_turns(state, matmul_cost(c.tokens, c.shape.rows, c.shape.cols, w.bytes()), unit, [&] {
+  in_turns(state, matmul_cost(c.tokens, c.shape.rows, c.shape.cols, w.bytes()), cpu::dot_unit(w.format), [&] {
     ops.matmul(result, input, w, {});
     benchmark::ClobberMemory();
   });

@@ -111,7 +111,7 @@ TEST(MemoryPlan, CountsEveryWeightOnceAfterPacking) {
       for (const checkpoint::WeightSpec& spec : checkpoint::required_weights(files.config())) {
         if (spec.name.starts_with("mtp.")) continue;
         if (spec.role == checkpoint::WeightSpec::Role::kMatrix) {
-          packed += cpu::pack_matrix(files.matrix(spec.name), cpu::simd_lanes()).bytes();
+          packed += cpu::pack_matrix(files.matrix(spec.name), cpu::simd_target()).bytes();
         } else {
           packed += 4 * static_cast<std::int64_t>(files.vector(spec.name).size());
         }

@@ -11,47 +11,49 @@ namespace nvllm::cpu {
 
 namespace {
 
+constexpr std::int64_t kColBlock = dot_col_block(PackedFormat::kBf16Dot);
+constexpr int kRegisterTokens = 6;  // with four rows: 24 chains, and room for what they multiply
+
 NVLLM_BF16_DOT inline __m512bh load(const Bf16* from) { return (__m512bh)_mm512_loadu_si512(from); }
 
-NVLLM_BF16_DOT inline float sum_of(__m512 v) {
-  alignas(64) float lanes[16];
-  _mm512_store_ps(lanes, v);
-  for (int half = 8; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-  }
-  return lanes[0];
-}
-
+/// Adds kRows rows of weights by kTokens rows of x over `cols` columns to `sums`.
 template <int kRows, int kTokens>
-NVLLM_BF16_DOT void tile(const Bf16* w, const Bf16* x, std::int64_t cols, float* sums) {
-  __m512 even[kRows][kTokens], odd[kRows][kTokens];
+NVLLM_BF16_DOT void tile(const Bf16* w, std::int64_t stride, const Bf16* x, std::int64_t cols, float* sums) {
+  constexpr std::int64_t kRowStep = kTokenBlock * kDotLanes;
+  // The short loops are unrolled early: late, g++ 12 keeps a copy of every sum on the stack.
+  __m512 sum[kRows][kTokens];
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    for (int t = 0; t < kTokens; ++t) even[r][t] = odd[r][t] = _mm512_setzero_ps();
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) sum[r][t] = _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
   }
-  std::int64_t k = 0;
-  for (; k + 64 <= cols; k += 64) {
+  for (std::int64_t k = 0; k < cols; k += kDotCols) {
+    __m512bh xs[kTokens];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) xs[t] = load(x + t * cols + k);
+#pragma GCC unroll 8
     for (int r = 0; r < kRows; ++r) {
-      const __m512bh we = load(w + r * cols + k), wo = load(w + r * cols + k + 32);
-      for (int t = 0; t < kTokens; ++t) {
-        even[r][t] = _mm512_dpbf16_ps(even[r][t], we, load(x + t * cols + k));
-        odd[r][t] = _mm512_dpbf16_ps(odd[r][t], wo, load(x + t * cols + k + 32));
-      }
+      const __m512bh weights = load(w + r * stride + k);
+      // The next block of columns: eight short stretches are too many for the processor's own foresight.
+      _mm_prefetch(w + r * stride + k + kColBlock, _MM_HINT_T0);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) sum[r][t] = _mm512_dpbf16_ps(sum[r][t], weights, xs[t]);
     }
   }
+#pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
-    for (int t = 0; t < kTokens; ++t) {
-      if (k < cols) even[r][t] = _mm512_dpbf16_ps(even[r][t], load(w + r * cols + k), load(x + t * cols + k));
-      sums[r * kBf16DotTokens + t] = sum_of(_mm512_add_ps(even[r][t], odd[r][t]));
-    }
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + r * kRowStep + t * kDotLanes, sum[r][t]);
   }
 }
 
-using Tile = void (*)(const Bf16*, const Bf16*, std::int64_t, float*);
+using Tile = void (*)(const Bf16*, std::int64_t, const Bf16*, std::int64_t, float*);
 
-constexpr Tile kTiles[kBf16DotRows][kBf16DotTokens] = {{tile<1, 1>, tile<1, 2>, tile<1, 3>},
-                                                       {tile<2, 1>, tile<2, 2>, tile<2, 3>},
-                                                       {tile<3, 1>, tile<3, 2>, tile<3, 3>},
-                                                       {tile<4, 1>, tile<4, 2>, tile<4, 3>}};
+constexpr Tile kTiles[kTileRows][kRegisterTokens] = {
+    {tile<1, 1>, tile<1, 2>, tile<1, 3>, tile<1, 4>, tile<1, 5>, tile<1, 6>},
+    {tile<2, 1>, tile<2, 2>, tile<2, 3>, tile<2, 4>, tile<2, 5>, tile<2, 6>},
+    {tile<3, 1>, tile<3, 2>, tile<3, 3>, tile<3, 4>, tile<3, 5>, tile<3, 6>},
+    {tile<4, 1>, tile<4, 2>, tile<4, 3>, tile<4, 4>, tile<4, 5>, tile<4, 6>}};
 
 }  // namespace
 
@@ -60,8 +62,55 @@ bool has_bf16_dot() {
   return has;
 }
 
-void bf16_dot_tile(const Bf16* w, int rows, const Bf16* x, int tokens, std::int64_t cols, float* sums) {
-  kTiles[rows - 1][tokens - 1](w, x, cols, sums);
+NVLLM_BF16_DOT float bf16_dots(const Bf16* w, const Bf16* x, std::int64_t vectors, std::int64_t passes) {
+  constexpr int kChains = 16;
+  __m512 sums[kChains];
+#pragma GCC unroll 16
+  for (__m512& sum : sums) sum = _mm512_setzero_ps();
+  for (std::int64_t pass = 0; pass < passes; ++pass) {
+    const __m512bh weights = load(w + pass % 8 * kDotCols);
+    for (std::int64_t i = 0; i < vectors; i += kChains) {
+#pragma GCC unroll 16
+      for (int c = 0; c < kChains; ++c) sums[c] = _mm512_dpbf16_ps(sums[c], weights, load(x + (i + c) * kDotCols));
+    }
+  }
+  __m512 sum = sums[0];
+#pragma GCC unroll 16
+  for (int c = 1; c < kChains; ++c) sum = _mm512_add_ps(sum, sums[c]);
+  alignas(64) float lanes[kDotLanes];
+  _mm512_store_ps(lanes, sum);
+  return sum_of_dots(lanes);
+}
+
+void bf16_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t all_tokens,
+                    std::int64_t first, std::int64_t tokens, const Sink& sink) {
+  DotSums sums;
+  const std::int64_t stride = w.padded_cols;
+  for (std::int64_t k = 0; k < stride; k += kColBlock) {
+    const std::int64_t cols = std::min(kColBlock, stride - k);
+    const Bf16* block = x + k * all_tokens + first * cols;
+    for (std::int64_t r = 0; r < rows; r += kTileRows) {
+      const std::int64_t tile_rows = std::min(kTileRows, rows - r);
+      const Bf16* weights = w.codes.as<Bf16>() + (row + r) * stride + k;
+      in_even_pieces(tokens, kRegisterTokens, [&](std::int64_t t, std::int64_t count) {
+        kTiles[tile_rows - 1][count - 1](weights, stride, block + t * cols, cols, sums.at(r, t));
+      });
+    }
+  }
+  sums.finish(row, rows, first, tokens, 1.0f, sink);
+}
+
+void multiply_dot(const PackedMatrix& w, const std::byte* expanded, std::int64_t tokens, Share::Range rows, const Sink& sink) {
+  const auto* x = reinterpret_cast<const Bf16*>(expanded);
+  const bool packed = w.format == PackedFormat::kNvfp4Dot;
+  const std::int64_t end = std::min(rows.end, w.rows);
+  if (tokens == 1 && packed) return nvfp4_dot_one(w, x, {rows.begin, end}, sink);
+  for (std::int64_t first = 0; first < tokens; first += kTokenBlock) {
+    const std::int64_t count = std::min(kTokenBlock, tokens - first);
+    for (std::int64_t row = rows.begin; row < end; row += kDotRowBlock) {
+      (packed ? nvfp4_dot_block : bf16_dot_block)(w, row, std::min(kDotRowBlock, end - row), x, tokens, first, count, sink);
+    }
+  }
 }
 
 }  // namespace nvllm::cpu
@@ -72,10 +121,32 @@ namespace nvllm::cpu {
 
 bool has_bf16_dot() { return false; }
 
-void bf16_dot_tile(const Bf16*, int, const Bf16*, int, std::int64_t, float*) {
+float bf16_dots(const Bf16*, const Bf16*, std::int64_t, std::int64_t) {
+  NVLLM_CHECK(false && "no BF16 dot on this processor");
+  return 0;
+}
+
+void multiply_dot(const PackedMatrix&, const std::byte*, std::int64_t, Share::Range, const Sink&) {
   NVLLM_CHECK(false && "no BF16 dot on this processor");
 }
 
 }  // namespace nvllm::cpu
 
 #endif
+
+namespace nvllm::cpu {
+
+void expand_dot(std::byte* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share) {
+  const std::int64_t col_block = dot_col_block(format);
+  // A tile's rows lie together, where whole rows would share few sets of first-level cache.
+  const Share::Range rows = share.part(x.rows);
+  for (std::int64_t t = rows.begin; t < rows.end; ++t) {
+    for (std::int64_t k = 0; k < padded_cols; k += col_block) {
+      const std::int64_t cols = std::min(col_block, padded_cols - k), have = std::clamp<std::int64_t>(x.cols - k, 0, cols);
+      auto* to = reinterpret_cast<Bf16*>(expanded) + k * x.rows + t * cols;
+      std::fill(std::copy_n(x.row(t) + std::min(k, x.cols), have, to), to + cols, Bf16{0});
+    }
+  }
+}
+
+}  // namespace nvllm::cpu

@@ -87,7 +87,7 @@ void project(std::initializer_list<Projection> group, View<const Bf16> x, std::b
 }  // namespace
 
 CpuOps::CpuOps(const CpuOpsOptions& options)
-    : options_(options), pool_(options.threads), lanes_(cpu::simd_lanes()),
+    : options_(options), pool_(options.threads), target_(cpu::simd_target()),
       scores_(Buffer::host(sizeof(float) * static_cast<std::size_t>(options.threads * options.positions_max))) {}
 
 std::string CpuOps::simd_target() { return cpu::simd_target_name(); }
@@ -110,7 +110,7 @@ void CpuOps::region(std::string_view operation, Cost cost, Body&& body) {
 }
 
 CpuOps::Matrix CpuOps::prepare(const MatrixSource& file) {
-  Matrix packed = cpu::pack_matrix(file, lanes_);
+  Matrix packed = cpu::pack_matrix(file, target_);
   if (packed.padded_cols > cols_max_) {
     cols_max_ = packed.padded_cols;
     expanded_ = Buffer::host(sizeof(float) * static_cast<std::size_t>(options_.tokens_max * cols_max_));

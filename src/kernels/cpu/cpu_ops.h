@@ -102,7 +102,7 @@ class CpuOps {
 
   CpuOpsOptions options_;
   cpu::WorkerPool pool_;
-  std::int64_t lanes_;
+  cpu::SimdTarget target_;
   std::int64_t cols_max_ = 0;
   Buffer expanded_;  ///< [tokens_max, widest padded row] floats
   Buffer scores_;    ///< [threads, positions_max] floats

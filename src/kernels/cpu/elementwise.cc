@@ -49,7 +49,7 @@ HWY_EXPORT(SwigluRow);
 HWY_EXPORT(GateRow);
 
 void embed_part(Rows out, const PackedMatrix& table, std::span<const std::int32_t> ids, Share& share) {
-  NVLLM_CHECK(table.format == PackedFormat::kBf16);
+  NVLLM_CHECK(table.format == PackedFormat::kBf16 || table.format == PackedFormat::kBf16Dot);
   const Share::Range rows = share.part(out.rows);
   for (std::int64_t t = rows.begin; t < rows.end; ++t) {
     const std::int32_t id = ids[static_cast<std::size_t>(t)];

@@ -21,25 +21,27 @@ struct Layout {
   std::int64_t scale_bytes;
 };
 
-Layout layout_of(const MatrixSource& file) {
+Layout layout_of(const MatrixSource& file, const SimdTarget& target) {
   const std::int64_t groups = ceil_div(file.cols, kGroupCols);
   switch (file.format) {
     case MatrixFormat::kNvfp4: {
       const std::int64_t padded_rows = round_up(file.rows, kTileRows);
-      return {PackedFormat::kNvfp4, groups * kGroupCols, padded_rows * groups * 64, padded_rows * groups * 8};
+      return {target.bf16_dot ? PackedFormat::kNvfp4Dot : PackedFormat::kNvfp4, groups * kGroupCols, padded_rows * groups * 64, padded_rows * groups * 8};
     }
     case MatrixFormat::kFp8:
       return {PackedFormat::kFp8, groups * kGroupCols, file.rows * groups * kGroupCols, file.rows * groups * 4};
     default: break;
   }
   const std::int64_t padded = round_up(file.cols, kBf16Step);
-  return {PackedFormat::kBf16, padded, file.rows * padded * 2, 0};
+  return {target.bf16_dot ? PackedFormat::kBf16Dot : PackedFormat::kBf16, padded, file.rows * padded * 2, 0};
 }
 
 void pack_nvfp4(const MatrixSource& file, std::int64_t lanes, PackedMatrix& out) {
   std::array<std::uint8_t, 128> col_of{};  // [byte * 2 + nibble]
   for (std::int64_t i = 0; i < 128; ++i) {
-    col_of[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(nvfp4_group_col(i / 2, i % 2, lanes));
+    const std::int64_t col =
+        out.format == PackedFormat::kNvfp4Dot ? nvfp4_dot_col(i / 2, i % 2) : nvfp4_group_col(i / 2, i % 2, lanes);
+    col_of[static_cast<std::size_t>(i)] = static_cast<std::uint8_t>(col);
   }
   const std::int64_t groups = out.padded_cols / kGroupCols;
   const std::int64_t row_bytes = file.cols / 2, row_blocks = file.cols / 16;
@@ -107,22 +109,24 @@ std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_
   return position % 8 * 16 + position / 8 * 2 + in_chunk % 4 / 2;
 }
 
-PackedMatrix pack_matrix(const MatrixSource& file, std::int64_t lanes) {
-  const Layout layout = layout_of(file);
+PackedMatrix pack_matrix(const MatrixSource& file, const SimdTarget& target) {
+  const Layout layout = layout_of(file, target);
   PackedMatrix out{.format = layout.format, .rows = file.rows, .cols = file.cols,
                    .padded_cols = layout.padded_cols, .global_scale = 1.0f,
                    .codes = Buffer::host(static_cast<std::size_t>(layout.code_bytes)),
                    .scales = Buffer::host(static_cast<std::size_t>(layout.scale_bytes))};
   switch (layout.format) {
-    case PackedFormat::kNvfp4: pack_nvfp4(file, lanes, out); break;
+    case PackedFormat::kNvfp4:
+    case PackedFormat::kNvfp4Dot: pack_nvfp4(file, target.lanes, out); break;
     case PackedFormat::kFp8: pack_fp8(file, out); break;
-    case PackedFormat::kBf16: pack_bf16(file, out); break;
+    case PackedFormat::kBf16:
+    case PackedFormat::kBf16Dot: pack_bf16(file, out); break;
   }
   return out;
 }
 
 std::int64_t packed_bytes(const MatrixSource& file) {
-  const Layout layout = layout_of(file);
+  const Layout layout = layout_of(file, simd_target());
   return layout.code_bytes + layout.scale_bytes;
 }
 

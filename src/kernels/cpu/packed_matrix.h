@@ -2,13 +2,15 @@
 
 #include <cstdint>
 
+#include "kernels/cpu/simd_target.h"
 #include "tensor/buffer.h"
 #include "tensor/matrix_source.h"
 
 namespace nvllm::cpu {
 
-/// How a matrix lies in memory for the vector kernels.
-enum class PackedFormat { kNvfp4, kFp8, kBf16 };
+/// How a matrix lies in memory for the vector kernels. The two that end in Dot are for processors with
+/// a BF16 dot instruction.
+enum class PackedFormat { kNvfp4, kFp8, kBf16, kNvfp4Dot, kBf16Dot };
 
 /// Columns of one NVFP4 packing group: eight blocks of sixteen.
 inline constexpr std::int64_t kGroupCols = 128;
@@ -18,8 +20,9 @@ inline constexpr std::int64_t kTileRows = 4;
 /// A matrix in the CPU's own form.
 ///   kNvfp4: codes [tiles, groups, 4 rows, 64 bytes] in the order the target's vectors unpack them,
 ///           scales E4M3 [tiles, groups, 4 rows, 8 blocks]; rows and columns padded with zeros.
+///   kNvfp4Dot: the same, the codes of a group in the order of nvfp4_dot_col.
 ///   kFp8:   codes [rows, padded cols] bytes; scales float [rows, groups].
-///   kBf16:  [rows, padded cols], the padding zero.
+///   kBf16, kBf16Dot: [rows, padded cols], the padding zero.
 /// F16 and F32 matrices become BF16 (rounded once), as the reference loads them.
 struct PackedMatrix {
   PackedFormat format = PackedFormat::kBf16;
@@ -33,8 +36,8 @@ struct PackedMatrix {
   std::int64_t bytes() const { return static_cast<std::int64_t>(codes.bytes() + scales.bytes()); }
 };
 
-/// Packs for vectors of `lanes` floats (4, 8 or 16).
-PackedMatrix pack_matrix(const MatrixSource& file, std::int64_t lanes);
+/// Packs for the kernels of `target`.
+PackedMatrix pack_matrix(const MatrixSource& file, const SimdTarget& target);
 
 /// Bytes pack_matrix will occupy, for planning.
 std::int64_t packed_bytes(const MatrixSource& file);
@@ -55,5 +58,11 @@ static_assert(sizeof(Nvfp4Group) <= 4 * kGroupCols, "x must fit where floats wou
 /// are positions 0 … 63, and position q holds elements 2·(q / 8) and 2·(q / 8) + 1 of block q % 8:
 /// neighbouring 32-bit lanes belong to different blocks, so one vector of scales serves the group.
 std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_t lanes);
+
+/// The same for kNvfp4Dot: as 16-bit words, the four nibbles of word i belong to columns i, 32 + i,
+/// 64 + i and 96 + i, so that a vector of weights comes out in the order of x.
+constexpr std::int64_t nvfp4_dot_col(std::int64_t byte, std::int64_t nibble) {
+  return 64 * (byte % 2) + 32 * nibble + byte / 2;
+}
 
 }  // namespace nvllm::cpu

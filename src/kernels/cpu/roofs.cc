@@ -88,6 +88,8 @@ HWY_AFTER_NAMESPACE();
 #include <array>
 #include <atomic>
 
+#include "kernels/cpu/bf16_dot.h"
+
 namespace nvllm::cpu {
 
 HWY_EXPORT(Sweep);
@@ -121,8 +123,19 @@ struct Operands {
 
 }  // namespace
 
+DotUnit dot_unit(PackedFormat format) {
+  switch (format) {
+    case PackedFormat::kNvfp4: return DotUnit::kInt16;
+    case PackedFormat::kNvfp4Dot:
+    case PackedFormat::kBf16Dot: return DotUnit::kBf16;
+    case PackedFormat::kFp8:
+    case PackedFormat::kBf16: break;
+  }
+  return DotUnit::kFloat;
+}
+
 std::int64_t dot_roof(DotUnit unit, std::int64_t multiply_adds, WorkerPool& pool) {
-  const std::int64_t width = HWY_DYNAMIC_DISPATCH(VectorLanes)() * (unit == DotUnit::kInt16 ? 2 : 1);
+  const std::int64_t width = HWY_DYNAMIC_DISPATCH(VectorLanes)() * (unit == DotUnit::kFloat ? 1 : 2);
   const std::int64_t per_pass = Operands<float>::kVectors * width;
   const std::int64_t passes = multiply_adds / (per_pass * pool.workers()) + 1;
   std::atomic<std::int64_t> done{0};
@@ -131,6 +144,9 @@ std::int64_t dot_roof(DotUnit unit, std::int64_t multiply_adds, WorkerPool& pool
     if (unit == DotUnit::kFloat) {
       const Operands<float> o;
       sum = HWY_DYNAMIC_DISPATCH(FloatDots)(o.w.data(), o.x.data(), o.kVectors, passes);
+    } else if (unit == DotUnit::kBf16) {
+      const Operands<Bf16> o;
+      sum = bf16_dots(o.w.data(), o.x.data(), o.kVectors, passes);
     } else {
       const Operands<std::int16_t> o;
       sum = HWY_DYNAMIC_DISPATCH(Int16Dots)(o.w.data(), o.x.data(), o.kVectors, passes);

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 
+#include "kernels/cpu/packed_matrix.h"
 #include "kernels/cpu/worker_pool.h"
 
 namespace nvllm::cpu {
@@ -14,9 +15,13 @@ namespace nvllm::cpu {
 ///   Returns: a value that depends on all of it, so that nothing can be left out.
 std::uint64_t read_sweep(std::span<const std::byte> data, WorkerPool& pool);
 
-/// What multiplies: float fused multiply-adds (BF16 and FP8 matrices), or products of 16-bit integers
-/// summed in 32 bits (NVFP4 matrices).
-enum class DotUnit { kFloat, kInt16 };
+/// What multiplies: float fused multiply-adds (BF16 and FP8 matrices), products of 16-bit integers
+/// summed in 32 bits (NVFP4 matrices), or the processor's BF16 dot (BF16 and NVFP4 matrices, where
+/// there is one).
+enum class DotUnit { kFloat, kInt16, kBf16 };
+
+/// What multiplies matrices of this format.
+DotUnit dot_unit(PackedFormat format);
 
 /// Multiplies and adds out of first-level cache with no unpacking at all: at least `multiply_adds`
 /// of them, divided among the workers, by the instruction the matrix kernels use.

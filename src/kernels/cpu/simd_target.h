@@ -6,9 +6,15 @@
 
 namespace nvllm::cpu {
 
-/// Floats per vector of the SIMD target in use.
-std::int64_t simd_lanes();
-/// Its name: "AVX2", "AVX3", "SSE4", "NEON", …
+/// What the vector kernels run on, and what matrices are packed for.
+struct SimdTarget {
+  std::int64_t lanes = 4;  ///< floats per vector: 4, 8 or 16
+  bool bf16_dot = false;   ///< BF16 and NVFP4 products go through the processor's own BF16 dot
+};
+
+/// The SIMD target in use.
+SimdTarget simd_target();
+/// Its name: "AVX2", "AVX3", "AVX3_BF16", "SSE4", "NEON", …
 std::string simd_target_name();
 
 /// Names of all targets that this build has and this processor can run, most capable first.

@@ -28,7 +28,9 @@ TEST_P(Roofs, ReadSweepReadsEveryByte) {
 }
 
 TEST_P(Roofs, DotRoofDoesAtLeastWhatWasAsked) {
-  for (const cpu::DotUnit unit : {cpu::DotUnit::kFloat, cpu::DotUnit::kInt16}) {
+  std::vector<cpu::DotUnit> units = {cpu::DotUnit::kFloat, cpu::DotUnit::kInt16};
+  if (cpu::simd_target().bf16_dot) units.push_back(cpu::DotUnit::kBf16);
+  for (const cpu::DotUnit unit : units) {
     for (const std::int64_t workers : {1, 2}) {
       cpu::WorkerPool pool(workers);
       const std::int64_t done = cpu::dot_roof(unit, 1'000'000, pool);
