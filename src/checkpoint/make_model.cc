@@ -111,7 +111,8 @@ Json output_config(const MakeModelOptions& options, const std::vector<std::strin
                    ? config["text_config"]
                    : config;
   text["eos_token_id"] = kByteTokens;
-  if (options.format == SyntheticFormat::kNvfp4) {
+  if (options.format == SyntheticFormat::kNvfp4WithHead) set_tie_flag(config, false);
+  if (options.format != SyntheticFormat::kBf16) {
     config["quantization_config"] = quantization_config(Nvfp4Layout::kModelOpt, kept);
   }
   return config;
@@ -186,17 +187,19 @@ std::int64_t make_model(const MakeModelOptions& options) {
   std::vector<std::string> kept;
   std::int64_t bytes = 0;
   const ModelNames names = model_names(config);
-  for (const WeightSpec& spec : required_weights(config)) {
+  bool head_quantised = false;
+  for (const WeightSpec& spec : required_weights(source.config())) {
     const bool matrix = spec.role == WeightSpec::Role::kMatrix;
     items.push_back(matrix ? matrix_item(source, spec) : vector_item(source, spec));
     for (const OutputTensor& tensor : items.back().tensors) bytes += tensor.bytes();
+    head_quantised = head_quantised || (spec.name == names.head && source.is_nvfp4(spec));
     const bool outside = spec.name == names.embedding || spec.name == names.head;
     if (matrix && !outside && !source.is_nvfp4(spec)) kept.push_back(spec.name);
   }
-  kept.push_back(names.head);
+  if (!head_quantised) kept.push_back(names.head);
   write_tensor_files(options.out, items, options.shard_bytes_max, options.progress);
   write_tokenizer(options.out, config);
-  if (options.format == SyntheticFormat::kNvfp4) {
+  if (options.format != SyntheticFormat::kBf16) {
     write_file_atomically(options.out / "hf_quant_config.json",
                           pretty(modelopt_quant_config(kept)));
   }

@@ -204,6 +204,12 @@ std::optional<bool> tie_flag(const Json& config) {
   return inner ? *inner : outer.value_or(false);
 }
 
+void set_tie_flag(Json& config, bool tied) {
+  config["tie_word_embeddings"] = tied;
+  const auto text = config.find("text_config");
+  if (text != config.end() && text->is_object()) (*text)["tie_word_embeddings"] = tied;
+}
+
 std::vector<std::int32_t> parse_eos_ids(const Json& document, std::int64_t vocab_size,
                                         std::string_view file_name) {
   return parse_eos(ConfigFields(document, document, file_name), vocab_size);

@@ -81,6 +81,8 @@ std::vector<std::int32_t> parse_eos_ids(const Json& document, std::int64_t vocab
 /// What a config.json says about tying head and embedding: the flag, or nothing if the wrapper and
 /// the text part contradict each other.
 std::optional<bool> tie_flag(const Json& config);
+/// Says so in a config.json, wherever it is said already.
+void set_tie_flag(Json& config, bool tied);
 
 /// The geometry of a published model, for synthetic weights: "qwen3.5-0.8b", "qwen3.5-4b",
 /// "qwen3.5-27b", "llama-1b", and small ones for tests: "tiny-hybrid", "tiny-qwen3", "tiny-llama".

@@ -40,6 +40,11 @@ std::string scale_group(const std::string& module) {
   return module;
 }
 
+/// Whether the head is to become a matrix of its own.
+bool unties_head(const FolderCheckpoint& source, const QuantiseOptions& options) {
+  return options.head == HeadFormat::kNvfp4 && source.config().tied_head;
+}
+
 /// Decides which modules are quantised, and gives each its global scale.
 std::map<std::string, float> plan_scales(const FolderCheckpoint& source,
                                          const QuantiseOptions& options, QuantiseReport& report) {
@@ -52,7 +57,9 @@ std::map<std::string, float> plan_scales(const FolderCheckpoint& source,
                   fmt::format("{}: module '{}' is {} already; quantise wants BF16, F16 or F32",
                               source.folder(), module, layout_name(layout)));
     }
-    bool kept = !is_quantised_by_default(source.config(), module) || layout.cols % kNvfp4Block != 0;
+    const bool wanted = is_quantised_by_default(source.config(), module) ||
+                        (options.head == HeadFormat::kNvfp4 && module == model_names(source.config()).head);
+    bool kept = !wanted || layout.cols % kNvfp4Block != 0;
     for (std::size_t i = 0; i < options.keep.size(); ++i) {
       if (::fnmatch(options.keep[i].c_str(), module.c_str(), 0) != 0) continue;
       glob_used[i] = true;
@@ -78,9 +85,10 @@ std::map<std::string, float> plan_scales(const FolderCheckpoint& source,
   return scales;
 }
 
-OutputItem quantised_item(const FolderCheckpoint& source, const ModuleLayout& layout,
+/// `name`: what the module of `layout` is called in the output.
+OutputItem quantised_item(const FolderCheckpoint& source, const ModuleLayout& layout, const std::string& name,
                           float global_scale, Nvfp4Layout format) {
-  OutputItem item = nvfp4_item(layout.module, layout.rows, layout.cols, format);
+  OutputItem item = nvfp4_item(name, layout.rows, layout.cols, format);
   item.write = [&source, global_scale, format, module = layout.module](const AppendBytes& append) {
     const MatrixSource matrix = source.matrix(module);
     const auto cols = static_cast<std::size_t>(matrix.cols);
@@ -98,14 +106,14 @@ OutputItem quantised_item(const FolderCheckpoint& source, const ModuleLayout& la
   return item;
 }
 
-/// A tensor that is copied byte for byte.
-OutputItem copied_item(const TensorFiles& files, const StoredTensor& tensor) {
+/// A tensor that is copied byte for byte under `name`.
+OutputItem copied_item(const TensorFiles& files, const StoredTensor& tensor, const std::string& name) {
   const auto copy = [&files, &tensor](const AppendBytes& append) {
     std::vector<std::byte> bytes(static_cast<std::size_t>(tensor.info.bytes()));
     files.read(tensor, bytes);
     append(0, bytes);
   };
-  return {{{tensor.info.name, tensor.info.dtype, tensor.info.shape}}, copy};
+  return {{{name, tensor.info.dtype, tensor.info.shape}}, copy};
 }
 
 std::vector<OutputItem> plan_items(const FolderCheckpoint& source, const QuantiseOptions& options,
@@ -114,13 +122,23 @@ std::vector<OutputItem> plan_items(const FolderCheckpoint& source, const Quantis
   for (const auto& [module, layout] : source.inventory().modules) {
     if (scales.contains(module)) quantised[layout.weight->info.name] = &layout;
   }
+  const ModelNames names = model_names(source.config());
+  const ModuleLayout& embedding = source.inventory().modules.at(names.embedding);
   std::vector<OutputItem> items;
   for (const auto& [name, tensor] : source.files().all()) {
     const auto found = quantised.find(name);
-    items.push_back(found == quantised.end()
-                        ? copied_item(source.files(), tensor)
-                        : quantised_item(source, *found->second, scales.at(found->second->module),
-                                         options.layout));
+    if (found != quantised.end()) {
+      const ModuleLayout& layout = *found->second;
+      items.push_back(quantised_item(source, layout, layout.module, scales.at(layout.module), options.layout));
+    } else {
+      // A tied embedding that was stored under the head's name makes room for the head.
+      const bool lent = unties_head(source, options) && &tensor == embedding.weight;
+      items.push_back(copied_item(source.files(), tensor, lent ? names.embedding + ".weight" : name));
+    }
+  }
+  if (unties_head(source, options)) {
+    const float scale = power_of_two_scale(largest_magnitude(source.matrix(names.embedding)));
+    items.push_back(quantised_item(source, embedding, names.head, scale, options.layout));
   }
   return items;
 }
@@ -233,14 +251,15 @@ QuantiseReport quantise(const QuantiseOptions& options) {
   for (const OutputItem& item : items) {
     for (const OutputTensor& tensor : item.tensors) report.bytes_after += tensor.bytes();
   }
-  report.quantised_count = static_cast<std::int64_t>(scales.size());
+  const bool untied = unties_head(source, options);
+  report.quantised_count = static_cast<std::int64_t>(scales.size()) + (untied ? 1 : 0);
   write_tensor_files(options.out, items, options.shard_bytes_max, options.progress);
 
   const ModelNames names = model_names(source.config());
   std::vector<std::string> ignored = report.kept;
   std::erase(ignored, names.embedding);  // readers match Linear modules; an embedding is none
   std::erase(ignored, names.head);
-  ignored.push_back(names.head);  // named although tied: readers build a module for it
+  if (!untied && !scales.contains(names.head)) ignored.push_back(names.head);  // although tied: readers build a module for it
   const bool vision = std::ranges::any_of(
       source.inventory().skipped,
       [](const StoredTensor* tensor) { return tensor->info.name.starts_with("model.visual."); });
@@ -252,6 +271,7 @@ QuantiseReport quantise(const QuantiseOptions& options) {
                           pretty(modelopt_quant_config(ignored)));
   }
   Json config = source.json();
+  if (untied) set_tie_flag(config, false);
   config["quantization_config"] = quantization_config(options.layout, ignored);
   write_file_atomically(options.out / "config.json", pretty(config));
   return report;

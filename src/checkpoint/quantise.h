@@ -20,11 +20,16 @@ enum class Nvfp4Layout { kModelOpt, kCompressedTensors };
 ///   Errors: Error(kUsage) naming both for anything else.
 Nvfp4Layout parse_nvfp4_layout(std::string_view name);
 
+/// What becomes of the output head: it stays as it is, or is NVFP4 like the layers. A head that was tied
+/// to the embedding then gets a matrix of its own, and the embedding stays.
+enum class HeadFormat { kKept, kNvfp4 };
+
 /// What to quantise, and where to.
 struct QuantiseOptions {
   std::string model;          ///< the folder of the source
   std::filesystem::path out;  ///< a new or empty folder
   Nvfp4Layout layout = Nvfp4Layout::kModelOpt;
+  HeadFormat head = HeadFormat::kKept;
   std::vector<std::string> keep;  ///< globs over module names that stay as they are
   std::int64_t shard_bytes_max = kShardBytesMax;
   Progress progress;  ///< may be empty
@@ -39,8 +44,8 @@ struct QuantiseReport {
 };
 
 /// Writes the NVFP4 form of a checkpoint: every linear module of the layers and of the draft-token
-/// head, except in_proj_a and in_proj_b; embedding, output head, convolutions and norms stay as
-/// they are. Modules that read the same input share a global scale. Tokenizer files, template and
+/// head, except in_proj_a and in_proj_b, and the output head if asked for; embedding, convolutions and
+/// norms stay as they are. Modules that read the same input share a global scale. Tokenizer files, template and
 /// generation_config.json are copied; config.json is written last.
 ///   Errors: Error(kUsage) if `out` is not empty or a keep glob matches nothing;
 ///   Error(kUnsupported)

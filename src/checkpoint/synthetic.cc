@@ -107,26 +107,34 @@ double vector_value(const ModelConfig& config, const WeightSpec& spec, double un
 
 }  // namespace
 
+SyntheticFormat parse_synthetic_format(std::string_view name) {
+  if (name == "bf16") return SyntheticFormat::kBf16;
+  if (name == "nvfp4") return SyntheticFormat::kNvfp4;
+  if (name == "nvfp4-head") return SyntheticFormat::kNvfp4WithHead;
+  throw Error(ErrorKind::kUsage, fmt::format("number format '{}' is unknown, wanted bf16, nvfp4 or nvfp4-head", name));
+}
+
 SyntheticCheckpoint::SyntheticCheckpoint(ModelConfig config, std::uint64_t seed,
                                          SyntheticFormat format, GdnParameters gdn)
     : config_(std::move(config)), seed_(seed), format_(format), gdn_(gdn) {
+  if (format_ == SyntheticFormat::kNvfp4WithHead) config_.tied_head = false;
   for (WeightSpec& spec : required_weights(config_)) specs_.emplace(spec.name, spec);
 }
 
 std::unique_ptr<SyntheticCheckpoint> SyntheticCheckpoint::open(std::string_view name,
                                                                GdnParameters gdn) {
-  constexpr std::string_view kBf16Ending = ":bf16";
   SyntheticFormat format = SyntheticFormat::kNvfp4;
-  if (name.ends_with(kBf16Ending)) {
-    format = SyntheticFormat::kBf16;
-    name.remove_suffix(kBf16Ending.size());
+  if (const std::size_t colon = name.find(':'); colon != std::string_view::npos) {
+    format = parse_synthetic_format(name.substr(colon + 1));
+    name = name.substr(0, colon);
   }
   return std::make_unique<SyntheticCheckpoint>(known_shape(name), kSyntheticSeed, format, gdn);
 }
 
 bool SyntheticCheckpoint::is_nvfp4(const WeightSpec& spec) const {
-  return format_ == SyntheticFormat::kNvfp4 && spec.role == WeightSpec::Role::kMatrix &&
-         is_quantised_by_default(config_, spec.name) && spec.shape[1] % 16 == 0;
+  const bool head = format_ == SyntheticFormat::kNvfp4WithHead && spec.name == model_names(config_).head;
+  return format_ != SyntheticFormat::kBf16 && spec.role == WeightSpec::Role::kMatrix &&
+         (head || is_quantised_by_default(config_, spec.name)) && spec.shape[1] % 16 == 0;
 }
 
 bool SyntheticCheckpoint::is_f32(std::string_view tensor) {

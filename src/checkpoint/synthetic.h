@@ -11,8 +11,13 @@
 
 namespace nvllm::checkpoint {
 
-/// The number format of the linear modules that `quantise` would quantise; the rest is BF16.
-enum class SyntheticFormat { kBf16, kNvfp4 };
+/// The number format of the linear modules that `quantise` would quantise; the rest is BF16. With
+/// kNvfp4WithHead the output head is NVFP4 too, and a matrix of its own where the geometry ties it.
+enum class SyntheticFormat { kBf16, kNvfp4, kNvfp4WithHead };
+
+/// "bf16", "nvfp4" or "nvfp4-head".
+///   Errors: Error(kUsage) naming the three for anything else.
+SyntheticFormat parse_synthetic_format(std::string_view name);
 
 /// The seed of "synthetic:NAME".
 inline constexpr std::uint64_t kSyntheticSeed = 1;
@@ -25,8 +30,8 @@ class SyntheticCheckpoint final : public Checkpoint::Impl {
   SyntheticCheckpoint(ModelConfig config, std::uint64_t seed, SyntheticFormat format,
                       GdnParameters gdn);
 
-  /// Opens NAME or NAME:bf16, the part of a model name after "synthetic:".
-  ///   Errors: Error(kUsage) listing the known names.
+  /// Opens NAME or NAME:FORMAT (nvfp4 if not said), the part of a model name after "synthetic:".
+  ///   Errors: Error(kUsage) listing the known names or formats.
   static std::unique_ptr<SyntheticCheckpoint> open(std::string_view name, GdnParameters gdn);
 
   const ModelConfig& config() const override { return config_; }

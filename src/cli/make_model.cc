@@ -37,8 +37,7 @@ int make_model(const MakeModelFlags& flags) {
   options.config_name = flags.shape;
   options.out = flags.out;
   options.seed = flags.seed;
-  options.format = flags.format == "bf16" ? checkpoint::SyntheticFormat::kBf16
-                                          : checkpoint::SyntheticFormat::kNvfp4;
+  options.format = checkpoint::parse_synthetic_format(flags.format);
   options.progress = [&bar](std::int64_t done, std::int64_t total) { bar.show(done, total); };
   const std::int64_t bytes = checkpoint::make_model(options);
   if (flags.json) {
@@ -65,8 +64,8 @@ void configure_make_model(CLI::App& app, Action& action) {
   app.add_option("--shape", flags->shape, "A config.json, or one of:" + names)->required();
   app.add_option("--out", flags->out, "A new or empty folder")->required();
   app.add_option("--seed", flags->seed, "Same seed, same weights")->capture_default_str();
-  app.add_option("--format", flags->format, "Number format of the layers' matrices")
-      ->check(CLI::IsMember({"bf16", "nvfp4"}))
+  app.add_option("--format", flags->format, "Number format of the layers' matrices; nvfp4-head: the output head's too")
+      ->check(CLI::IsMember({"bf16", "nvfp4", "nvfp4-head"}))
       ->capture_default_str();
   app.add_flag("--json", flags->json, "Print one JSON object");
   action = [flags] { return make_model(*flags); };

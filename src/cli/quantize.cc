@@ -26,6 +26,7 @@ int quantize(const QuantizeFlags& flags) {
   options.model = flags.model;
   options.out = flags.out;
   options.layout = checkpoint::parse_nvfp4_layout(flags.layout);
+  if (flags.format == "nvfp4-head") options.head = checkpoint::HeadFormat::kNvfp4;
   options.keep = flags.keep;
   options.progress = [&bar](std::int64_t done, std::int64_t total) { bar.show(done, total); };
   const checkpoint::QuantiseReport report = checkpoint::quantise(options);
@@ -52,8 +53,8 @@ void configure_quantize(CLI::App& app, Action& action) {
   const auto flags = std::make_shared<QuantizeFlags>();
   app.add_option("--model", flags->model, "Folder of a BF16, F16 or F32 checkpoint")->required();
   app.add_option("--out", flags->out, "A new or empty folder")->required();
-  app.add_option("--format", flags->format, "The number format")
-      ->check(CLI::IsMember({"nvfp4"}))
+  app.add_option("--format", flags->format, "nvfp4: the layers' matrices; nvfp4-head: the output head too, apart from a tied embedding")
+      ->check(CLI::IsMember({"nvfp4", "nvfp4-head"}))
       ->capture_default_str();
   app.add_option("--layout", flags->layout, "How tensors are named and stored")
       ->check(CLI::IsMember({"modelopt", "compressed-tensors"}))

@@ -173,6 +173,40 @@ TEST(Quantise, KeepsWhatItIsToldToAndSaysSoInTheConfig) {
   EXPECT_EQ(read_text(out / "m" / "tokenizer.json"), read_text(tiny.file("tokenizer.json")));
 }
 
+TEST(Quantise, GivesATiedHeadAnNvfp4MatrixOfItsOwnWhenAsked) {
+  // tiny-hybrid ties its head, tiny-llama does not: both end with an NVFP4 head near the BF16 one.
+  for (const char* shape : {"tiny-hybrid", "tiny-llama"}) {
+    const TinyCheckpoint tiny(shape);
+    const TempFolder out;
+    for (const Nvfp4Layout layout : {Nvfp4Layout::kModelOpt, Nvfp4Layout::kCompressedTensors}) {
+      QuantiseOptions options;
+      options.model = tiny.folder();
+      options.out = out / (layout == Nvfp4Layout::kModelOpt ? "m" : "c");
+      options.layout = layout;
+      options.head = HeadFormat::kNvfp4;
+      quantise(options);
+      EXPECT_TRUE(inspect(options.out).problems.empty());
+      const Checkpoint source = Checkpoint::open(tiny.folder()), made = Checkpoint::open(options.out);
+      EXPECT_FALSE(made.config().tied_head);
+      const ModelNames names = model_names(made.config());
+      const MatrixSource head = made.matrix(names.head);
+      const MatrixSource before = source.matrix(source.config().tied_head ? names.embedding : names.head);
+      EXPECT_EQ(head.format, MatrixFormat::kNvfp4);
+      EXPECT_EQ(made.matrix(names.embedding).format, MatrixFormat::kBf16);
+      ASSERT_EQ(head.rows, before.rows);
+      std::vector<float> got(static_cast<std::size_t>(head.cols)), want = got;
+      for (std::int64_t r = 0; r < head.rows; ++r) {
+        dequantise_row(head, r, got);
+        dequantise_row(before, r, want);
+        float largest = 0;
+        for (const float value : want) largest = std::max(largest, std::abs(value));
+        for (std::size_t i = 0; i < got.size(); ++i) ASSERT_NEAR(got[i], want[i], largest * (1.0f / 6 + 1.0f / 16));
+      }
+      EXPECT_THAT(read_text(options.out / "config.json"), ::testing::Not(HasSubstr("\"lm_head\"")));
+    }
+  }
+}
+
 TEST(Quantise, CutsShardsThatReadBackTheSame) {
   const TinyCheckpoint tiny("tiny-llama");
   const TempFolder out;
@@ -227,6 +261,17 @@ TEST(MakeModel, IsReproducibleAndDependsOnTheSeed) {
       b("tiny-hybrid", TinyFormat::kNvfp4, 5), c("tiny-hybrid", TinyFormat::kNvfp4, 6);
   EXPECT_EQ(read_text(a.file("model.safetensors")), read_text(b.file("model.safetensors")));
   EXPECT_NE(read_text(a.file("model.safetensors")), read_text(c.file("model.safetensors")));
+}
+
+TEST(MakeModel, WritesAnNvfp4HeadWhenAskedAndReadsItBack) {
+  const TinyCheckpoint tiny("tiny-hybrid", TinyFormat::kNvfp4WithHead);
+  const Checkpoint checkpoint = Checkpoint::open(tiny.folder()), memory = Checkpoint::open("synthetic:tiny-hybrid:nvfp4-head");
+  EXPECT_FALSE(checkpoint.config().tied_head);
+  EXPECT_EQ(checkpoint.matrix("lm_head").format, MatrixFormat::kNvfp4);
+  EXPECT_FALSE(memory.config().tied_head);
+  EXPECT_EQ(memory.matrix("lm_head").format, MatrixFormat::kNvfp4);
+  EXPECT_EQ(Checkpoint::open("synthetic:tiny-hybrid").config().tied_head, true);
+  EXPECT_THROW(static_cast<void>(Checkpoint::open("synthetic:tiny-hybrid:int8")), Error);
 }
 
 TEST(MakeModel, RefusesAVocabularyTooSmallForItsTokenizer) {

@@ -12,20 +12,23 @@ namespace nvllm::cpu {
 namespace {
 
 constexpr std::int64_t kColBlock = dot_col_block(PackedFormat::kBf16Dot);
+constexpr std::int64_t kPassBytes = 512 << 10;  // of x
 constexpr int kRegisterTokens = 6;  // with four rows: 24 chains, and room for what they multiply
 
 NVLLM_BF16_DOT inline __m512bh load(const Bf16* from) { return (__m512bh)_mm512_loadu_si512(from); }
 
 /// Adds kRows rows of weights by kTokens rows of x over `cols` columns to `sums`.
 template <int kRows, int kTokens>
-NVLLM_BF16_DOT void tile(const Bf16* w, std::int64_t stride, const Bf16* x, std::int64_t cols, float* sums) {
+NVLLM_BF16_DOT void tile(const Bf16* w, std::int64_t stride, const Bf16* x, std::int64_t cols, DotSumsAre start, float* sums) {
   constexpr std::int64_t kRowStep = kTokenBlock * kDotLanes;
   // The short loops are unrolled early: late, g++ 12 keeps a copy of every sum on the stack.
   __m512 sum[kRows][kTokens];
 #pragma GCC unroll 8
   for (int r = 0; r < kRows; ++r) {
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) sum[r][t] = _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
+    for (int t = 0; t < kTokens; ++t) {
+      sum[r][t] = start == DotSumsAre::kFresh ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
+    }
   }
   for (std::int64_t k = 0; k < cols; k += kDotCols) {
     __m512bh xs[kTokens];
@@ -47,7 +50,7 @@ NVLLM_BF16_DOT void tile(const Bf16* w, std::int64_t stride, const Bf16* x, std:
   }
 }
 
-using Tile = void (*)(const Bf16*, std::int64_t, const Bf16*, std::int64_t, float*);
+using Tile = void (*)(const Bf16*, std::int64_t, const Bf16*, std::int64_t, DotSumsAre, float*);
 
 constexpr Tile kTiles[kTileRows][kRegisterTokens] = {
     {tile<1, 1>, tile<1, 2>, tile<1, 3>, tile<1, 4>, tile<1, 5>, tile<1, 6>},
@@ -56,6 +59,21 @@ constexpr Tile kTiles[kTileRows][kRegisterTokens] = {
     {tile<4, 1>, tile<4, 2>, tile<4, 3>, tile<4, 4>, tile<4, 5>, tile<4, 6>}};
 
 }  // namespace
+
+NVLLM_BF16_DOT float sum_of_dots(const float* lanes) {
+  const __m256 eight = _mm256_add_ps(_mm256_load_ps(lanes), _mm256_load_ps(lanes + 8));
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+NVLLM_BF16_DOT void finish_dots(DotSums& sums, std::int64_t first_row, std::int64_t rows, std::int64_t first_token,
+                                std::int64_t tokens, float scale, const Sink& sink) {
+  // Row by row within a token: neighbours of a row of results are written together.
+  for (std::int64_t t = 0; t < tokens; ++t) {
+    for (std::int64_t r = 0; r < rows; ++r) sink.put(first_token + t, first_row + r, sum_of_dots(sums.at(r, t)) * scale);
+  }
+}
 
 bool has_bf16_dot() {
   static const bool has = __builtin_cpu_supports("avx512bf16") && __builtin_cpu_supports("avx512bw");
@@ -89,15 +107,16 @@ void bf16_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows, 
   for (std::int64_t k = 0; k < stride; k += kColBlock) {
     const std::int64_t cols = std::min(kColBlock, stride - k);
     const Bf16* block = x + k * all_tokens + first * cols;
+    const DotSumsAre start = k == 0 ? DotSumsAre::kFresh : DotSumsAre::kCarried;
     for (std::int64_t r = 0; r < rows; r += kTileRows) {
       const std::int64_t tile_rows = std::min(kTileRows, rows - r);
       const Bf16* weights = w.codes.as<Bf16>() + (row + r) * stride + k;
       in_even_pieces(tokens, kRegisterTokens, [&](std::int64_t t, std::int64_t count) {
-        kTiles[tile_rows - 1][count - 1](weights, stride, block + t * cols, cols, sums.at(r, t));
+        kTiles[tile_rows - 1][count - 1](weights, stride, block + t * cols, cols, start, sums.at(r, t));
       });
     }
   }
-  sums.finish(row, rows, first, tokens, 1.0f, sink);
+  finish_dots(sums, row, rows, first, tokens, 1.0f, sink);
 }
 
 void multiply_dot(const PackedMatrix& w, const std::byte* expanded, std::int64_t tokens, Share::Range rows, const Sink& sink) {
@@ -105,10 +124,14 @@ void multiply_dot(const PackedMatrix& w, const std::byte* expanded, std::int64_t
   const bool packed = w.format == PackedFormat::kNvfp4Dot;
   const std::int64_t end = std::min(rows.end, w.rows);
   if (tokens == 1 && packed) return nvfp4_dot_one(w, x, {rows.begin, end}, sink);
-  for (std::int64_t first = 0; first < tokens; first += kTokenBlock) {
-    const std::int64_t count = std::min(kTokenBlock, tokens - first);
+  const auto product = packed ? nvfp4_dot_block : bf16_dot_block;
+  // As many blocks of tokens as second-level cache holds share one pass of the weights.
+  const std::int64_t pass = std::max<std::int64_t>(1, kPassBytes / (2 * kTokenBlock * w.padded_cols)) * kTokenBlock;
+  for (std::int64_t begin = 0; begin < tokens; begin += pass) {
     for (std::int64_t row = rows.begin; row < end; row += kDotRowBlock) {
-      (packed ? nvfp4_dot_block : bf16_dot_block)(w, row, std::min(kDotRowBlock, end - row), x, tokens, first, count, sink);
+      for (std::int64_t first = begin; first < std::min(begin + pass, tokens); first += kTokenBlock) {
+        product(w, row, std::min(kDotRowBlock, end - row), x, tokens, first, std::min(kTokenBlock, tokens - first), sink);
+      }
     }
   }
 }

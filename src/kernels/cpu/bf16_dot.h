@@ -33,28 +33,22 @@ inline constexpr std::int64_t kDotRowBlock = 8;     // rows of weights in one go
 /// eight of BF16 weights and their sums fill 44 KiB of first-level cache; NVFP4 weights take less.
 constexpr std::int64_t dot_col_block(PackedFormat format) { return format == PackedFormat::kNvfp4Dot ? 1024 : 512; }
 
-/// The sum of the lanes of one output.
-inline float sum_of_dots(const float* lanes) {
-  float sums[kDotLanes / 2];
-  for (int i = 0; i < 8; ++i) sums[i] = lanes[i] + lanes[i + 8];
-  for (int half = 4; half > 0; half /= 2) {
-    for (int i = 0; i < half; ++i) sums[i] += sums[i + half];
-  }
-  return sums[0];
-}
+/// Whether a tile begins its sums or goes on with those of the columns before.
+enum class DotSumsAre { kFresh, kCarried };
 
 /// Unfinished sums of a block of rows and tokens.
 struct DotSums {
-  alignas(64) float lanes[kDotRowBlock * kTokenBlock * kDotLanes] = {};
+  alignas(64) float lanes[kDotRowBlock * kTokenBlock * kDotLanes];
 
   float* at(std::int64_t row, std::int64_t token) { return lanes + (row * kTokenBlock + token) * kDotLanes; }
-  void finish(std::int64_t first_row, std::int64_t rows, std::int64_t first_token, std::int64_t tokens, float scale,
-              const Sink& sink) {
-    for (std::int64_t r = 0; r < rows; ++r) {
-      for (std::int64_t t = 0; t < tokens; ++t) sink.put(first_token + t, first_row + r, sum_of_dots(at(r, t)) * scale);
-    }
-  }
 };
+
+/// The sum of an output's sixteen lanes, in the one order there is for it.
+float sum_of_dots(const float* lanes);
+
+/// Hands the sums of rows and tokens, times `scale`, to the sink.
+void finish_dots(DotSums& sums, std::int64_t first_row, std::int64_t rows, std::int64_t first_token, std::int64_t tokens,
+                 float scale, const Sink& sink);
 
 /// Calls `use(begin, count)` for pieces of [0, tokens) of nearly equal size, at most `most` each: a small
 /// last piece would have too few chains to hide the latency of a dot.

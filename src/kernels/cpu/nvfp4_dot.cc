@@ -82,7 +82,7 @@ NVLLM_BF16_DOT inline void multiply_vector(const WeightTable& table, const __m51
 
 /// Adds one tile by kTokens rows of x over `cols` columns to `sums`.
 template <int kTokens>
-NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, float* sums) {
+NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, DotSumsAre start, float* sums) {
   constexpr std::int64_t kRowStep = kTokenBlock * kDotLanes;
   const WeightTable& table = weight_table();
   // The short loops are unrolled early: late, g++ 12 keeps a copy of every sum on the stack.
@@ -90,7 +90,9 @@ NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, float*
 #pragma GCC unroll 8
   for (int r = 0; r < kTileRows; ++r) {
 #pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) sum[r][t] = _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
+    for (int t = 0; t < kTokens; ++t) {
+      sum[r][t] = start == DotSumsAre::kFresh ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
+    }
   }
   for (std::int64_t k = 0; k < cols; k += kGroupCols, w.codes += kTileRows * 64, w.scales += kTileRows * 8) {
     __m512i words[kTileRows];
@@ -112,7 +114,7 @@ NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, float*
   }
 }
 
-using Tile = void (*)(TileWeights, const Bf16*, std::int64_t, float*);
+using Tile = void (*)(TileWeights, const Bf16*, std::int64_t, DotSumsAre, float*);
 
 constexpr Tile kTiles[kRegisterTokens] = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
 
@@ -165,13 +167,14 @@ void nvfp4_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows,
   for (std::int64_t k = 0; k < w.padded_cols; k += kColBlock) {
     const std::int64_t cols = std::min(kColBlock, w.padded_cols - k);
     const Bf16* block = x + k * all_tokens + first * cols;
+    const DotSumsAre start = k == 0 ? DotSumsAre::kFresh : DotSumsAre::kCarried;
     in_even_pieces(tokens, kRegisterTokens, [&](std::int64_t t, std::int64_t count) {
       for (std::int64_t r = 0; r < rows; r += kTileRows) {  // padding rows are zeros, computed with the others
-        kTiles[count - 1](TileWeights(w, row + r, k / kGroupCols), block + t * cols, cols, sums.at(r, t));
+        kTiles[count - 1](TileWeights(w, row + r, k / kGroupCols), block + t * cols, cols, start, sums.at(r, t));
       }
     });
   }
-  sums.finish(row, rows, first, tokens, w.global_scale, sink);
+  finish_dots(sums, row, rows, first, tokens, w.global_scale, sink);
 }
 
 }  // namespace nvllm::cpu
