@@ -15,6 +15,7 @@ namespace {
 constexpr std::int64_t kColBlock = dot_col_block(PackedFormat::kNvfp4Dot);
 constexpr int kRegisterTokens = 6;  // by four rows: 24 chains of dots
 
+constexpr int kKeptWordsTokens = 4;  // so many leave registers for the codes: g++ must be told, or loads them four times
 constexpr std::int64_t kAheadBytes = 2048;  // how far before the weights in use others are called in
 
 /// The BF16 numbers of the sixteen codes under every block scale.
@@ -99,6 +100,7 @@ NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, DotSum
 #pragma GCC unroll 8
     for (int r = 0; r < kTileRows; ++r) {
       words[r] = _mm512_loadu_si512(w.codes + r * 64);
+      if constexpr (kTokens <= kKeptWordsTokens) asm("" : "+v"(words[r]));
       _mm_prefetch(w.codes + r * 64 + kAheadBytes, _MM_HINT_T0);
     }
     _mm_prefetch(w.scales + kAheadBytes / 8, _MM_HINT_T0);
@@ -136,6 +138,7 @@ NVLLM_BF16_DOT void one_token(const PackedMatrix& w, const Bf16* x, std::int64_t
 #pragma GCC unroll 4
       for (int r = 0; r < kTileRows; ++r) {
         words[r] = _mm512_loadu_si512(from.codes + r * 64);
+      asm("" : "+v"(words[r]));
         _mm_prefetch(from.codes + r * 64 + kAheadBytes, _MM_HINT_T0);
       }
       multiply_vector<0>(table, words, from.scales, x + k, 0, sum[half]);
