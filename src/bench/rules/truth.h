@@ -1,0 +1,32 @@
+#pragma once
+
+// Kleene's three-valued logic: unknown is not false. A verdict that rests on something unmeasured
+// must say so instead of falling through to the other branch.
+
+#include <cstdint>
+#include <string_view>
+
+namespace nvllm::bench {
+
+enum class Truth { kFalse, kUnknown, kTrue };
+
+/// How far a truth may be trusted. Ordered: the weaker is the smaller.
+enum class Grade {
+  kProvisional,  ///< one round, borrowed noise, or no noise at all
+  kConfirmed,
+};
+
+Truth operator&&(Truth a, Truth b);  // both sides are always evaluated: errors are never skipped
+Truth operator||(Truth a, Truth b);
+Truth operator!(Truth a);
+
+Truth truth_of(bool known);  // NOLINT: a conversion, not a switch
+
+/// The weaker of two grades.
+Grade weakest(Grade a, Grade b);
+
+/// "true", "false", "unknown"; "CONFIRMED", "PROVISIONAL".
+std::string_view to_string(Truth truth);
+std::string_view to_string(Grade grade);
+
+}  // namespace nvllm::bench
