@@ -1,7 +1,7 @@
 #pragma once
 
-// The rules language: comparisons, && || !, arithmetic on quantities, calls with names as arguments.
-// No loops, no assignment, no input or output, so that a rule can be read as a sentence.
+// The rules language: comparisons, && || !, arithmetic on quantities, calls with names as
+// arguments. No loops, no assignment, no input or output, so that a rule can be read as a sentence.
 //
 //   or      := and { "||" and }
 //   and     := not { "&&" not }
@@ -29,8 +29,8 @@ enum class ExpressionKind { kNumber, kWord, kCall, kUnary, kBinary };
 /// A node of the tree, with the token that made it.
 struct Expression {
   ExpressionKind kind = ExpressionKind::kNumber;
-  Token token;                        ///< the operator's, for kUnary and kBinary
-  std::vector<Expression> children;   ///< 0, 1 or 2
+  Token token;                       ///< the operator's, for kUnary and kBinary
+  std::vector<Expression> children;  ///< 0, 1 or 2
   int depth = 1;
 };
 

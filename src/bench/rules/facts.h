@@ -13,12 +13,12 @@ namespace nvllm::bench {
 /// A measured number with its doubt, or the reason why there is none.
 struct Fact {
   Quantity estimate;
-  /// Of the estimate, in its unit. Absent: nothing is known of the noise, and what is concluded from
-  /// the estimate alone is PROVISIONAL. Zero: an exact count.
+  /// Of the estimate, in its unit. Absent: nothing is known of the noise, and what is concluded
+  /// from the estimate alone is PROVISIONAL. Zero: an exact count.
   std::optional<double> standard_error;
   double df = kInfiniteDf;
-  /// One value per round where there are any, in the unit of the estimate. Facts of one comparison that
-  /// all have them, equally many, are compared round by round: what the rounds share cancels.
+  /// One value per round where there are any, in the unit of the estimate. Facts of one comparison
+  /// that all have them, equally many, are compared round by round: what the rounds share cancels.
   std::vector<double> rounds;
   Grade grade = Grade::kConfirmed;
   std::string unknown_because;  ///< not empty: there is no value
@@ -38,9 +38,10 @@ class Facts {
  public:
   virtual ~Facts() = default;
 
-  /// The value of name(arguments), or nothing where there is no such function or it takes other arguments.
-  /// A measurement that is missing is an unknown_fact, not nothing.
-  virtual std::optional<Fact> find(const std::string& name, const std::vector<std::string>& arguments) const = 0;
+  /// The value of name(arguments), or nothing where there is no such function or it takes other
+  /// arguments. A measurement that is missing is an unknown_fact, not nothing.
+  virtual std::optional<Fact> find(const std::string& name,
+                                   const std::vector<std::string>& arguments) const = 0;
 
   /// The functions there are, for messages: "mean_us(leg,kernel), ms_per_token(leg)".
   virtual std::string vocabulary() const = 0;

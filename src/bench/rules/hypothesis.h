@@ -17,8 +17,8 @@ namespace nvllm::bench {
 
 /// By how much one fact alone would have to change for a comparison to flip.
 struct Flip {
-  std::string fact;          ///< mean_us(all-beta,Beta*)
-  double change_percent = 0; ///< negative: it would have to fall
+  std::string fact;           ///< mean_us(all-beta,Beta*)
+  double change_percent = 0;  ///< negative: it would have to fall
   Quantity now;
   Quantity at_flip;
 };
@@ -32,10 +32,11 @@ struct ComparisonResult {
   std::optional<double> standard_error;  ///< in the unit of the estimate
   std::optional<Interval> interval;      ///< at level 1 - 2 alpha, in the unit of the estimate
   double df = kInfiniteDf;
-  std::int64_t rounds = 0;               ///< paired rounds behind it; 0 where not compared by rounds
-  std::vector<Flip> flips;               ///< one per fact it is linear in, in the order written
-  std::optional<std::int64_t> need;      ///< more rounds that would settle it with 80 % power; 0 where settled
-  std::string unknown_because;           ///< why the truth is unknown
+  std::int64_t rounds = 0;  ///< paired rounds behind it; 0 where not compared by rounds
+  std::vector<Flip> flips;  ///< one per fact it is linear in, in the order written
+  std::optional<std::int64_t>
+      need;  ///< more rounds that would settle it with 80 % power; 0 where settled
+  std::string unknown_because;  ///< why the truth is unknown
 };
 
 /// A measured input of a hypothesis, for the record.
@@ -55,7 +56,8 @@ struct HypothesisResult {
 };
 
 /// Evaluates a hypothesis.
-///   Errors: Error(kUsage) with the position for unlike units, unknown functions and expressions that
+///   Errors: Error(kUsage) with the position for unlike units, unknown functions and expressions
+///   that
 ///           are no comparison. Missing measurements are not errors: they make the truth unknown.
 HypothesisResult evaluate_hypothesis(const std::string& name, const Rule& rule, const Facts& facts,
                                      double alpha = 0.05);

@@ -14,7 +14,8 @@ inline constexpr std::size_t kExpressionBytesMax = 4096;
 
 enum class TokenKind { kNumber, kWord, kCall, kSymbol, kEnd };
 
-/// One token of an expression. A call is one token, since only its arguments may hold '-', '.', '*' unquoted.
+/// One token of an expression. A call is one token, since only its arguments may hold '-', '.', '*'
+/// unquoted.
 struct Token {
   TokenKind kind = TokenKind::kEnd;
   std::int64_t position = 0;           ///< byte offset in the text
@@ -28,6 +29,7 @@ struct Token {
 std::vector<Token> tokenize(std::string_view text);
 
 /// Throws Error(kUsage) in the one form all errors of the rules language have.
-[[noreturn]] void throw_rule_error(std::string_view text, std::int64_t position, std::string_view problem);
+[[noreturn]] void throw_rule_error(std::string_view text, std::int64_t position,
+                                   std::string_view problem);
 
 }  // namespace nvllm::bench

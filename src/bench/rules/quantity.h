@@ -10,8 +10,8 @@
 
 namespace nvllm::bench {
 
-/// Powers of the base kinds. Per cent and points are kinds of their own: 2 % plus 0.02 is a slip far
-/// more often than a wish.
+/// Powers of the base kinds. Per cent and points are kinds of their own: 2 % plus 0.02 is a slip
+/// far more often than a wish.
 struct Dimension {
   int time = 0;
   int tokens = 0;
@@ -30,7 +30,8 @@ struct Unit {
   friend bool operator==(const Unit&, const Unit&) = default;
 };
 
-/// Reads "us", "ms", "s", "%", "pt", "token", "tokens", "" or one of them "/token"; nothing otherwise.
+/// Reads "us", "ms", "s", "%", "pt", "token", "tokens", "" or one of them "/token"; nothing
+/// otherwise.
 std::optional<Unit> find_unit(std::string_view symbol);
 
 /// find_unit for a symbol that the program itself wrote.

@@ -16,11 +16,17 @@ enum class Grade {
   kConfirmed,
 };
 
-Truth operator&&(Truth a, Truth b);  // both sides are always evaluated: errors are never skipped
-Truth operator||(Truth a, Truth b);
-Truth operator!(Truth a);
+/// The false wins over the unknown, the unknown over the true.
+Truth truth_and(Truth a, Truth b);
 
-Truth truth_of(bool known);  // NOLINT: a conversion, not a switch
+/// The true wins over the unknown, the unknown over the false.
+Truth truth_or(Truth a, Truth b);
+
+/// Not knowing a thing is not knowing its opposite.
+Truth truth_not(Truth a);
+
+/// The truth of something known.
+Truth truth_of(bool known);
 
 /// The weaker of two grades.
 Grade weakest(Grade a, Grade b);

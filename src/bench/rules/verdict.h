@@ -45,18 +45,21 @@ struct Verdict {
   std::vector<TruthRow> rows;
 };
 
-/// The truth of a `when`: hypotheses compared with CONFIRMED, REFUTED, INCONCLUSIVE, PROVISIONAL, or bare (true,
-/// false or unknown), gate(name), true, false. A comparison with a word is never unknown: INCONCLUSIVE is a word too.
+/// The truth of a `when`: hypotheses compared with CONFIRMED, REFUTED, INCONCLUSIVE, PROVISIONAL,
+/// or bare (true, false or unknown), gate(name), true, false. A comparison with a word is never
+/// unknown: INCONCLUSIVE is a word too.
 ///   Errors: Error(kUsage) with the position for names that do not exist and for arithmetic.
 Truth evaluate_when(const Rule& when, const Outcomes& outcomes);
 
 /// Takes the first rule that is true; nothing where none is.
-///   Errors: as evaluate_when and fill_template; every rule is checked, also those after the first true one.
+///   Errors: as evaluate_when and fill_template; every rule is checked, also those after the first
+///   true one.
 std::optional<Verdict> decide(const std::vector<VerdictRule>& rules, const Outcomes& outcomes);
 
 /// Checks names and templates before anything is measured: hypotheses and gates by name only.
 ///   Errors: Error(kUsage) with the position.
-void check_verdict_rules(const std::vector<VerdictRule>& rules, const std::vector<std::string>& hypotheses,
+void check_verdict_rules(const std::vector<VerdictRule>& rules,
+                         const std::vector<std::string>& hypotheses,
                          const std::vector<std::string>& gates);
 
 /// Replaces {H1.est} {H1.ci} {H1.state} {flip(H1)} {need(H1)}; {{ and }} are braces.

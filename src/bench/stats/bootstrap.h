@@ -17,11 +17,12 @@ struct BootstrapOptions {
   double level = 0.90;
 };
 
-/// Bias-corrected and accelerated bootstrap interval, resampling whole boots. Below 8 boots it is not
-/// to be trusted; the caller decides whether to show it. The same options give the same bits.
+/// Bias-corrected and accelerated bootstrap interval, resampling whole boots. Below 8 boots it is
+/// not to be trusted; the caller decides whether to show it. The same options give the same bits.
 ///   Cost:   draws calls of `statistic`.
 ///   Errors: aborts below two samples or 100 draws.
 ///   Source: Efron 1987; acceleration from the jackknife.
-Interval bca_interval(std::span<const double> boots, const Statistic& statistic, const BootstrapOptions& options = {});
+Interval bca_interval(std::span<const double> boots, const Statistic& statistic,
+                      const BootstrapOptions& options = {});
 
 }  // namespace nvllm::bench

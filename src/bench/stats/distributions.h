@@ -28,7 +28,8 @@ double student_t_cdf(double t, double df);
 ///   Errors: aborts unless df > 0 and 0 <= p <= 1.
 double student_t_quantile(double p, double df);
 
-/// I_x(a, b), the regularised incomplete beta function. Relative error about 1e-13 for a, b below 1e4.
+/// I_x(a, b), the regularised incomplete beta function. Relative error about 1e-13 for a, b below
+/// 1e4.
 ///   Errors: aborts unless a, b > 0 and 0 <= x <= 1.
 ///   Source: DLMF 8.17.22, evaluated by the modified Lentz method; the factor in front by Loader
 ///           (2000), so that large a and b cancel nothing.

@@ -75,6 +75,7 @@ struct Equivalence {
 /// Tests equivalence at a margin: two one-sided tests at `alpha`, which is the interval at level
 /// 1 - 2 alpha inside +-log(1 + margin).
 ///   Units:  `margin` as a share (0.02 for 2 %).
-[[nodiscard]] Equivalence test_equivalence(const PairedSummary& summary, double margin, double alpha = 0.05);
+[[nodiscard]] Equivalence test_equivalence(const PairedSummary& summary, double margin,
+                                           double alpha = 0.05);
 
 }  // namespace nvllm::bench

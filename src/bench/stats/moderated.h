@@ -18,15 +18,16 @@ double trigamma(double x);
 /// Variances after shrinkage, and the class they were shrunk toward.
 struct ModeratedVariances {
   double prior_variance = 0;
-  double prior_df = 0;             ///< kInfiniteDf where the variances differ no more than chance
-  std::vector<double> variances;   ///< one per kernel
-  std::vector<double> dfs;         ///< own plus prior
+  double prior_df = 0;            ///< kInfiniteDf where the variances differ no more than chance
+  std::vector<double> variances;  ///< one per kernel
+  std::vector<double> dfs;        ///< own plus prior
 };
 
 /// Shrinks sample variances toward their class by empirical Bayes.
 ///   Shapes: `variances` and `dfs` have the same length, at least 2.
 ///   Errors: aborts on other shapes, a negative variance, or df <= 0.
-///   Source: Smyth 2004, section 6 (scaled F fitted by the moments of log variances); variances below
+///   Source: Smyth 2004, section 6 (scaled F fitted by the moments of log variances); variances
+///   below
 ///           1e-5 of the median are raised to it, since the logarithm of zero says nothing.
 ModeratedVariances moderate(std::span<const double> variances, std::span<const double> dfs);
 

@@ -42,7 +42,8 @@ struct OrderOptions {
 ///   Shapes: `legs` [legs][rounds], log values in the expected order, paired by round; `steps`
 ///           has one element less than `legs`.
 ///   Errors: aborts on other shapes, or one round without borrowed noise.
-[[nodiscard]] OrderTest test_order(std::span<const std::vector<double>> legs, std::span<const OrderStep> steps,
+[[nodiscard]] OrderTest test_order(std::span<const std::vector<double>> legs,
+                                   std::span<const OrderStep> steps,
                                    const OrderOptions& options = {});
 
 struct ResampleOptions {
@@ -50,10 +51,11 @@ struct ResampleOptions {
   std::uint64_t seed = 42;
 };
 
-/// The share of resamples of whole rounds in which every mean is below the next one's. Pairing is kept:
-/// a round is drawn with all its legs.
+/// The share of resamples of whole rounds in which every mean is below the next one's. Pairing is
+/// kept: a round is drawn with all its legs.
 ///   Cost:   draws x rounds x legs.
-double joint_order_probability(std::span<const std::vector<double>> legs, const ResampleOptions& options = {});
+double joint_order_probability(std::span<const std::vector<double>> legs,
+                               const ResampleOptions& options = {});
 
 /// Times of two neighbouring legs, one per round.
 struct GapRounds {

@@ -32,7 +32,8 @@ double tango_score(const PairedCounts& counts, double difference);
 Interval tango_interval(const PairedCounts& counts, double level);
 
 /// Whether a one-sided score test at alpha shows that the loss is smaller than `margin` (a share).
-[[nodiscard]] bool shows_noninferiority(const PairedCounts& counts, double margin, double alpha = 0.05);
+[[nodiscard]] bool shows_noninferiority(const PairedCounts& counts, double margin,
+                                        double alpha = 0.05);
 
 /// What is known of an accuracy when some answers were cut off: [right, right + censored] / total.
 struct AnswerCounts {

@@ -18,9 +18,11 @@ struct QuestionDesign {
 double mcnemar_power(const QuestionDesign& design, double alpha = 0.05);
 
 /// The smallest net loss (a share) found with chance `wanted` when each side also has benign flips.
-///   Units:  `benign_rate` per side: questions are lost at benign_rate + loss, gained at benign_rate.
+///   Units:  `benign_rate` per side: questions are lost at benign_rate + loss, gained at
+///   benign_rate.
 ///           Infinity where no loss is found with that chance.
-double detectable_net_loss(std::int64_t questions, double benign_rate, double wanted = 0.8, double alpha = 0.05);
+double detectable_net_loss(std::int64_t questions, double benign_rate, double wanted = 0.8,
+                           double alpha = 0.05);
 
 /// The chance that the Tango score test shows a loss smaller than `margin` (a share).
 double noninferiority_power(const QuestionDesign& design, double margin, double alpha = 0.05);

@@ -31,7 +31,8 @@ double one_sided_power(std::int64_t rounds, double effect, double alpha);
 /// The fewest rounds (2 or more, at most rounds_max) that reach `wanted`; nothing where none does.
 std::optional<std::int64_t> rounds_for_tost(PairedDesign design, double margin, double wanted,
                                             std::int64_t rounds_max);
-std::optional<std::int64_t> rounds_for_difference(PairedDesign design, double wanted, std::int64_t rounds_max);
+std::optional<std::int64_t> rounds_for_difference(PairedDesign design, double wanted,
+                                                  std::int64_t rounds_max);
 std::optional<std::int64_t> rounds_for_one_sided(double effect, double alpha, double wanted,
                                                  std::int64_t rounds_max);
 

@@ -9,9 +9,9 @@ namespace nvllm::bench {
 /// Leg indices in the order in which one round runs them.
 using RoundOrder = std::vector<std::int64_t>;
 
-/// A balanced set of orders: every leg is in every position, and follows every other leg, equally often.
-/// `legs` rows for an even number, twice as many for an odd one. Each row is followed by its mirror,
-/// so that a linear drift cancels after every two rounds and not only after the whole set.
+/// A balanced set of orders: every leg is in every position, and follows every other leg, equally
+/// often. `legs` rows for an even number, twice as many for an odd one. Each row is followed by its
+/// mirror, so that a linear drift cancels after every two rounds and not only after the whole set.
 ///   Errors: aborts unless legs >= 1.
 ///   Source: Williams 1949.
 std::vector<RoundOrder> williams_orders(std::int64_t legs);
