@@ -26,11 +26,13 @@ struct Flip {
 /// What one comparison says. `estimate` is left side minus right side.
 struct ComparisonResult {
   std::string text;
+  std::vector<std::string> facts;  ///< the calls in it, in the order written
   Truth truth = Truth::kUnknown;
   Grade grade = Grade::kConfirmed;
   std::optional<Quantity> estimate;
   std::optional<double> standard_error;  ///< in the unit of the estimate
-  std::optional<Interval> interval;      ///< at level 1 - 2 alpha, in the unit of the estimate
+  std::optional<Interval> interval;      ///< in the unit of the estimate
+  double interval_level = 0;  ///< 1 - 2 alpha; 1 - alpha for == and !=, which look both ways
   double df = kInfiniteDf;
   std::int64_t rounds = 0;  ///< paired rounds behind it; 0 where not compared by rounds
   std::vector<Flip> flips;  ///< one per fact it is linear in, in the order written

@@ -3,7 +3,6 @@
 // A number that cannot be printed without its unit, nor added to one of another kind. The summary
 // this bench replaces gave milliseconds as microseconds.
 
-#include <compare>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +36,10 @@ std::optional<Unit> find_unit(std::string_view symbol);
 /// find_unit for a symbol that the program itself wrote.
 ///   Errors: aborts where there is no such unit.
 Unit unit(std::string_view symbol);
+
+/// The unit of a product or quotient: the named one of this kind and scale, else one spelled in
+/// base units.
+Unit unit_of(const Dimension& dimension, double scale);
 
 /// A value in its unit.
 struct Quantity {

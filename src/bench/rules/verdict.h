@@ -62,10 +62,6 @@ void check_verdict_rules(const std::vector<VerdictRule>& rules,
                          const std::vector<std::string>& hypotheses,
                          const std::vector<std::string>& gates);
 
-/// Replaces {H1.est} {H1.ci} {H1.state} {flip(H1)} {need(H1)}; {{ and }} are braces.
-///   Errors: Error(kUsage) with the position for an unknown placeholder or an open brace.
-std::string fill_template(const std::string& say, const Outcomes& outcomes);
-
 /// The truth table for people, one row a line.
 std::string truth_table(const Verdict& verdict);
 
