@@ -75,12 +75,17 @@ class Lexer {
     Token token;
     token.position = static_cast<std::int64_t>(at_);
     if (ended()) return token;
-    if (is_digit(peek())) return number(std::move(token));
-    if (is_letter(peek())) return word(std::move(token));
-    return symbol(std::move(token));
+    if (is_digit(peek())) {
+      number(token);
+    } else if (is_letter(peek())) {
+      word(token);
+    } else {
+      symbol(token);
+    }
+    return token;
   }
 
-  Token number(Token token) {
+  void number(Token& token) {
     token.kind = TokenKind::kNumber;
     double value = 0;
     const auto [end, error] =
@@ -88,7 +93,6 @@ class Lexer {
     if (error != std::errc{} || !std::isfinite(value)) fail("a number that a double can hold");
     at_ = static_cast<std::size_t>(end - text_.data());
     token.number = {.value = value, .unit = unit_after_number()};
-    return token;
   }
 
   Unit unit_after_number() {
@@ -120,19 +124,18 @@ class Lexer {
             printable(text_.substr(start, end - start))));
   }
 
-  Token word(Token token) {
+  void word(Token& token) {
     token.kind = TokenKind::kWord;
     token.text = take_while(in_word);
     const std::size_t end = at_;
     skip_spaces();
     if (peek() != '(') {
       at_ = end;
-      return token;
+      return;
     }
     ++at_;
     token.kind = TokenKind::kCall;
     token.arguments = arguments();
-    return token;
   }
 
   std::vector<std::string> arguments() {
@@ -168,21 +171,20 @@ class Lexer {
     return std::string(bare);
   }
 
-  Token symbol(Token token) {
+  void symbol(Token& token) {
     token.kind = TokenKind::kSymbol;
     for (const std::string_view two : {"&&", "||", "<=", ">=", "==", "!="}) {
       if (text_.substr(at_, 2) == two) {
         token.text = two;
         at_ += 2;
-        return token;
+        return;
       }
     }
     constexpr std::string_view kSingle = "+-*/<>!()";
     if (kSingle.find(peek()) == std::string_view::npos) {
       fail("a number, a name, '(' or one of + - * / < <= > >= == != && || !");
     }
-    token.text = std::string(1, text_[at_++]);
-    return token;
+    token.text.push_back(text_[at_++]);
   }
 
   std::string_view text_;

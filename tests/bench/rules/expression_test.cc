@@ -42,19 +42,23 @@ TEST(Expression, ErrorsNameColumnSeenAndWanted) {
   EXPECT_THAT(error_of("a f(b)"), HasSubstr("saw 'f(...)'"));
 }
 
+std::string repeated(std::string_view before, int count, std::string_view middle,
+                     std::string_view after) {
+  std::string text;
+  for (int i = 0; i < count; ++i) text += before;
+  text += middle;
+  for (int i = 0; i < count; ++i) text += after;
+  return text;
+}
+
 TEST(Expression, RefusesDepthHoweverItIsMade) {
-  const auto repeat = [](std::string_view part, int count) {
-    std::string text;
-    for (int i = 0; i < count; ++i) text += part;
-    return text;
-  };
   for (const std::string& text :
-       {repeat("(", 2000) + "a" + repeat(")", 2000), repeat("!", 4000) + "a",
-        repeat("-", 4000) + "a", "a" + repeat("+a", 2000), "a" + repeat("&&a", 1000)}) {
+       {repeated("(", 2000, "a", ")"), repeated("!", 4000, "a", ""), repeated("-", 4000, "a", ""),
+        repeated("", 2000, "a", "+a"), repeated("", 1000, "a", "&&a")}) {
     EXPECT_THAT(usage_error([&] { parse_rule(text); }), HasSubstr("deeper than 100"));
   }
-  EXPECT_EQ(parse_rule(repeat("(", 99) + "a" + repeat(")", 99)).root.token.text, "a");
-  EXPECT_EQ(parse_rule("a" + repeat("+a", 99)).root.depth, 100);
+  EXPECT_EQ(parse_rule(repeated("(", 99, "a", ")")).root.token.text, "a");
+  EXPECT_EQ(parse_rule(repeated("", 99, "a", "+a")).root.depth, 100);
 }
 
 /// Random bytes seldom get past the lexer, so half of the texts are made of the language's own
