@@ -86,4 +86,31 @@ Interval bca_interval(std::span<const double> boots, const Statistic& statistic,
   return {.low = quantile(sorted, adjusted(tail)), .high = quantile(sorted, adjusted(1 - tail))};
 }
 
+Interval two_level_interval(std::span<const std::vector<double>> boots,
+                            const BootstrapOptions& options) {
+  NVLLM_CHECK_LE(2u, boots.size());
+  NVLLM_CHECK_LE(100, options.draws);
+  NVLLM_CHECK(options.level > 0 && options.level < 1);
+  for (const std::vector<double>& boot : boots) NVLLM_CHECK(!boot.empty());
+  std::uint64_t counter = 0;
+  const auto draw_index = [&](std::size_t size) {
+    return static_cast<std::size_t>(random_uniform(options.seed, counter++) *
+                                    static_cast<double>(size));
+  };
+  std::vector<double> means;
+  for (std::int64_t draw = 0; draw < options.draws; ++draw) {
+    double sum_of_boots = 0;
+    for (std::size_t i = 0; i < boots.size(); ++i) {
+      const std::vector<double>& boot = boots[draw_index(boots.size())];
+      double sum = 0;
+      for (std::size_t j = 0; j < boot.size(); ++j) sum += boot[draw_index(boot.size())];
+      sum_of_boots += sum / static_cast<double>(boot.size());
+    }
+    means.push_back(sum_of_boots / static_cast<double>(boots.size()));
+  }
+  std::sort(means.begin(), means.end());
+  const double tail = (1 - options.level) / 2;
+  return {.low = quantile(means, tail), .high = quantile(means, 1 - tail)};
+}
+
 }  // namespace nvllm::bench

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <span>
+#include <vector>
 
 #include "bench/stats/interval.h"
 
@@ -24,5 +25,14 @@ struct BootstrapOptions {
 ///   Source: Efron 1987; acceleration from the jackknife.
 Interval bca_interval(std::span<const double> boots, const Statistic& statistic,
                       const BootstrapOptions& options = {});
+
+/// Percentile interval of the mean over boots, resampling boots and then the requests inside each
+/// drawn boot. Every boot counts once, however many requests it served. The same options give the
+/// same bits.
+///   Shapes: `boots` [boots][requests of that boot], none empty.
+///   Cost:   draws x requests.
+///   Errors: aborts below two boots, 100 draws, or on an empty boot.
+Interval two_level_interval(std::span<const std::vector<double>> boots,
+                            const BootstrapOptions& options = {});
 
 }  // namespace nvllm::bench

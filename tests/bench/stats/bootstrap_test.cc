@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <vector>
 
 namespace nvllm::bench {
 namespace {
@@ -41,6 +42,32 @@ TEST(BcaInterval, IsAPointWhereBootsDoNotDiffer) {
   const Interval interval = bca_interval(std::array<double, 8>{3, 3, 3, 3, 3, 3, 3, 3}, mean);
   EXPECT_EQ(interval.low, 3);
   EXPECT_EQ(interval.high, 3);
+}
+
+/// Boots with means 0..7 and requests scattered by +-`scatter` around them.
+std::vector<std::vector<double>> boots_with_requests(double scatter) {
+  std::vector<std::vector<double>> boots;
+  for (int boot = 0; boot < 8; ++boot) {
+    boots.push_back({boot - scatter, boot + scatter, boot - scatter, boot + scatter});
+  }
+  return boots;
+}
+
+TEST(TwoLevelInterval, WithoutScatterInsideBootsOnlyBootsCount) {
+  // The bootstrap's standard deviation of a mean of eight is sd_population / sqrt(8) = 2.2913
+  // / 2.8284 = 0.8101; nearly normal, so the 90 % interval is about 3.5 +- 1.333. Its grid is 1/8.
+  const Interval interval = two_level_interval(boots_with_requests(0));
+  EXPECT_NEAR(interval.low, 3.5 - 1.333, 0.125);
+  EXPECT_NEAR(interval.high, 3.5 + 1.333, 0.125);
+}
+
+TEST(TwoLevelInterval, ScatterInsideBootsWidensIt) {
+  // Four requests of +-8: 16 more variance per boot mean, sqrt((5.25 + 16) / 8) = 1.630, +-2.681.
+  // The tolerance is four standard deviations of a 5 % quantile of 10,000 draws (0.035 each) plus
+  // the grid of 0.5 / 8.
+  const Interval interval = two_level_interval(boots_with_requests(8));
+  EXPECT_NEAR(interval.low, 3.5 - 2.681, 0.2);
+  EXPECT_NEAR(interval.high, 3.5 + 2.681, 0.2);
 }
 
 }  // namespace
