@@ -30,6 +30,14 @@ TEST(OrderTest, OneUnclearGapSpoilsTheOrder) {
   EXPECT_GT(test.p, 0.3);
 }
 
+TEST(OrderTest, TheFirstGapCountsAsMuchAsTheLast) {
+  Legs legs = kSeparate;
+  legs[1] = {0.02, -0.02, 0.01, 0.00};
+  const OrderTest test = test_order(legs, kRising);
+  EXPECT_LT(test.gaps[1].p, 0.001);
+  EXPECT_GT(test.p, 0.3);
+}
+
 TEST(OrderTest, PairingRemovesWhatTheRoundsShare) {
   Legs drifting = kSeparate;
   for (std::vector<double>& leg : drifting) {
