@@ -20,7 +20,7 @@ using CallValues = std::function<Quantity(const Token& call)>;
 /// Evaluates the arithmetic of an expression. Division by zero gives what IEEE says; the caller
 /// looks.
 ///   Errors: Error(kUsage) with the position where units do not fit, or where a truth stands in
-///   place of a quantity.
+///           place of a quantity.
 Number evaluate_number(const Rule& rule, const Expression& expression, const CallValues& values);
 
 /// left - right, for two sides of a comparison or a difference.

@@ -219,6 +219,14 @@ double deciding_level(const std::string& operation, double alpha) {
   return operation == "==" || operation == "!=" ? 1 - alpha : 1 - 2 * alpha;
 }
 
+/// Small where the data speak for the claim; for "==" and "!=" small where they speak for a
+/// difference.
+double claim_p(const std::string& operation, PairedSummary summary) {
+  if (operation == "==" || operation == "!=") return difference_p(summary);
+  if (operation[0] == '<') summary.mean = -summary.mean;
+  return positive_p(summary);
+}
+
 /// More rounds until a true difference as large as the estimate would be found; nothing where none
 /// suffice.
 std::optional<std::int64_t> rounds_needed(const PairedSummary& summary, double alpha) {
@@ -260,6 +268,7 @@ ComparisonResult Comparison::evaluate(double alpha) const {
   const Interval base = mean_interval(summary, result.interval_level);
   const double scale = now.unit.scale;
   result.standard_error = summary.standard_error / scale;
+  result.p = claim_p(operation, summary);
   result.df = summary.df;
   result.interval = Interval{.low = base.low / scale, .high = base.high / scale};
   result.truth =

@@ -33,11 +33,14 @@ struct ComparisonResult {
   std::optional<double> standard_error;  ///< in the unit of the estimate
   std::optional<Interval> interval;      ///< in the unit of the estimate
   double interval_level = 0;  ///< 1 - 2 alpha; 1 - alpha for == and !=, which look both ways
+  /// One-sided toward the side claimed (small: the claim holds); two-sided of a difference for ==
+  /// and !=.
+  std::optional<double> p;
   double df = kInfiniteDf;
   std::int64_t rounds = 0;  ///< paired rounds behind it; 0 where not compared by rounds
   std::vector<Flip> flips;  ///< one per fact it is linear in, in the order written
-  std::optional<std::int64_t>
-      need;  ///< more rounds that would settle it with 80 % power; 0 where settled
+  /// More rounds that would settle it with 80 % power; 0 where settled.
+  std::optional<std::int64_t> need;
   std::string unknown_because;  ///< why the truth is unknown
 };
 
@@ -59,8 +62,8 @@ struct HypothesisResult {
 
 /// Evaluates a hypothesis.
 ///   Errors: Error(kUsage) with the position for unlike units, unknown functions and expressions
-///   that
-///           are no comparison. Missing measurements are not errors: they make the truth unknown.
+///           that are no comparison. Missing measurements are not errors: they make the truth
+///           unknown.
 HypothesisResult evaluate_hypothesis(const std::string& name, const Rule& rule, const Facts& facts,
                                      double alpha = 0.05);
 

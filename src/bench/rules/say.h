@@ -10,7 +10,7 @@ namespace nvllm::bench {
 /// comparisons of one hypothesis are separated by "; ". flip is that of the fact written first:
 /// "58.5 %" for a fall, "+58.5 %" for a rise.
 ///   Errors: Error(kUsage) with the position for an unknown placeholder, an unknown name or a lone
-///   brace.
+///           brace.
 std::string fill_template(const std::string& say, const Outcomes& outcomes);
 
 }  // namespace nvllm::bench

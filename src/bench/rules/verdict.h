@@ -53,7 +53,7 @@ Truth evaluate_when(const Rule& when, const Outcomes& outcomes);
 
 /// Takes the first rule that is true; nothing where none is.
 ///   Errors: as evaluate_when and fill_template; every rule is checked, also those after the first
-///   true one.
+///           true one.
 std::optional<Verdict> decide(const std::vector<VerdictRule>& rules, const Outcomes& outcomes);
 
 /// Checks names and templates before anything is measured: hypotheses and gates by name only.

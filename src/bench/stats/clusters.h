@@ -11,8 +11,10 @@ namespace nvllm::bench {
 /// question asked several times are not independent. The samples are paired differences, candidate
 /// minus baseline.
 ///   Shapes: `clusters` [clusters][samples of that cluster], none empty; every sample has the same
-///   weight. Errors: aborts below two clusters or on an empty one. Source: Liang and Zeger 1986,
-///   with the factor G / (G - 1); df = G - 1. `sd` is the error times sqrt(G).
+///           weight.
+///   Errors: aborts below two clusters or on an empty one.
+///   Source: Liang and Zeger 1986, with the factor G / (G - 1); df = G - 1. `sd` is the error times
+///           sqrt(G).
 PairedSummary summarise_clusters(std::span<const std::vector<double>> clusters);
 
 /// The value at which half of the weight is reached; halfway to the next one where it is reached

@@ -27,8 +27,7 @@ struct ModeratedVariances {
 ///   Shapes: `variances` and `dfs` have the same length, at least 2.
 ///   Errors: aborts on other shapes, a negative variance, or df <= 0.
 ///   Source: Smyth 2004, section 6 (scaled F fitted by the moments of log variances); variances
-///   below
-///           1e-5 of the median are raised to it, since the logarithm of zero says nothing.
+///           below 1e-5 of the median are raised to it, since the logarithm of zero says nothing.
 ModeratedVariances moderate(std::span<const double> variances, std::span<const double> dfs);
 
 /// `summary` with the moderated variance and its degrees of freedom in place of its own.

@@ -39,8 +39,8 @@ struct OrderOptions {
 };
 
 /// Tests an order over rounds.
-///   Shapes: `legs` [legs][rounds], log values in the expected order, paired by round; `steps`
-///           has one element less than `legs`.
+///   Shapes: `legs` [legs][rounds], log values in the expected order, paired by round; `steps` has
+///           one element less than `legs`.
 ///   Errors: aborts on other shapes, or one round without borrowed noise.
 [[nodiscard]] OrderTest test_order(std::span<const std::vector<double>> legs,
                                    std::span<const OrderStep> steps,

@@ -1,7 +1,7 @@
 #pragma once
 
-// What a number of questions can show. All figures are exact sums over the multinomial of
-// (lost, gained, unchanged); nothing is simulated.
+// What a number of questions can show. All figures are exact sums over the multinomial of (lost,
+// gained, unchanged); nothing is simulated.
 
 #include <cstdint>
 
@@ -19,8 +19,7 @@ double mcnemar_power(const QuestionDesign& design, double alpha = 0.05);
 
 /// The smallest net loss (a share) found with chance `wanted` when each side also has benign flips.
 ///   Units:  `benign_rate` per side: questions are lost at benign_rate + loss, gained at
-///   benign_rate.
-///           Infinity where no loss is found with that chance.
+///           benign_rate. Infinity where no loss is found with that chance.
 double detectable_net_loss(std::int64_t questions, double benign_rate, double wanted = 0.8,
                            double alpha = 0.05);
 

@@ -19,9 +19,9 @@ double spent_alpha(double alpha, double information_share);
 ///   Shapes: `information_shares` rising, each in (0, 1]; one result per look.
 ///   Cost:   looks x 1e6; a plan has a handful.
 ///   Errors: aborts where a share is not at least 0.001 above the one before, or there are more
-///   than 20. Source: Armitage, McPherson and Rowe 1969: the joint density of the statistics,
-///   carried from look to
-///           look. Levels hold for normal statistics, and for a t-test read as a p-value
+///           than 20.
+///   Source: Armitage, McPherson and Rowe 1969: the joint density of the statistics, carried from
+///           look to look. Levels hold for normal statistics, and for a t-test read as a p-value
 ///           approximately.
 std::vector<double> look_levels(double alpha, std::span<const double> information_shares);
 

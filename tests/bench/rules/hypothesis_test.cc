@@ -78,6 +78,18 @@ TEST(Hypothesis, EveryOperatorKnowsItsSide) {
   EXPECT_EQ(truth("!="), Truth::kTrue);
 }
 
+TEST(Hypothesis, ItsPPointsToTheSideClaimed) {
+  // One standard error above: 0.1587 for ">", the rest for "<", twice it for a difference.
+  const TableFacts facts = dated_facts(measured(10, "ms", 1), measured(9, "ms", 0));
+  const auto p = [&](const std::string& operation) {
+    const std::string text = "mean_us(lower8,'Beta*') " + operation + " mean_us(lower8,'Decode*')";
+    return *evaluate(text.c_str(), facts).comparisons[0].p;
+  };
+  EXPECT_NEAR(p(">"), 0.158655253931457, 1e-12);
+  EXPECT_NEAR(p("<="), 1 - 0.158655253931457, 1e-12);
+  EXPECT_NEAR(p("!="), 2 * 0.158655253931457, 1e-12);
+}
+
 TEST(Hypothesis, NoDifferenceSeenIsNotEquality) {
   const TableFacts facts = dated_facts(measured(10, "ms", 5), measured(10, "ms", 5));
   EXPECT_EQ(evaluate("mean_us(lower8,'Beta*') == mean_us(lower8,'Decode*')", facts).truth,

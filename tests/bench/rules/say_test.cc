@@ -39,6 +39,16 @@ TEST(Say, AFlipThatIsARiseShowsItsSign) {
             "gets +100.0 % cheaper, REFUTED");
 }
 
+TEST(Say, NeverGivesAnotherFactsFlip) {
+  TableFacts facts;
+  facts.table["a()"] = measured(10, "ms", 0.1);
+  facts.table["b()"] = measured(9, "ms", 0.1);
+  Outcomes out;
+  out.hypotheses["H1"] = evaluate_hypothesis("H1", parse_rule("a() * a() > b() * 10 ms"), facts);
+  ASSERT_EQ(out.hypotheses["H1"].comparisons[0].flips.size(), 1u);  // b is linear, a is not
+  EXPECT_EQ(fill_template("{flip(H1)}", out), "an unknown share");
+}
+
 TEST(Say, AdmitsWhatIsNotKnown) {
   const Outcomes open = measured_outcomes(bare(10, "ms"), unknown_fact(unit("ms"), "not profiled"));
   EXPECT_EQ(fill_template("{H1.est}, {H1.ci}, {flip(H1)}, {need(H1)} rounds, {H1.state}", open),

@@ -54,8 +54,8 @@ std::vector<std::vector<double>> boots_with_requests(double scatter) {
 }
 
 TEST(TwoLevelInterval, WithoutScatterInsideBootsOnlyBootsCount) {
-  // The bootstrap's standard deviation of a mean of eight is sd_population / sqrt(8) = 2.2913
-  // / 2.8284 = 0.8101; nearly normal, so the 90 % interval is about 3.5 +- 1.333. Its grid is 1/8.
+  // The bootstrap's standard deviation of a mean of eight is sd_population / sqrt(8) = 2.2913 /
+  // 2.8284 = 0.8101; nearly normal, so the 90 % interval is about 3.5 +- 1.333. Its grid is 1/8.
   const Interval interval = two_level_interval(boots_with_requests(0));
   EXPECT_NEAR(interval.low, 3.5 - 1.333, 0.125);
   EXPECT_NEAR(interval.high, 3.5 + 1.333, 0.125);

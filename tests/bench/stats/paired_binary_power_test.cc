@@ -2,12 +2,10 @@
 // digit. The powers of non-inferiority and the old gate's line were simulated there; here they are
 // exact:
 //   - non-inferiority: 19 of 20 printed values lie within three standard deviations of 1,500 draws
-//   of the exact
-//     ones; 500 questions, 4 points, 3 % flips is printed 0.99 where the exact value is 0.9988
-//     (1.00);
-//   - the old gate: 86 and 18 % are reproduced with benign flips of 3 % per side; for a loss of 5
-//   points the
-//     exact chance is 0.4977 (50 %), printed 49 %.
+//     of the exact ones; 500 questions, 4 points, 3 % flips is printed 0.99 where the exact value
+//     is 0.9988 (1.00);
+//   - the old gate: 86 and 18 % are reproduced with benign flips of 3 % per side; for a loss of
+//     5 points the exact chance is 0.4977 (50 %), printed 49 %.
 
 #include "bench/stats/paired_binary_power.h"
 
