@@ -2,6 +2,7 @@
 
 // Three answers to "how long does a token take", to be reconciled (the budget closes or it does not).
 
+#include <cstdint>
 #include <optional>
 #include <span>
 #include <string_view>
