@@ -26,6 +26,7 @@ std::int64_t steps_per_request(const KernelTable& burst) {
 
 LawRow row_for(const KernelRow& row) {
   LawRow law;
+  law.key = kernel_key(row);
   law.name = row.name;
   law.short_name = row.short_name;
   return law;

@@ -43,6 +43,7 @@ enum class LawProof {
 
 /// One kernel under the law.
 struct LawRow {
+  std::string key;  ///< kernel_key of the row
   std::string name, short_name;
   LawProof proof = LawProof::kResidual;
   CallLaw law;                 ///< meaningful unless kResidual
