@@ -36,6 +36,9 @@ std::vector<std::string> kernel_names() {
   return names;
 }
 
+/// Digits without a pattern, as times and ids have them, so that unpacking is not made easy.
+std::uint64_t random_below(std::uint64_t bound, std::uint64_t counter) { return nvllm::random_bits(1, counter) % bound; }
+
 std::string device_event(const std::string& name, std::uint64_t i) {
   return fmt::format(
       "  {{\n    \"ph\": \"X\", \"cat\": \"kernel\", \"name\": \"{}\", \"pid\": 0, \"tid\": 7,\n    \"ts\": {}.{:03}, \"dur\": "
@@ -43,20 +46,23 @@ std::string device_event(const std::string& name, std::uint64_t i) {
       "\"correlation\": {},\n      \"registers per thread\": 32,\n      \"shared memory\": 0,\n      \"blocks per SM\": "
       "1.523148,\n      \"warps per SM\": 8.125000,\n      \"grid\": [{}, 1, 1],\n      \"block\": [128, 1, 1],\n      "
       "\"est. achieved occupancy %\": 0,\n      \"graph id\": 3, \"graph node id\": {}\n    }}\n  }},\n",
-      name, 1000 + i * 10, i % 1000, nvllm::random_bits(1, i) % 400, i % 977, i, i * 3, 4 << (i % 2), i % 800);
+      name, 1000 + i * 10, random_below(1000, i), random_below(400, ~i), random_below(1000, i * 7),
+      random_below(1'000'000'000, i * 5), i * 3, 4 << (i % 2), random_below(800, i * 3));
 }
 
 std::string host_event(std::uint64_t i) {
   if (i % 2 == 0) {
     return fmt::format("  {{\n    \"ph\": \"X\", \"cat\": \"cuda_runtime\", \"name\": \"cudaMemcpyAsync\", \"pid\": 41, \"tid\": "
-                       "41,\n    \"ts\": {}.021, \"dur\": 3.412,\n    \"args\": {{\n      \"External id\": {}, \"cbid\": 41, "
-                       "\"correlation\": {}\n    }}\n  }},\n", i * 10, i, i);
+                       "41,\n    \"ts\": {}.{:03}, \"dur\": 3.{:03},\n    \"args\": {{\n      \"External id\": {}, \"cbid\": 41, "
+                       "\"correlation\": {}\n    }}\n  }},\n",
+                       i * 10, random_below(1000, i * 11), random_below(1000, i * 13), random_below(1'000'000'000, i), i);
   }
   return fmt::format("  {{\n    \"ph\": \"X\", \"cat\": \"cpu_op\", \"name\": \"aten::add_\", \"pid\": 41, \"tid\": 41,\n    \"ts\": "
-                     "{}.107, \"dur\": 7.310,\n    \"args\": {{\n      \"External id\": {}, \"Record function id\": 0, \"Concrete "
+                     "{}.{:03}, \"dur\": 7.{:03},\n    \"args\": {{\n      \"External id\": {}, \"Record function id\": 0, \"Concrete "
                      "Inputs\": [\"\", \"\", \"1\"], \"Input type\": [\"c10::BFloat16\", \"c10::BFloat16\", \"Scalar\"], \"Input "
                      "Strides\": [[5120, 1], [5120, 1], []], \"Input Dims\": [[1, 5120], [1, 5120], []], \"Ev Idx\": {}\n    "
-                     "}}\n  }},\n", i * 10, i, i);
+                     "}}\n  }},\n",
+                     i * 10, random_below(1000, i * 17), random_below(1000, i * 19), random_below(1'000'000'000, i), i);
 }
 
 /// Writes both forms. Returns the bytes of JSON.
@@ -137,8 +143,7 @@ int main(int argc, char** argv) {
   const std::int64_t megabytes = argc > 1 ? std::atoll(argv[1]) : 200;
   const fs::path plain = fs::temp_directory_path() / fmt::format("nvllm_trace_{}.json", ::getpid());
   const fs::path packed = plain.string() + ".gz";
-  std::int64_t bytes = 0;
-  bytes = write_traces(plain, packed, megabytes * 1'000'000);
+  const std::int64_t bytes = write_traces(plain, packed, megabytes * 1'000'000);
   fmt::print("{:.1f} MB of JSON, {:.1f} MB packed\n", static_cast<double>(bytes) / 1e6,
              static_cast<double>(fs::file_size(packed)) / 1e6);
   std::fflush(stdout);
