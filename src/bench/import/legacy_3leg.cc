@@ -15,6 +15,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/import/json_field.h"
+#include "bench/import/json_lines.h"
 #include "bench/records/call_law.h"
 #include "bench/store/kernel_csv.h"
 
@@ -144,30 +145,23 @@ void read_lines(const fs::path& path, LegEvidence& leg, Notes& notes) {
   std::map<std::int64_t, QuestionResult*> by_index;
   for (QuestionResult& question : leg.questions) by_index[question.prompt_index] = &question;
   std::set<std::pair<std::int64_t, std::int64_t>> seen;
-  const std::string text = read_file(path, kFileBytesMax);
-  std::int64_t number = 0;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    const std::string_view line = std::string_view(text).substr(at, end - at);
-    at = end + 1;
-    const std::string what = fmt::format("{}:{}", path.string(), ++number);
-    if (line.empty()) continue;
-    const Json item = parse_json(line, what);
+  for_each_json_line(read_file(path, kFileBytesMax), path.string(), [&](const Json& item, const std::string& what) {
     const std::int64_t run = int_field(item, "run_index", what), index = int_field(item, "prompt_index", what);
-    if (!seen.emplace(run, index).second) notes.push_back(fmt::format("{}: question {} again; this line counts", what, index));
+    if (!seen.emplace(run, index).second) {
+      notes.push_back(fmt::format("{}: question {} again; this line counts", what, index));
+    }
     const auto question = by_index.find(index);
     if (question == by_index.end()) {
       notes.push_back(fmt::format("{}: question {} is not in gsm8k.json", what, index));
-      continue;
+      return;
     }
     question->second->run_index = run;
     question->second->ts = number_field(item, "ts", what);
     read_request(item, what, *question->second);
-    if (text_field(item, "pred", what) != question->second->pred) {
-      notes.push_back(fmt::format("{}: pred is '{}', gsm8k.json has '{}'", what, text_field(item, "pred", what),
-                                  question->second->pred));
+    if (const std::string pred = text_field(item, "pred", what); pred != question->second->pred) {
+      notes.push_back(fmt::format("{}: pred is '{}', gsm8k.json has '{}'", what, pred, question->second->pred));
     }
-  }
+  });
 }
 
 LegEvidence read_leg(const fs::path& folder, const LegacyOptions& options, Notes& notes) {
