@@ -14,8 +14,8 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "bench/import/json_field.h"
-#include "bench/import/json_lines.h"
+#include "bench/store/json_field.h"
+#include "bench/store/json_lines.h"
 #include "bench/records/call_law.h"
 #include "bench/store/kernel_csv.h"
 

@@ -7,7 +7,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "bench/import/json_field.h"
+#include "bench/store/json_field.h"
 
 namespace nvllm::bench {
 

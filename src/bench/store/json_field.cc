@@ -1,4 +1,4 @@
-#include "bench/import/json_field.h"
+#include "bench/store/json_field.h"
 
 #include <fmt/format.h>
 

@@ -1,4 +1,4 @@
-#include "bench/import/json_lines.h"
+#include "bench/store/json_lines.h"
 
 #include <fmt/format.h>
 
