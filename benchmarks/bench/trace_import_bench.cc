@@ -28,22 +28,28 @@ using nvllm::bench::TraceImport;
 std::vector<std::string> kernel_names() {
   std::vector<std::string> names = {"memcpy32_post", "_causal_conv1d_update_kernel", "triton_poi_fused_5"};
   for (int i = 0; i < 60; ++i) {
-    names.push_back(fmt::format("void at::native::vectorized_elementwise_kernel<{}, at::native::Functor{}<float>, "
-                                "std::array<char*, 2ul> >(int, at::native::Functor{}<float>, std::array<char*, 2ul>)",
-                                4 << (i % 3), i, i));
+    names.push_back(
+        fmt::format("void at::native::vectorized_elementwise_kernel<{}, at::native::Functor{}<float>, "
+                    "std::array<char*, 2ul> >(int, at::native::Functor{}<float>, std::array<char*, 2ul>)",
+                    4 << (i % 3), i, i));
   }
   names.push_back("_ZN7cutlass13device_kernelI" + std::string(1700, 'E'));
   return names;
 }
 
 /// Digits without a pattern, as times and ids have them, so that unpacking is not made easy.
-std::uint64_t random_below(std::uint64_t bound, std::uint64_t counter) { return nvllm::random_bits(1, counter) % bound; }
+std::uint64_t random_below(std::uint64_t bound, std::uint64_t counter) {
+  return nvllm::random_bits(1, counter) % bound;
+}
 
 std::string device_event(const std::string& name, std::uint64_t i) {
   return fmt::format(
-      "  {{\n    \"ph\": \"X\", \"cat\": \"kernel\", \"name\": \"{}\", \"pid\": 0, \"tid\": 7,\n    \"ts\": {}.{:03}, \"dur\": "
-      "{}.{:03},\n    \"args\": {{\n      \"External id\": {}, \"queued\": 0, \"device\": 0, \"context\": 1,\n      \"stream\": 7, "
-      "\"correlation\": {},\n      \"registers per thread\": 32,\n      \"shared memory\": 0,\n      \"blocks per SM\": "
+      "  {{\n    \"ph\": \"X\", \"cat\": \"kernel\", \"name\": \"{}\", \"pid\": 0, \"tid\": 7,\n    \"ts\": {}.{:03}, "
+      "\"dur\": "
+      "{}.{:03},\n    \"args\": {{\n      \"External id\": {}, \"queued\": 0, \"device\": 0, \"context\": 1,\n      "
+      "\"stream\": 7, "
+      "\"correlation\": {},\n      \"registers per thread\": 32,\n      \"shared memory\": 0,\n      \"blocks per "
+      "SM\": "
       "1.523148,\n      \"warps per SM\": 8.125000,\n      \"grid\": [{}, 1, 1],\n      \"block\": [128, 1, 1],\n      "
       "\"est. achieved occupancy %\": 0,\n      \"graph id\": 3, \"graph node id\": {}\n    }}\n  }},\n",
       name, 1000 + i * 10, random_below(1000, i), random_below(400, ~i), random_below(1000, i * 7),
@@ -52,17 +58,19 @@ std::string device_event(const std::string& name, std::uint64_t i) {
 
 std::string host_event(std::uint64_t i) {
   if (i % 2 == 0) {
-    return fmt::format("  {{\n    \"ph\": \"X\", \"cat\": \"cuda_runtime\", \"name\": \"cudaMemcpyAsync\", \"pid\": 41, \"tid\": "
-                       "41,\n    \"ts\": {}.{:03}, \"dur\": 3.{:03},\n    \"args\": {{\n      \"External id\": {}, \"cbid\": 41, "
-                       "\"correlation\": {}\n    }}\n  }},\n",
-                       i * 10, random_below(1000, i * 11), random_below(1000, i * 13), random_below(1'000'000'000, i), i);
+    return fmt::format(
+        "  {{\n    \"ph\": \"X\", \"cat\": \"cuda_runtime\", \"name\": \"cudaMemcpyAsync\", \"pid\": 41, \"tid\": "
+        "41,\n    \"ts\": {}.{:03}, \"dur\": 3.{:03},\n    \"args\": {{\n      \"External id\": {}, \"cbid\": 41, "
+        "\"correlation\": {}\n    }}\n  }},\n",
+        i * 10, random_below(1000, i * 11), random_below(1000, i * 13), random_below(1'000'000'000, i), i);
   }
-  return fmt::format("  {{\n    \"ph\": \"X\", \"cat\": \"cpu_op\", \"name\": \"aten::add_\", \"pid\": 41, \"tid\": 41,\n    \"ts\": "
-                     "{}.{:03}, \"dur\": 7.{:03},\n    \"args\": {{\n      \"External id\": {}, \"Record function id\": 0, \"Concrete "
-                     "Inputs\": [\"\", \"\", \"1\"], \"Input type\": [\"c10::BFloat16\", \"c10::BFloat16\", \"Scalar\"], \"Input "
-                     "Strides\": [[5120, 1], [5120, 1], []], \"Input Dims\": [[1, 5120], [1, 5120], []], \"Ev Idx\": {}\n    "
-                     "}}\n  }},\n",
-                     i * 10, random_below(1000, i * 17), random_below(1000, i * 19), random_below(1'000'000'000, i), i);
+  return fmt::format(
+      "  {{\n    \"ph\": \"X\", \"cat\": \"cpu_op\", \"name\": \"aten::add_\", \"pid\": 41, \"tid\": 41,\n    \"ts\": "
+      "{}.{:03}, \"dur\": 7.{:03},\n    \"args\": {{\n      \"External id\": {}, \"Record function id\": 0, \"Concrete "
+      "Inputs\": [\"\", \"\", \"1\"], \"Input type\": [\"c10::BFloat16\", \"c10::BFloat16\", \"Scalar\"], \"Input "
+      "Strides\": [[5120, 1], [5120, 1], []], \"Input Dims\": [[1, 5120], [1, 5120], []], \"Ev Idx\": {}\n    "
+      "}}\n  }},\n",
+      i * 10, random_below(1000, i * 17), random_below(1000, i * 19), random_below(1'000'000'000, i), i);
 }
 
 /// Writes both forms. Returns the bytes of JSON.
@@ -82,7 +90,8 @@ std::int64_t write_traces(const fs::path& plain, const fs::path& packed, std::in
     put(device_event(names[i % names.size()], i));
     put(host_event(i));
   }
-  put("  {\"name\": \"process_name\", \"ph\": \"M\", \"ts\": 0, \"pid\": 0}\n  ],\n  \"traceName\": \"synthetic\"\n}\n");
+  put("  {\"name\": \"process_name\", \"ph\": \"M\", \"ts\": 0, \"pid\": 0}\n  ],\n  \"traceName\": "
+      "\"synthetic\"\n}\n");
   std::fclose(file);
   ::gzclose(zipped);
   return bytes;

@@ -12,8 +12,8 @@ void KernelTallies::add(std::string_view key, double us, const std::function<Ker
   if (found == index_.end()) {
     if (static_cast<std::int64_t>(kinds_.size()) >= kinds_max_) {
       throw Error(ErrorKind::kBadFile, fmt::format("{}: more than {} different kernels; names that change from call to "
-                                                   "call cannot be compared, try to group by name alone", what_,
-                                                   kinds_max_));
+                                                   "call cannot be compared, try to group by name alone",
+                                                   what_, kinds_max_));
     }
     found = index_.emplace(std::string(key), kinds_.size()).first;
     kinds_.push_back({describe(), {}});

@@ -14,9 +14,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/records/call_law.h"
 #include "bench/store/json_field.h"
 #include "bench/store/json_lines.h"
-#include "bench/records/call_law.h"
 #include "bench/store/kernel_csv.h"
 
 namespace nvllm::bench {
@@ -43,8 +43,10 @@ void derive_workload(KernelTable& table, const LegacyOptions& options, Notes& no
     for (const KernelRow* row : find_kernels(table, name)) attention_calls += row->n_calls;
   }
   if (attention_calls == 0 || attention_calls % (requests * steps) != 0) {
-    notes.push_back(fmt::format("{}: {} attention calls in at most {} requests are no whole number in {} decode steps "
-                                "each; requests and steps are unknown", table.leg, attention_calls, requests, steps));
+    notes.push_back(
+        fmt::format("{}: {} attention calls in at most {} requests are no whole number in {} decode steps "
+                    "each; requests and steps are unknown",
+                    table.leg, attention_calls, requests, steps));
     return;
   }
   table.requests = table.prefills = requests;
@@ -56,7 +58,8 @@ QuestionStatus status_of(const std::string& status, const std::string& got, cons
   if (status == "OK") return QuestionStatus::kOk;
   if (status == "WRONG") return got.empty() ? QuestionStatus::kNoAnswer : QuestionStatus::kWrong;
   if (status != "ERROR") {
-    throw Error(ErrorKind::kBadFile, fmt::format("{}: field 'status' is '{}', wanted OK, WRONG or ERROR", what, status));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("{}: field 'status' is '{}', wanted OK, WRONG or ERROR", what, status));
   }
   if (tail.find("timed out") != std::string::npos) return QuestionStatus::kTimeout;
   for (const char* word : {"Connection refused", "Connection aborted", "Connection reset", "RemoteDisconnected"}) {
@@ -106,16 +109,15 @@ QuestionResult question_of(const Json& item, std::string_view what) {
 }
 
 void check_summary(const Json& summary, const LegEvidence& leg, std::string_view what, Notes& notes) {
-  const auto count = [&](auto&& is_one) {
-    return std::count_if(leg.questions.begin(), leg.questions.end(), is_one);
-  };
+  const auto count = [&](auto&& is_one) { return std::count_if(leg.questions.begin(), leg.questions.end(), is_one); };
   const std::pair<const char*, std::int64_t> facts[] = {
       {"n", static_cast<std::int64_t>(leg.questions.size())},
       {"correct", count([](const QuestionResult& q) { return q.correct; })},
       {"errors", count([](const QuestionResult& q) { return !finished(q); })}};
   for (const auto& [key, seen] : facts) {
     const std::int64_t said = int_field(summary, key, what);
-    if (said != seen) notes.push_back(fmt::format("{}: field '{}' says {}, its results hold {}", what, key, said, seen));
+    if (said != seen)
+      notes.push_back(fmt::format("{}: field '{}' says {}, its results hold {}", what, key, said, seen));
   }
 }
 
@@ -237,8 +239,8 @@ EvidenceFolder import_legacy_3leg(const fs::path& folder, const LegacyOptions& o
     evidence.legs.push_back(read_leg(entry.path(), options, evidence.notes));
   }
   if (evidence.legs.empty()) {
-    throw Error(ErrorKind::kNotFound, fmt::format("{}: no leg; wanted folders with profile_kernels.csv or gsm8k.json",
-                                                  folder.string()));
+    throw Error(ErrorKind::kNotFound,
+                fmt::format("{}: no leg; wanted folders with profile_kernels.csv or gsm8k.json", folder.string()));
   }
   std::sort(evidence.legs.begin(), evidence.legs.end(), [](const LegEvidence& left, const LegEvidence& right) {
     return std::pair(began(left), left.leg) < std::pair(began(right), right.leg);

@@ -8,9 +8,9 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/problems.h"
 #include "bench/store/json_field.h"
 #include "bench/store/json_lines.h"
-#include "bench/problems.h"
 
 namespace nvllm::bench {
 
@@ -58,7 +58,7 @@ void take_line(const Json& line, const std::string& place, const LmEvalOptions& 
   question.pred = answer;
   question.output_tail = first_text(line, "resps", place);
   question.correct = number_field(line, options.metric.c_str(), place) == 1;
-  question.status = question.correct   ? QuestionStatus::kOk
+  question.status = question.correct ? QuestionStatus::kOk
                     : answer.empty() ? QuestionStatus::kNoAnswer
                                      : QuestionStatus::kWrong;
   question.question_sha256 = maybe_text(line, "doc_hash", place).value_or("");
@@ -78,8 +78,9 @@ std::vector<QuestionResult> import_lm_eval_samples(const std::filesystem::path& 
   std::vector<QuestionResult> questions;
   for (auto& [document, gathered] : by_document) {
     if (!gathered.decided) {
-      throw Error(ErrorKind::kBadFile, fmt::format("{}: question {} has no line of filter '{}'; it has: {}", path.string(),
-                                                   document, options.filter, fmt::join(gathered.filters, ", ")));
+      throw Error(ErrorKind::kBadFile,
+                  fmt::format("{}: question {} has no line of filter '{}'; it has: {}", path.string(), document,
+                              options.filter, fmt::join(gathered.filters, ", ")));
     }
     QuestionResult& question = gathered.question;
     question.qid = fmt::format("{}", document);

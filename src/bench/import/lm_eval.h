@@ -21,7 +21,8 @@ struct LmEvalOptions {
 ///   Errors: Error(kNotFound); Error(kBadFile) naming the line and the field, a question without the
 ///           deciding filter, or the same question and filter twice.
 ///   Source: EleutherAI/lm-evaluation-harness, --log_samples.
-std::vector<QuestionResult> import_lm_eval_samples(const std::filesystem::path& path, const LmEvalOptions& options = {});
+std::vector<QuestionResult> import_lm_eval_samples(const std::filesystem::path& path,
+                                                   const LmEvalOptions& options = {});
 
 /// One score of results_DATE.json.
 struct LmEvalScore {

@@ -17,9 +17,17 @@ namespace {
 constexpr const char* kKernels = "CUPTI_ACTIVITY_KIND_KERNEL";
 
 /// Columns that the query cannot do without.
-constexpr std::array<std::string_view, 11> kColumns = {"start",  "end",    "demangledName",     "gridX",
-                                                       "gridY",  "gridZ",  "blockX",            "blockY",
-                                                       "blockZ", "staticSharedMemory", "dynamicSharedMemory"};
+constexpr std::array<std::string_view, 11> kColumns = {"start",
+                                                       "end",
+                                                       "demangledName",
+                                                       "gridX",
+                                                       "gridY",
+                                                       "gridZ",
+                                                       "blockX",
+                                                       "blockY",
+                                                       "blockZ",
+                                                       "staticSharedMemory",
+                                                       "dynamicSharedMemory"};
 
 struct CloseDatabase {
   void operator()(sqlite3* database) const { ::sqlite3_close(database); }
@@ -85,10 +93,12 @@ void check_columns(const Database& database, const std::set<std::string, std::le
   for (const std::string_view column : kColumns) {
     if (columns.contains(column)) continue;
     throw Error(ErrorKind::kBadFile, fmt::format("{}: table {} has no column '{}'; wanted the export of a CUDA trace: "
-                                                 "nsys export --type sqlite", database.what(), kKernels, column));
+                                                 "nsys export --type sqlite",
+                                                 database.what(), kKernels, column));
   }
   if (database.columns("StringIds").empty()) {
-    throw Error(ErrorKind::kBadFile, fmt::format("{}: no table StringIds, which holds the kernels' names", database.what()));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("{}: no table StringIds, which holds the kernels' names", database.what()));
   }
 }
 
@@ -129,8 +139,10 @@ void find_losses(const Database& database, NsysImport& result) {
   const Statement count = database.prepare("SELECT count(*) FROM CUPTI_ACTIVITY_KIND_GRAPH_TRACE");
   const std::int64_t graphs = database.step(count) ? ::sqlite3_column_int64(count.get(), 0) : 0;
   if (graphs == 0) return;
-  result.findings.push_back(fmt::format("{} graph launches were traced as a whole, their kernels are missing; profile "
-                                        "with --cuda-graph-trace=node", graphs));
+  result.findings.push_back(
+      fmt::format("{} graph launches were traced as a whole, their kernels are missing; profile "
+                  "with --cuda-graph-trace=node",
+                  graphs));
 }
 
 }  // namespace

@@ -108,7 +108,9 @@ class GraphNodes {
 class Importer {
  public:
   Importer(RawRead raw, const std::string& what, const TraceOptions& options)
-      : options_(options), what_(what), window_(std::move(raw), what, options.event_bytes_max),
+      : options_(options),
+        what_(what),
+        window_(std::move(raw), what, options.event_bytes_max),
         tallies_(options.kinds_max, what) {}
 
   TraceImport run() {
@@ -184,8 +186,8 @@ class Importer {
       if (!next) return stop_at("the list of events");
       if (*next != '{') window_.refuse("an event");
       TraceEvent event;
-      const bool whole = window_.take_value(
-          [&event](const char* begin, const char* end) { return scan_event(begin, end, event); });
+      const bool whole =
+          window_.take_value([&event](const char* begin, const char* end) { return scan_event(begin, end, event); });
       if (!whole) return stop_at("an event");
       take_event(event);
       next = window_.peek();
@@ -272,8 +274,10 @@ class Importer {
       findings.push_back(fmt::format("{} pieces of device work without name, time or duration", result_.malformed));
     }
     if (result_.graph_launches > 0 && result_.kernels_in_graphs == 0) {
-      findings.push_back(fmt::format("{} graph launches, but no kernel names a graph: they are lost, or cannot be told "
-                                     "from the others", result_.graph_launches));
+      findings.push_back(
+          fmt::format("{} graph launches, but no kernel names a graph: they are lost, or cannot be told "
+                      "from the others",
+                      result_.graph_launches));
     }
     const std::int64_t single = result_.kernels - result_.kernels_in_graphs;
     if (result_.kernel_launches > single) {
@@ -300,9 +304,12 @@ class Importer {
 
 std::string_view to_string(TraceEnd end) {
   switch (end) {
-    case TraceEnd::kComplete: return "complete";
-    case TraceEnd::kTruncatedGzip: return "truncated_gzip";
-    case TraceEnd::kTruncatedJson: return "truncated_json";
+    case TraceEnd::kComplete:
+      return "complete";
+    case TraceEnd::kTruncatedGzip:
+      return "truncated_gzip";
+    case TraceEnd::kTruncatedJson:
+      return "truncated_json";
   }
   return "truncated_json";
 }

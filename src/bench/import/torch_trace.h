@@ -34,13 +34,13 @@ struct TraceImport {
   std::string end_detail;
 
   std::int64_t events = 0;
-  std::int64_t kernels = 0, copies = 0, fills = 0;   ///< counted in the table
-  std::int64_t kernels_in_graphs = 0;                ///< of these, with a graph node
-  std::int64_t kernels_without_shape = 0;            ///< no grid or block
-  std::int64_t malformed = 0;                        ///< device work without name or duration: not in the table
+  std::int64_t kernels = 0, copies = 0, fills = 0;       ///< counted in the table
+  std::int64_t kernels_in_graphs = 0;                    ///< of these, with a graph node
+  std::int64_t kernels_without_shape = 0;                ///< no grid or block
+  std::int64_t malformed = 0;                            ///< device work without name or duration: not in the table
   std::int64_t kernel_launches = 0, graph_launches = 0;  ///< calls of the runtime or the driver
-  std::int64_t profiler_steps = 0;                   ///< "ProfilerStep#N"
-  std::map<std::string, std::int64_t> other_events;  ///< by category
+  std::int64_t profiler_steps = 0;                       ///< "ProfilerStep#N"
+  std::map<std::string, std::int64_t> other_events;      ///< by category
 
   double first_us = 0, last_us = 0;  ///< begin of the first, end of the last piece of device work
   std::int64_t json_bytes = 0, file_bytes = 0;

@@ -65,11 +65,14 @@ Scanned scan_brackets(const char* p, const char* end) {
         p = closing_quote(p + 1, end);
         if (p == nullptr) return need_more();
         break;
-      case kOpen: ++depth; break;
+      case kOpen:
+        ++depth;
+        break;
       case kClose:
         if (--depth == 0) return done(p + 1);
         break;
-      default: break;
+      default:
+        break;
     }
     ++p;
   }
@@ -88,21 +91,29 @@ Scanned scan_text(const char* p, const char* end, std::string_view& text) {
 
 std::string_view* argument_slot(TraceEvent& event, std::string_view key) {
   switch (key.size()) {
-    case 4: return key == "grid" ? &event.grid : nullptr;
-    case 5: return key == "block" ? &event.block : key == "bytes" ? &event.bytes : nullptr;
-    case 8: return key == "graph id" ? &event.graph_id : nullptr;
+    case 4:
+      return key == "grid" ? &event.grid : nullptr;
+    case 5:
+      return key == "block" ? &event.block : key == "bytes" ? &event.bytes : nullptr;
+    case 8:
+      return key == "graph id" ? &event.graph_id : nullptr;
     case 13:
       return key == "shared memory" ? &event.shared_memory : key == "graph node id" ? &event.graph_node_id : nullptr;
-    default: return nullptr;
+    default:
+      return nullptr;
   }
 }
 
 std::string_view* event_slot(TraceEvent& event, std::string_view key) {
   switch (key.size()) {
-    case 2: return key == "ph" ? &event.phase : key == "ts" ? &event.ts : nullptr;
-    case 3: return key == "cat" ? &event.category : key == "dur" ? &event.duration : nullptr;
-    case 4: return key == "name" ? &event.name : nullptr;
-    default: return nullptr;
+    case 2:
+      return key == "ph" ? &event.phase : key == "ts" ? &event.ts : nullptr;
+    case 3:
+      return key == "cat" ? &event.category : key == "dur" ? &event.duration : nullptr;
+    case 4:
+      return key == "name" ? &event.name : nullptr;
+    default:
+      return nullptr;
   }
 }
 
@@ -148,14 +159,16 @@ Scanned scan_value(const char* begin, const char* end) {
       const char* const close = closing_quote(begin + 1, end);
       return close == nullptr ? need_more() : done(close + 1);
     }
-    case kOpen: return scan_brackets(begin, end);
+    case kOpen:
+      return scan_brackets(begin, end);
     case kPlain: {
       const char* p = begin;
       while (p < end && kind_of(*p) == kPlain) ++p;
       // A number may go on behind the buffer's end.
       return p == end ? need_more() : done(p);
     }
-    default: return bad(begin, "a value");
+    default:
+      return bad(begin, "a value");
   }
 }
 

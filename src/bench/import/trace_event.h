@@ -18,8 +18,8 @@ struct TraceEvent {
 /// Where reading a value stopped.
 struct Scanned {
   enum class Outcome { kDone, kNeedMore, kBad } outcome = Outcome::kDone;
-  const char* next = nullptr;   ///< kDone: behind the value; kBad: the byte that is wrong
-  const char* wanted = "";      ///< kBad: what is wanted there
+  const char* next = nullptr;  ///< kDone: behind the value; kBad: the byte that is wrong
+  const char* wanted = "";     ///< kBad: what is wanted there
 };
 
 /// Reads the object that begins at `begin`. Only strings, brackets and commas are looked at; numbers

@@ -31,8 +31,8 @@ bool TraceWindow::read_on() {
   }
   if (end_ == buffer_.size()) {
     if (static_cast<std::int64_t>(end_) >= value_bytes_max_) {
-      throw Error(ErrorKind::kBadFile, fmt::format("{}: the value at byte {} is larger than {} bytes", what_,
-                                                   position(), value_bytes_max_));
+      throw Error(ErrorKind::kBadFile,
+                  fmt::format("{}: the value at byte {} is larger than {} bytes", what_, position(), value_bytes_max_));
     }
     buffer_.resize(buffer_.size() * 2);
   }
@@ -77,8 +77,8 @@ bool TraceWindow::skip_value() {
 void TraceWindow::refuse(const char* at, std::string_view wanted) {
   const std::int64_t byte = source_.bytes() - (buffer_.data() + end_ - at);
   const std::size_t shown = std::min<std::size_t>(24, static_cast<std::size_t>(buffer_.data() + end_ - at));
-  throw Error(ErrorKind::kBadFile,
-              fmt::format("{}: not a trace: byte {} begins '{}', wanted {}", what_, byte, std::string_view(at, shown), wanted));
+  throw Error(ErrorKind::kBadFile, fmt::format("{}: not a trace: byte {} begins '{}', wanted {}", what_, byte,
+                                               std::string_view(at, shown), wanted));
 }
 
 }  // namespace nvllm::bench

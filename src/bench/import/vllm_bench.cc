@@ -34,9 +34,12 @@ LoadRequest request_at(const Json& whole, std::size_t i, std::string_view what) 
     return list == nullptr || list->at(i).is_null() ? nullptr : &list->at(i);
   };
   const auto place = [&](const char* key) { return fmt::format("{}: {}[{}]", what, key, i); };
-  if (const Json* error = at("errors"); error != nullptr && error->is_string()) request.error = error->get<std::string>();
-  if (const Json* value = at("input_lens")) request.prompt_tokens = static_cast<std::int64_t>(number_of(*value, place("input_lens")));
-  if (const Json* value = at("output_lens")) request.output_tokens = static_cast<std::int64_t>(number_of(*value, place("output_lens")));
+  if (const Json* error = at("errors"); error != nullptr && error->is_string())
+    request.error = error->get<std::string>();
+  if (const Json* value = at("input_lens"))
+    request.prompt_tokens = static_cast<std::int64_t>(number_of(*value, place("input_lens")));
+  if (const Json* value = at("output_lens"))
+    request.output_tokens = static_cast<std::int64_t>(number_of(*value, place("output_lens")));
   if (!request.error.empty()) return request;
   if (const Json* value = at("ttfts")) request.ttft_s = number_of(*value, place("ttfts"));
   if (const Json* value = at("latencies")) request.latency_s = number_of(*value, place("latencies"));
@@ -52,8 +55,8 @@ void read_requests(const Json& whole, std::string_view what, LoadResult& result)
   for (const char* key : kLists) {
     const Json* list = list_of(whole, key, what);
     if (list == nullptr || list->size() == lens->size()) continue;
-    throw Error(ErrorKind::kBadFile, fmt::format("{}: field '{}' has {} entries, input_lens has {}", what, key,
-                                                 list->size(), lens->size()));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("{}: field '{}' has {} entries, input_lens has {}", what, key, list->size(), lens->size()));
   }
   for (std::size_t i = 0; i < lens->size(); ++i) result.requests.push_back(request_at(whole, i, what));
 }

@@ -19,7 +19,8 @@ std::int64_t steps_per_request(const KernelTable& burst) {
   if (burst.requests <= 0 || burst.decode_steps <= 0 || burst.decode_steps % burst.requests != 0) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("leg '{}': {} decode steps in {} requests; the call law needs both numbers, and the same "
-                            "steps in every request", burst.leg, burst.decode_steps, burst.requests));
+                            "steps in every request",
+                            burst.leg, burst.decode_steps, burst.requests));
   }
   return burst.decode_steps / burst.requests;
 }
@@ -87,7 +88,8 @@ LawReport solve_call_laws(const KernelTable& one, const KernelTable& other) {
   const std::int64_t one_steps = steps_per_request(one), other_steps = steps_per_request(other);
   if (one_steps == other_steps) {
     throw Error(ErrorKind::kUsage, fmt::format("leg '{}': both bursts have {} decode steps a request; the call law "
-                                               "needs two different lengths", one.leg, one_steps));
+                                               "needs two different lengths",
+                                               one.leg, one_steps));
   }
   const KernelTable& longer = one_steps > other_steps ? one : other;
   const KernelTable& shorter = one_steps > other_steps ? other : one;

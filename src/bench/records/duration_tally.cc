@@ -9,7 +9,7 @@ namespace nvllm::bench {
 
 namespace {
 
-constexpr double kShortest = 1e-3;                 // 1 ns, the profilers' own resolution
+constexpr double kShortest = 1e-3;  // 1 ns, the profilers' own resolution
 const double kLogStep = std::log(1.01);
 
 }  // namespace

@@ -13,8 +13,7 @@ namespace {
 
 /// A leg or a phase becomes a folder name: no separators, no dots that climb.
 bool is_plain(std::string_view word) {
-  constexpr std::string_view kAllowed =
-      "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+";
+  constexpr std::string_view kAllowed = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.+";
   return !word.empty() && word.front() != '.' && word.find_first_not_of(kAllowed) == std::string_view::npos;
 }
 
@@ -24,7 +23,8 @@ std::string unit_name(const Unit& unit) {
   if (!is_plain(unit.leg) || !is_plain(unit.phase) || unit.round < 1) {
     throw Error(ErrorKind::kUsage,
                 fmt::format("unit of leg '{}', phase '{}', round {}: a leg and a phase are made of letters, digits "
-                            "and _-.+, and rounds count from 1", unit.leg, unit.phase, unit.round));
+                            "and _-.+, and rounds count from 1",
+                            unit.leg, unit.phase, unit.round));
   }
   return fmt::format("{}/rounds/{:02}/{}", unit.leg, unit.round, unit.phase);
 }
@@ -41,8 +41,7 @@ Unit parse_unit_name(std::string_view name) {
       return unit;
     }
   }
-  throw Error(ErrorKind::kBadFile,
-              fmt::format("'{}' is not the name of a unit; wanted LEG/rounds/NN/PHASE", name));
+  throw Error(ErrorKind::kBadFile, fmt::format("'{}' is not the name of a unit; wanted LEG/rounds/NN/PHASE", name));
 }
 
 const LegEvidence* find_leg(const EvidenceFolder& folder, std::string_view leg) {

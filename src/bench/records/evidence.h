@@ -48,5 +48,7 @@ struct EvidenceFolder {
 
 /// The leg of that name, or null.
 const LegEvidence* find_leg(const EvidenceFolder& folder, std::string_view leg);
+/// The leg would be gone before anyone could look at it.
+const LegEvidence* find_leg(const EvidenceFolder&& folder, std::string_view leg) = delete;
 
 }  // namespace nvllm::bench

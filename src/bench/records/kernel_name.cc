@@ -150,19 +150,32 @@ std::string base_name(const std::string& name) {
 
 /// Words and the class they speak for; the first that matches wins.
 constexpr std::array<std::pair<std::string_view, KernelClass>, 27> kWords = {{
-    {"DecodeKernel", KernelClass::kAttention},     {"PhaseE_Beta_Kernel", KernelClass::kAttention},
-    {"Phase_D_MLP_Kernel", KernelClass::kGemv},    {"gemvx", KernelClass::kGemv},
-    {"gemv", KernelClass::kGemv},                  {"reshape_and_cache", KernelClass::kCache},
-    {"kv_blocks", KernelClass::kCache},            {"slot_mapping", KernelClass::kCache},
-    {"cvt_fp16_to_fp4", KernelClass::kQuant},      {"quant", KernelClass::kQuant},
-    {"gemm", KernelClass::kGemm},                  {"Gemm", KernelClass::kGemm},
-    {"nvjet", KernelClass::kGemm},                 {"splitKreduce", KernelClass::kGemm},
-    {"attention", KernelClass::kAttention},        {"attn", KernelClass::kAttention},
-    {"gated_delta", KernelClass::kAttention},      {"flash", KernelClass::kAttention},
-    {"rotary", KernelClass::kRope},                {"rope", KernelClass::kRope},
-    {"norm", KernelClass::kNorm},                  {"rsqrt", KernelClass::kNorm},
-    {"ArgMax", KernelClass::kSample},              {"sampl", KernelClass::kSample},
-    {"Memcpy", KernelClass::kMemory},              {"memcpy", KernelClass::kMemory},
+    {"DecodeKernel", KernelClass::kAttention},
+    {"PhaseE_Beta_Kernel", KernelClass::kAttention},
+    {"Phase_D_MLP_Kernel", KernelClass::kGemv},
+    {"gemvx", KernelClass::kGemv},
+    {"gemv", KernelClass::kGemv},
+    {"reshape_and_cache", KernelClass::kCache},
+    {"kv_blocks", KernelClass::kCache},
+    {"slot_mapping", KernelClass::kCache},
+    {"cvt_fp16_to_fp4", KernelClass::kQuant},
+    {"quant", KernelClass::kQuant},
+    {"gemm", KernelClass::kGemm},
+    {"Gemm", KernelClass::kGemm},
+    {"nvjet", KernelClass::kGemm},
+    {"splitKreduce", KernelClass::kGemm},
+    {"attention", KernelClass::kAttention},
+    {"attn", KernelClass::kAttention},
+    {"gated_delta", KernelClass::kAttention},
+    {"flash", KernelClass::kAttention},
+    {"rotary", KernelClass::kRope},
+    {"rope", KernelClass::kRope},
+    {"norm", KernelClass::kNorm},
+    {"rsqrt", KernelClass::kNorm},
+    {"ArgMax", KernelClass::kSample},
+    {"sampl", KernelClass::kSample},
+    {"Memcpy", KernelClass::kMemory},
+    {"memcpy", KernelClass::kMemory},
     {"FillFunctor", KernelClass::kMemory},
 }};
 
@@ -170,16 +183,26 @@ constexpr std::array<std::pair<std::string_view, KernelClass>, 27> kWords = {{
 
 std::string_view to_string(KernelClass kind) {
   switch (kind) {
-    case KernelClass::kGemm: return "gemm";
-    case KernelClass::kGemv: return "gemv";
-    case KernelClass::kAttention: return "attn";
-    case KernelClass::kNorm: return "norm";
-    case KernelClass::kRope: return "rope";
-    case KernelClass::kQuant: return "quant";
-    case KernelClass::kCache: return "cache";
-    case KernelClass::kSample: return "sample";
-    case KernelClass::kMemory: return "mem";
-    case KernelClass::kOther: return "other";
+    case KernelClass::kGemm:
+      return "gemm";
+    case KernelClass::kGemv:
+      return "gemv";
+    case KernelClass::kAttention:
+      return "attn";
+    case KernelClass::kNorm:
+      return "norm";
+    case KernelClass::kRope:
+      return "rope";
+    case KernelClass::kQuant:
+      return "quant";
+    case KernelClass::kCache:
+      return "cache";
+    case KernelClass::kSample:
+      return "sample";
+    case KernelClass::kMemory:
+      return "mem";
+    case KernelClass::kOther:
+      return "other";
   }
   return "other";
 }

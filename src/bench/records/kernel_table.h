@@ -29,9 +29,9 @@ struct KernelRow {
   double total_ms = 0;
 
   std::optional<double> min_us, max_us, sd_us;
-  std::optional<double> log_mean;      ///< mean of ln(duration in us)
-  std::optional<double> share;         ///< of the table's total time, 0..1
-  std::optional<std::int64_t> bytes;   ///< moved by one call, by the cost model
+  std::optional<double> log_mean;     ///< mean of ln(duration in us)
+  std::optional<double> share;        ///< of the table's total time, 0..1
+  std::optional<std::int64_t> bytes;  ///< moved by one call, by the cost model
 };
 
 /// All kernels of one burst of one leg in one server boot.

@@ -4,12 +4,18 @@ namespace nvllm::bench {
 
 std::string_view to_string(QuestionStatus status) {
   switch (status) {
-    case QuestionStatus::kOk: return "ok";
-    case QuestionStatus::kWrong: return "wrong";
-    case QuestionStatus::kTimeout: return "timeout";
-    case QuestionStatus::kHttpError: return "http_error";
-    case QuestionStatus::kServerDied: return "server_died";
-    case QuestionStatus::kNoAnswer: return "no_answer";
+    case QuestionStatus::kOk:
+      return "ok";
+    case QuestionStatus::kWrong:
+      return "wrong";
+    case QuestionStatus::kTimeout:
+      return "timeout";
+    case QuestionStatus::kHttpError:
+      return "http_error";
+    case QuestionStatus::kServerDied:
+      return "server_died";
+    case QuestionStatus::kNoAnswer:
+      return "no_answer";
   }
   return "no_answer";
 }

@@ -91,8 +91,8 @@ Number number_of(const CsvRow& row, std::size_t index, std::string_view column, 
   Number value{};
   const auto [end, fault] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (fault != std::errc() || end != text.data() + text.size() || !std::isfinite(static_cast<double>(value))) {
-    throw Error(ErrorKind::kBadFile,
-                fmt::format("{}:{}: field '{}' is '{}', wanted {}", what, row.line, column, text.substr(0, 80), wanted));
+    throw Error(ErrorKind::kBadFile, fmt::format("{}:{}: field '{}' is '{}', wanted {}", what, row.line, column,
+                                                 text.substr(0, 80), wanted));
   }
   return value;
 }
@@ -111,9 +111,7 @@ std::string csv_field(std::string_view field) {
   return field.find_first_of(",\"\r\n") == std::string_view::npos ? std::string(field) : csv_quoted(field);
 }
 
-std::string csv_line(std::span<const std::string> fields) {
-  return fmt::format("{}\n", fmt::join(fields, ","));
-}
+std::string csv_line(std::span<const std::string> fields) { return fmt::format("{}\n", fmt::join(fields, ",")); }
 
 std::int64_t csv_int(const CsvRow& row, std::size_t index, std::string_view column, std::string_view what) {
   return number_of<std::int64_t>(row, index, column, what, "a whole number");

@@ -19,7 +19,8 @@ namespace {
 void refuse_closed(const fs::path& folder) {
   if (!has_manifest(folder)) return;
   throw Error(ErrorKind::kUsage, fmt::format("{}: closed by its {}; a run never changes an older folder, name a new "
-                                             "one", folder.string(), kManifestName));
+                                             "one",
+                                             folder.string(), kManifestName));
 }
 
 /// Checks before the journal is opened: opening it would already change a closed folder.
@@ -45,8 +46,7 @@ void remove_half_written(const fs::path& folder) {
 
 }  // namespace
 
-EvidenceWriter::EvidenceWriter(const fs::path& folder)
-    : folder_(opened(folder)), journal_(folder / "journal.jsonl") {
+EvidenceWriter::EvidenceWriter(const fs::path& folder) : folder_(opened(folder)), journal_(folder / "journal.jsonl") {
   remove_half_written(folder_);
   write(".gitignore", git_ignore_text());
 }

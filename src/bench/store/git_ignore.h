@@ -7,8 +7,8 @@
 namespace nvllm::bench {
 
 /// Raw files that stay out of git; their digests are committed instead.
-inline constexpr std::array<std::string_view, 5> kIgnoredPatterns = {
-    "*.pt.trace.json.gz", "*.nsys-rep", "*.sqlite", "*serve.log*", "*.raw"};
+inline constexpr std::array<std::string_view, 5> kIgnoredPatterns = {"*.pt.trace.json.gz", "*.nsys-rep", "*.sqlite",
+                                                                     "*serve.log*", "*.raw"};
 
 /// The .gitignore of an evidence folder.
 std::string git_ignore_text();

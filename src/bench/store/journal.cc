@@ -80,8 +80,8 @@ JournalReading parse_journal(std::string_view text, std::string_view what) {
     if (event.prev_sha256 != link || event.seq != number) {
       throw Error(ErrorKind::kBadFile,
                   fmt::format("{}:{}: the chain is broken: seq {} after a line with hash {}, wanted seq {} after {}; a "
-                              "line was changed, removed or added", what, number, event.seq, event.prev_sha256,
-                              number, link));
+                              "line was changed, removed or added",
+                              what, number, event.seq, event.prev_sha256, number, link));
     }
     link = sha256_hex(line);
     reading.events.push_back(std::move(event));
@@ -101,14 +101,15 @@ Journal::Journal(const std::filesystem::path& path) : path_(path) {
   if (fd_ < 0) refuse("cannot be opened");
   try {
     if (::flock(fd_, LOCK_EX | LOCK_NB) != 0) {
-      throw Error(ErrorKind::kUnavailable, fmt::format("{}: another run is writing it; wait for that run or stop it",
-                                                       path.string()));
+      throw Error(ErrorKind::kUnavailable,
+                  fmt::format("{}: another run is writing it; wait for that run or stop it", path.string()));
     }
     const std::string text = read_file(path, kJournalBytesMax);
     reading_ = parse_journal(text, path.string());
     last_sha256_ = first_link();
     if (reading_.whole_bytes > 0) {
-      const std::string_view whole = std::string_view(text).substr(0, static_cast<std::size_t>(reading_.whole_bytes) - 1);
+      const std::string_view whole =
+          std::string_view(text).substr(0, static_cast<std::size_t>(reading_.whole_bytes) - 1);
       last_sha256_ = sha256_hex(whole.substr(whole.rfind('\n') + 1));
     }
     if (!reading_.torn.empty()) cut_torn_line();
@@ -136,7 +137,8 @@ void Journal::cut_torn_line() {
 void Journal::append(std::string_view event, std::string_view unit, const Json& data) {
   if (broken_) {
     throw Error(ErrorKind::kBadFile, fmt::format("{}: an earlier event could be neither written nor taken back; free "
-                                                 "disk space and resume the run", path_.string()));
+                                                 "disk space and resume the run",
+                                                 path_.string()));
   }
   JournalEvent next;
   next.seq = static_cast<std::int64_t>(reading_.events.size()) + 1;

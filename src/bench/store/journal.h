@@ -21,16 +21,16 @@ struct JournalEvent {
   std::string event;           ///< a word of events:: below, or another
   std::string unit;            ///< unit_name, or empty
   Json data = Json::object();
-  std::string prev_sha256;     ///< of the line before without its '\n'; zeros for the first
+  std::string prev_sha256;  ///< of the line before without its '\n'; zeros for the first
 };
 
 /// The words that resuming depends on.
 namespace events {
-inline constexpr std::string_view kStarted = "started";    ///< data.attempt
-inline constexpr std::string_view kState = "state";        ///< data.state
-inline constexpr std::string_view kSealed = "sealed";      ///< data.attempt
-inline constexpr std::string_view kFailed = "failed";      ///< data.attempt, data.reason
-inline constexpr std::string_view kSetAside = "set_aside"; ///< data.attempt, data.to
+inline constexpr std::string_view kStarted = "started";      ///< data.attempt
+inline constexpr std::string_view kState = "state";          ///< data.state
+inline constexpr std::string_view kSealed = "sealed";        ///< data.attempt
+inline constexpr std::string_view kFailed = "failed";        ///< data.attempt, data.reason
+inline constexpr std::string_view kSetAside = "set_aside";   ///< data.attempt, data.to
 inline constexpr std::string_view kRecovered = "recovered";  ///< a torn line was cut off
 }  // namespace events
 

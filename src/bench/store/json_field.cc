@@ -18,8 +18,8 @@ namespace {
 /// The field, or null where it is absent or null.
 const Json* find(const Json& object, const char* key, std::string_view what) {
   if (!object.is_object()) {
-    throw Error(ErrorKind::kBadFile, fmt::format("{}: {} where an object with '{}' is wanted", what,
-                                                 object.type_name(), key));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("{}: {} where an object with '{}' is wanted", what, object.type_name(), key));
   }
   const auto found = object.find(key);
   return found == object.end() || found->is_null() ? nullptr : &*found;

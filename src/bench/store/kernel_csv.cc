@@ -23,9 +23,9 @@ constexpr std::array<std::string_view, 7> kReferenceColumns = {"config_id", "ker
                                                                "p50_us",    "p95_us",        "total_ms"};
 
 constexpr std::array<std::string_view, 24> kColumns = {
-    "kernel_id", "short_name", "class", "grid",   "block",    "smem",         "layer",     "phase",
-    "a",         "b",          "law",   "n_calls", "mean_us", "sd_us",        "min_us",    "p50_us",
-    "p95_us",    "max_us",     "log_mean", "total_ms", "share_pct", "bytes_model", "gb_s", "name"};
+    "kernel_id", "short_name", "class",    "grid",     "block",     "smem",        "layer",  "phase",
+    "a",         "b",          "law",      "n_calls",  "mean_us",   "sd_us",       "min_us", "p50_us",
+    "p95_us",    "max_us",     "log_mean", "total_ms", "share_pct", "bytes_model", "gb_s",   "name"};
 
 constexpr std::size_t kName = 23;
 
@@ -40,8 +40,8 @@ void check_header(const std::vector<CsvRow>& rows, const std::array<std::string_
   }
   for (const CsvRow& row : rows) {
     if (row.fields.size() == columns.size()) continue;
-    throw Error(ErrorKind::kBadFile, fmt::format("{}:{}: {} fields, wanted {}", what, row.line, row.fields.size(),
-                                                 columns.size()));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("{}:{}: {} fields, wanted {}", what, row.line, row.fields.size(), columns.size()));
   }
 }
 
@@ -58,8 +58,9 @@ void check_numbers(const CsvRow& line, const KernelRow& row, std::string_view wh
   const double calls = static_cast<double>(row.n_calls);
   const double slack_ms = 0.0005 + calls * 0.0005e-3 + 1e-9 * row.total_ms;
   if (std::abs(row.mean_us * calls * 1e-3 - row.total_ms) > slack_ms) {
-    refuse(line, what, fmt::format("{} calls of {} us are {:.3f} ms, but total_ms is {:.3f}", row.n_calls, row.mean_us,
-                                   row.mean_us * calls * 1e-3, row.total_ms));
+    refuse(line, what,
+           fmt::format("{} calls of {} us are {:.3f} ms, but total_ms is {:.3f}", row.n_calls, row.mean_us,
+                       row.mean_us * calls * 1e-3, row.total_ms));
   }
 }
 
@@ -94,9 +95,12 @@ std::optional<Dim3> parse_shape(const CsvRow& row, std::size_t index, std::strin
 std::string law_word(const LawRow* law) {
   if (law == nullptr) return "";
   switch (law->proof) {
-    case LawProof::kProven: return "proven";
-    case LawProof::kNotProven: return "not_proven";
-    case LawProof::kResidual: return fmt::format("residual_{}", law->remainder);
+    case LawProof::kProven:
+      return "proven";
+    case LawProof::kNotProven:
+      return "not_proven";
+    case LawProof::kResidual:
+      return fmt::format("residual_{}", law->remainder);
   }
   return "";
 }
@@ -106,12 +110,29 @@ std::vector<std::string> rich_fields(const KernelRow& row, const LawRow* law) {
   // Bytes per call over the mean time: GB/s are bytes per ns.
   const std::string rate =
       row.bytes && row.mean_us > 0 ? fixed(static_cast<double>(*row.bytes) / (row.mean_us * 1e3)) : "";
-  return {kernel_id(row), csv_field(row.short_name), std::string(to_string(classify_kernel(row.name))),
-          shape(row.grid), shape(row.block), maybe(row.shared_bytes), maybe(row.layer), csv_field(row.phase),
-          split ? fmt::format("{}", law->law.a) : "", split ? fmt::format("{}", law->law.b) : "", law_word(law),
-          fmt::format("{}", row.n_calls), fmt::format("{}", row.mean_us), maybe(row.sd_us), maybe(row.min_us),
-          fmt::format("{}", row.p50_us), fmt::format("{}", row.p95_us), maybe(row.max_us), maybe(row.log_mean),
-          fmt::format("{}", row.total_ms), row.share ? fixed(*row.share * 100) : "", maybe(row.bytes), rate,
+  return {kernel_id(row),
+          csv_field(row.short_name),
+          std::string(to_string(classify_kernel(row.name))),
+          shape(row.grid),
+          shape(row.block),
+          maybe(row.shared_bytes),
+          maybe(row.layer),
+          csv_field(row.phase),
+          split ? fmt::format("{}", law->law.a) : "",
+          split ? fmt::format("{}", law->law.b) : "",
+          law_word(law),
+          fmt::format("{}", row.n_calls),
+          fmt::format("{}", row.mean_us),
+          maybe(row.sd_us),
+          maybe(row.min_us),
+          fmt::format("{}", row.p50_us),
+          fmt::format("{}", row.p95_us),
+          maybe(row.max_us),
+          maybe(row.log_mean),
+          fmt::format("{}", row.total_ms),
+          row.share ? fixed(*row.share * 100) : "",
+          maybe(row.bytes),
+          rate,
           csv_quoted(row.name)};
 }
 
@@ -122,8 +143,7 @@ KernelRow parse_rich(const CsvRow& line, std::string_view what) {
     return line.fields[i].empty() ? std::nullopt : std::optional<double>(number(i));
   };
   const auto maybe_int = [&](std::size_t i) {
-    return line.fields[i].empty() ? std::nullopt
-                                  : std::optional<std::int64_t>(csv_int(line, i, kColumns[i], what));
+    return line.fields[i].empty() ? std::nullopt : std::optional<std::int64_t>(csv_int(line, i, kColumns[i], what));
   };
   row.name = line.fields[kName];
   row.short_name = short_kernel_name(row.name);
@@ -150,18 +170,17 @@ KernelRow parse_rich(const CsvRow& line, std::string_view what) {
 
 }  // namespace
 
-std::string kernel_id(const KernelRow& row) {
-  return sha256_hex(std::string_view(kernel_key(row))).substr(0, 16);
-}
+std::string kernel_id(const KernelRow& row) { return sha256_hex(std::string_view(kernel_key(row))).substr(0, 16); }
 
 std::string format_profile_kernels(const KernelTable& table) {
   KernelTable sorted = table;
   sort_by_total(sorted);
   std::string text = fmt::format("{}\n", fmt::join(kReferenceColumns, ","));
   for (const KernelRow& row : sorted.rows) {
-    const std::array<std::string, 7> fields = {csv_field(table.leg),   csv_quoted(row.name), fmt::format("{}", row.n_calls),
-                                               fixed(row.mean_us), fixed(row.p50_us),    fixed(row.p95_us),
-                                               fixed(row.total_ms)};
+    const std::array<std::string, 7> fields = {
+        csv_field(table.leg), csv_quoted(row.name), fmt::format("{}", row.n_calls),
+        fixed(row.mean_us),   fixed(row.p50_us),    fixed(row.p95_us),
+        fixed(row.total_ms)};
     text += csv_line(fields);
   }
   return text;

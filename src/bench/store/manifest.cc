@@ -40,11 +40,13 @@ std::vector<std::string> files_below(const fs::path& folder) {
     }
     if (status.type() != fs::file_type::regular) {
       throw Error(ErrorKind::kBadFile, fmt::format("{}: not a regular file; evidence holds files only, replace it by "
-                                                   "a copy", entry->path().string()));
+                                                   "a copy",
+                                                   entry->path().string()));
     }
     if (relative.find_first_of("\n\r\\") != std::string::npos) {
       throw Error(ErrorKind::kBadFile, fmt::format("{}: a line end or a backslash in the name, which a list of digests "
-                                                   "cannot hold", entry->path().string()));
+                                                   "cannot hold",
+                                                   entry->path().string()));
     }
     if (!comes_after(relative)) found.push_back(relative);
   }
@@ -69,15 +71,14 @@ DigestList parse_list(const std::string& text, const fs::path& path) {
                              stays_below(std::string_view(line).substr(66));
     if (!well_formed || !listed.emplace(line.substr(66), line.substr(0, 64)).second) {
       throw Error(ErrorKind::kBadFile, fmt::format("{}:{}: '{}' is not a digest, two spaces and a new path below the "
-                                                   "folder", path.string(), number, line.substr(0, 120)));
+                                                   "folder",
+                                                   path.string(), number, line.substr(0, 120)));
     }
   }
   return listed;
 }
 
-DigestList read_list(const fs::path& path) {
-  return parse_list(read_file(path, kManifestBytesMax), path);
-}
+DigestList read_list(const fs::path& path) { return parse_list(read_file(path, kManifestBytesMax), path); }
 
 void compare(const fs::path& folder, const DigestList& listed, std::set<std::string>& present,
              std::vector<std::string>& missing, ManifestReport& report) {
@@ -106,14 +107,15 @@ std::string folder_identity(const fs::path& folder) {
 std::string write_manifests(const fs::path& folder) {
   if (has_manifest(folder)) {
     throw Error(ErrorKind::kUsage, fmt::format("{}: closed by its {}; a run never changes an older folder, name a new "
-                                               "one", folder.string(), kManifestName));
+                                               "one",
+                                               folder.string(), kManifestName));
   }
   DigestList committed;
   std::string ignored = "# raw files that git leaves out; absent after a clone\n";
   for (const std::string& relative : files_below(folder)) {
     if (relative.find(".tmp-") != std::string::npos) {
-      throw Error(ErrorKind::kBadFile, fmt::format("{}: a file half written; finish or resume the run first",
-                                                   (folder / relative).string()));
+      throw Error(ErrorKind::kBadFile,
+                  fmt::format("{}: a file half written; finish or resume the run first", (folder / relative).string()));
     }
     if (relative == kIgnoredManifestName) continue;
     const FileDigest digest = digest_file(folder / relative);

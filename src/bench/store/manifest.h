@@ -31,9 +31,9 @@ std::string folder_identity(const std::filesystem::path& folder);
 /// What a check found.
 struct ManifestReport {
   std::string identity;
-  std::int64_t files = 0;                ///< listed and matching
-  std::vector<std::string> faults;       ///< "lower8/perq.jsonl: changed ...", sorted; empty: intact
-  std::vector<std::string> absent_raw;   ///< raw files that are not here, as after a clone: no fault
+  std::int64_t files = 0;               ///< listed and matching
+  std::vector<std::string> faults;      ///< "lower8/perq.jsonl: changed ...", sorted; empty: intact
+  std::vector<std::string> absent_raw;  ///< raw files that are not here, as after a clone: no fault
 };
 
 /// Compares a folder with its lists: files changed, missing, or not listed.

@@ -9,9 +9,9 @@
 #include <utility>
 
 #include "base/error.h"
-#include "bench/store/json_lines.h"
 #include "bench/store/canonical_json.h"
 #include "bench/store/json_field.h"
+#include "bench/store/json_lines.h"
 
 namespace nvllm::bench {
 

@@ -101,7 +101,8 @@ SealCheck check_seal(const fs::path& unit_folder, const Unit& unit, std::string_
   if (seal.state != "SEALED") return invalid(seal, fmt::format("ended as {}", seal.state));
   if (seal.unit_hash != unit_hash) {
     return invalid(seal, fmt::format("sealed with unit_hash {}, today's is {}: another configuration, binary, model "
-                                     "or driver", seal.unit_hash, unit_hash));
+                                     "or driver",
+                                     seal.unit_hash, unit_hash));
   }
   for (const SealedFile& file : seal.files) {
     if (std::string why = fault(unit_folder, file, raw); !why.empty()) return invalid(seal, std::move(why));

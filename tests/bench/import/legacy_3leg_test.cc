@@ -47,16 +47,18 @@ class LegacyFolder : public testing::Test {
   }
 
   void put_questions(const std::string& leg, int correct) {
-    folder_.put(leg + "/gsm8k.json",
-                fmt::format(R"({{"label":"x-{}","model":"default","n":5,"seed":42,"correct":{},"errors":2,"results":[)"
-                            R"({{"i":0,"expected":"5","got":"5","status":"OK","elapsed":10.0,"raw_tail":"is 5","question":"q0"}},)"
-                            R"({{"i":1,"expected":"6","got":"7","status":"WRONG","elapsed":9.0,"raw_tail":"is 7","question":"q1"}},)"
-                            R"({{"i":2,"expected":"6","got":"","status":"WRONG","elapsed":9.0,"raw_tail":"hm","question":"q2"}},)"
-                            R"({{"i":3,"expected":"6","got":"","status":"ERROR","elapsed":180.1,)"
-                            R"j("raw_tail":"ERROR: Read timed out. (read timeout=180)","question":"q3"}},)j"
-                            R"({{"i":4,"expected":"6","got":"","status":"ERROR","elapsed":0.1,)"
-                            R"("raw_tail":"ERROR: [Errno 111] Connection refused","question":"q4"}}]}})",
-                            leg, correct));
+    folder_.put(
+        leg + "/gsm8k.json",
+        fmt::format(
+            R"({{"label":"x-{}","model":"default","n":5,"seed":42,"correct":{},"errors":2,"results":[)"
+            R"({{"i":0,"expected":"5","got":"5","status":"OK","elapsed":10.0,"raw_tail":"is 5","question":"q0"}},)"
+            R"({{"i":1,"expected":"6","got":"7","status":"WRONG","elapsed":9.0,"raw_tail":"is 7","question":"q1"}},)"
+            R"({{"i":2,"expected":"6","got":"","status":"WRONG","elapsed":9.0,"raw_tail":"hm","question":"q2"}},)"
+            R"({{"i":3,"expected":"6","got":"","status":"ERROR","elapsed":180.1,)"
+            R"j("raw_tail":"ERROR: Read timed out. (read timeout=180)","question":"q3"}},)j"
+            R"({{"i":4,"expected":"6","got":"","status":"ERROR","elapsed":0.1,)"
+            R"("raw_tail":"ERROR: [Errno 111] Connection refused","question":"q4"}}]}})",
+            leg, correct));
   }
 
   EvidenceFolder read() { return import_legacy_3leg(folder_.path(), {.tokens_per_request = 3}); }
@@ -86,7 +88,8 @@ TEST_F(LegacyFolder, LeavesTheWorkloadUnknownWhereTheCountsContradictIt) {
 }
 
 TEST_F(LegacyFolder, TellsWrongCensoredSilentAndDeadApart) {
-  const auto& questions = find_leg(read(), "zeta")->questions;
+  const EvidenceFolder evidence = read();
+  const auto& questions = find_leg(evidence, "zeta")->questions;
   ASSERT_EQ(questions.size(), 5u);
   EXPECT_EQ(questions[0].status, QuestionStatus::kOk);
   EXPECT_EQ(questions[1].status, QuestionStatus::kWrong);

@@ -12,10 +12,12 @@ namespace {
 using testing::HasSubstr;
 
 std::string line(int document, const char* filter, const char* answer, double score) {
-  return fmt::format(R"({{"doc_id":{},"doc":{{"question":"q{}","answer":"work\n#### 1,200"}},"target":"work\n#### 1,200",)"
-                     R"("arguments":{{}},"resps":[["text #### {}"]],"filtered_resps":["{}"],"filter":"{}",)"
-                     R"("metrics":["exact_match"],"doc_hash":"d{}","prompt_hash":"p","target_hash":"t","exact_match":{}}})",
-                     document, document, answer, answer, filter, document, score) + "\n";
+  return fmt::format(
+             R"({{"doc_id":{},"doc":{{"question":"q{}","answer":"work\n#### 1,200"}},"target":"work\n#### 1,200",)"
+             R"("arguments":{{}},"resps":[["text #### {}"]],"filtered_resps":["{}"],"filter":"{}",)"
+             R"("metrics":["exact_match"],"doc_hash":"d{}","prompt_hash":"p","target_hash":"t","exact_match":{}}})",
+             document, document, answer, answer, filter, document, score) +
+         "\n";
 }
 
 class LmEval : public testing::Test {
@@ -60,13 +62,16 @@ TEST_F(LmEval, ScoresByTheFilterThatIsAskedFor) {
 TEST_F(LmEval, RefusesWithLineAndField) {
   EXPECT_THAT(refusal(line(0, "strict-match", "1", 1) + line(0, "strict-match", "1", 1)),
               HasSubstr("samples.jsonl:2: this question and filter 'strict-match' appear twice"));
-  EXPECT_THAT(refusal(line(3, "none", "1", 1)), HasSubstr("question 3 has no line of filter 'strict-match'; it has: none"));
+  EXPECT_THAT(refusal(line(3, "none", "1", 1)),
+              HasSubstr("question 3 has no line of filter 'strict-match'; it has: none"));
   EXPECT_THAT(refusal("{}\n"), HasSubstr("samples.jsonl:1: field 'doc_id' is absent"));
-  EXPECT_THAT(refusal("\n{\"doc_id\":1,\"filtered_resps\":[]}\n"), HasSubstr("samples.jsonl:2: field 'filtered_resps' holds no text"));
+  EXPECT_THAT(refusal("\n{\"doc_id\":1,\"filtered_resps\":[]}\n"),
+              HasSubstr("samples.jsonl:2: field 'filtered_resps' holds no text"));
 }
 
 TEST_F(LmEval, ReadsScoresWithTheirStandardErrors) {
-  const auto path = folder_.put("results.json",
+  const auto path = folder_.put(
+      "results.json",
       R"({"results":{"gsm8k":{"alias":"gsm8k","exact_match,strict-match":0.75,"exact_match_stderr,strict-match":0.0119,)"
       R"("exact_match,flexible-extract":0.8}},"config":{"model":"local-completions"}})");
   const auto scores = import_lm_eval_results(path);

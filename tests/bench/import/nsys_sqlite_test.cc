@@ -31,8 +31,8 @@ class NsysFile : public testing::Test {
     ::sqlite3_close(database);
   }
   void kernel(std::int64_t start, std::int64_t end, int grid, int name, const char* node = "NULL") {
-    run(fmt::format("INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES ({},{},0,7,1,32,{},1,1,128,1,1,16,32,{},{},{})", start,
-                    end, grid, name, name, node));
+    run(fmt::format("INSERT INTO CUPTI_ACTIVITY_KIND_KERNEL VALUES ({},{},0,7,1,32,{},1,1,128,1,1,16,32,{},{},{})",
+                    start, end, grid, name, name, node));
   }
   std::string refusal() {
     try {

@@ -157,12 +157,13 @@ TEST_F(PublishedFolders, EveryCallCountDividesByTheRequests) {
 
 TEST_F(PublishedFolders, CallsPerStepAreThoseOfTheLayers) {
   const LawReport report = guess_call_laws(profile(new_, "lower8"));
-  const std::array<std::pair<const char*, CallLaw>, 6> facts = {{{"DecodeKernel", {14, 0}},
-                                                                 {"PhaseE_Beta_Kernel", {2, 0}},
-                                                                 {"gemvx::kernel", {145, 1}},
-                                                                 {"nvfp4_gemm", {140, 128}},
-                                                                 {"fused_recurrent_gated_delta_rule_packed_decode_kernel", {48, 0}},
-                                                                 {"vllm::reshape_and_cache_flash_kernel", {16, 16}}}};
+  const std::array<std::pair<const char*, CallLaw>, 6> facts = {
+      {{"DecodeKernel", {14, 0}},
+       {"PhaseE_Beta_Kernel", {2, 0}},
+       {"gemvx::kernel", {145, 1}},
+       {"nvfp4_gemm", {140, 128}},
+       {"fused_recurrent_gated_delta_rule_packed_decode_kernel", {48, 0}},
+       {"vllm::reshape_and_cache_flash_kernel", {16, 16}}}};
   for (const auto& [name, law] : facts) {
     // The most expensive row of that name: two more NVFP4 products run in prefill only.
     const auto row = std::find_if(report.rows.begin(), report.rows.end(),
@@ -208,7 +209,8 @@ TEST_F(PublishedFolders, ShortNamesTellAllKernelsApart) {
 TEST_F(PublishedFolders, KernelTablesAreWrittenBackByteForByte) {
   for (const EvidenceFolder* folder : {&old_, &new_}) {
     for (const char* leg : kLegs) {
-      EXPECT_EQ(format_profile_kernels(profile(*folder, leg)), test::text_of(folder->path / leg / "profile_kernels.csv"));
+      EXPECT_EQ(format_profile_kernels(profile(*folder, leg)),
+                test::text_of(folder->path / leg / "profile_kernels.csv"));
     }
   }
 }

@@ -20,21 +20,29 @@ using testing::UnorderedElementsAre;
 /// A kernel event with the fields and the order that the torch profiler writes.
 std::string kernel(const std::string& name, double ts, double dur, const std::string& more = "", int grid = 4) {
   return fmt::format(
-      "  {{\n    \"ph\": \"X\", \"cat\": \"kernel\", \"name\": \"{}\", \"pid\": 0, \"tid\": 7,\n    \"ts\": {:.3f}, \"dur\": "
-      "{:.3f},\n    \"args\": {{\n      \"External id\": 12, \"queued\": 0, \"device\": 0, \"context\": 1,\n      \"stream\": 7, "
-      "\"correlation\": 99,\n      \"registers per thread\": 32,\n      \"shared memory\": 1024,\n      \"blocks per SM\": inf,\n"
-      "      \"grid\": [{}, 1, 1],\n      \"block\": [128, 1, 1],\n      \"est. achieved occupancy %\": 0{}\n    }}\n  }}",
+      "  {{\n    \"ph\": \"X\", \"cat\": \"kernel\", \"name\": \"{}\", \"pid\": 0, \"tid\": 7,\n    \"ts\": {:.3f}, "
+      "\"dur\": "
+      "{:.3f},\n    \"args\": {{\n      \"External id\": 12, \"queued\": 0, \"device\": 0, \"context\": 1,\n      "
+      "\"stream\": 7, "
+      "\"correlation\": 99,\n      \"registers per thread\": 32,\n      \"shared memory\": 1024,\n      \"blocks per "
+      "SM\": inf,\n"
+      "      \"grid\": [{}, 1, 1],\n      \"block\": [128, 1, 1],\n      \"est. achieved occupancy %\": 0{}\n    }}\n  "
+      "}}",
       name, ts, dur, grid, more);
 }
 
 std::string launch(const char* call) {
-  return fmt::format(R"({{"ph":"X","cat":"cuda_runtime","name":"{}","pid":1,"tid":2,"ts":1.0,"dur":2.5,"args":{{"cbid":211}}}})", call);
+  return fmt::format(
+      R"({{"ph":"X","cat":"cuda_runtime","name":"{}","pid":1,"tid":2,"ts":1.0,"dur":2.5,"args":{{"cbid":211}}}})",
+      call);
 }
 
 std::string trace(const std::vector<std::string>& events) {
   return fmt::format(
-      "{{\n  \"schemaVersion\": 1,\n  \"deviceProperties\": [{{\"id\": 0, \"name\": \"a ] }} name\"}}],\n  \"displayTimeUnit\": "
-      "\"ms\",\n  \"baseTimeNanoseconds\": 1778000000000000000,\n  \"traceEvents\": [\n{}\n  ],\n  \"traceName\": \"x.json\"\n}}\n",
+      "{{\n  \"schemaVersion\": 1,\n  \"deviceProperties\": [{{\"id\": 0, \"name\": \"a ] }} name\"}}],\n  "
+      "\"displayTimeUnit\": "
+      "\"ms\",\n  \"baseTimeNanoseconds\": 1778000000000000000,\n  \"traceEvents\": [\n{}\n  ],\n  \"traceName\": "
+      "\"x.json\"\n}}\n",
       fmt::join(events, ",\n"));
 }
 
@@ -137,18 +145,22 @@ TEST(TorchTrace, ReportsATruncatedPackedFileWhereverItIsCut) {
 }
 
 TEST(TorchTrace, FindsGraphLaunchesWithoutKernels) {
-  EXPECT_THAT(read(trace({kernel("k", 1, 1, ", \"graph id\": 0, \"graph node id\": 0"), launch("cudaGraphLaunch")})).findings,
-              ElementsAre(HasSubstr("1 graph launches, but no kernel names a graph")));
+  EXPECT_THAT(
+      read(trace({kernel("k", 1, 1, ", \"graph id\": 0, \"graph node id\": 0"), launch("cudaGraphLaunch")})).findings,
+      ElementsAre(HasSubstr("1 graph launches, but no kernel names a graph")));
 }
 
 TEST(TorchTrace, FindsMissingRecordsByTheLaunches) {
   EXPECT_THAT(read(trace({kernel("k", 1, 1), launch("cudaLaunchKernel"), launch("cudaLaunchKernelExC"),
-                          launch("cuLaunchKernelEx")})).findings,
+                          launch("cuLaunchKernelEx")}))
+                  .findings,
               ElementsAre(HasSubstr("3 kernel launches, but 1 kernels outside of graphs: 2 records are missing")));
 }
 
 TEST(TorchTrace, FindsNodesOfAGraphThatRanLessOftenThanOthers) {
-  const auto node = [](int graph, int id) { return fmt::format(", \"graph id\": {}, \"graph node id\": {}", graph, id); };
+  const auto node = [](int graph, int id) {
+    return fmt::format(", \"graph id\": {}, \"graph node id\": {}", graph, id);
+  };
   std::vector<std::string> events = {launch("cudaGraphLaunch"), launch("cudaGraphLaunch")};
   for (int i = 0; i < 2; ++i) {
     events.push_back(kernel("a", 1 + i, 1, node(5, 1)));
@@ -174,7 +186,8 @@ TEST(TorchTrace, CountsDeviceWorkItCannotUse) {
 }
 
 TEST(TorchTrace, ReadsNamesWithEscapesAndFieldsInAnyOrder) {
-  const TraceImport seen = read(trace({R"({"args":{"block":[1,2,3],"grid":[4,5,6]},"dur":1,"ts":5,"name":"a\"\\\u00e9","cat":"kernel","ph":"X"})"}));
+  const TraceImport seen = read(trace(
+      {R"({"args":{"block":[1,2,3],"grid":[4,5,6]},"dur":1,"ts":5,"name":"a\"\\\u00e9","cat":"kernel","ph":"X"})"}));
   ASSERT_EQ(seen.table.rows.size(), 1u);
   EXPECT_EQ(seen.table.rows[0].name, "a\"\\\xc3\xa9");
   EXPECT_EQ(seen.table.rows[0].grid, (Dim3{4, 5, 6}));
@@ -209,8 +222,10 @@ TEST(TorchTrace, RefusesWhatIsNoTraceWithTheByte) {
 TEST(TorchTrace, BoundsEventsAndKinds) {
   EXPECT_THAT(refusal("[{\"x\":\"" + std::string(3 << 20, 'y') + "\"}]", {.event_bytes_max = 1 << 20}),
               HasSubstr("larger than 1048576 bytes"));
-  EXPECT_EQ(refusal("{\"big\":[\"" + std::string(3 << 20, 'y') + "\"],\"traceEvents\":[]}", {.event_bytes_max = 1 << 20}),
-            "accepted") << "fields beside the events need not fit";
+  EXPECT_EQ(
+      refusal("{\"big\":[\"" + std::string(3 << 20, 'y') + "\"],\"traceEvents\":[]}", {.event_bytes_max = 1 << 20}),
+      "accepted")
+      << "fields beside the events need not fit";
   EXPECT_THAT(refusal(trace({kernel("a", 1, 1), kernel("b", 1, 1), kernel("c", 1, 1)}), {.kinds_max = 2}),
               HasSubstr("more than 2 different kernels"));
 }

@@ -18,7 +18,8 @@ Json small_result() {
     "total_output_tokens":7,"request_throughput":0.444,"request_goodput":null,"output_throughput":1.5556,
     "mean_ttft_ms":120.5,"p99_itl_ms":31.25,"input_lens":[10,20,5],"output_lens":[3,4,0],
     "ttfts":[0.1,0.141,0.0],"itls":[[0.02,0.03],[0.02,0.02,0.03125],[]],"latencies":[0.15,0.2,0.0],
-    "errors":["","","Connection reset"]})", "test");
+    "errors":["","","Connection reset"]})",
+                    "test");
 }
 
 class VllmBench : public testing::Test {
@@ -53,7 +54,8 @@ TEST_F(VllmBench, GivesTotalsLatenciesAndRequests) {
 
 TEST_F(VllmBench, ReadsAResultWithoutSingleRequestsAndWithoutFailures) {
   Json value = small_result();
-  for (const char* key : {"input_lens", "output_lens", "ttfts", "itls", "latencies", "errors", "failed"}) value.erase(key);
+  for (const char* key : {"input_lens", "output_lens", "ttfts", "itls", "latencies", "errors", "failed"})
+    value.erase(key);
   const LoadResult result = read(value);
   EXPECT_TRUE(result.requests.empty());
   EXPECT_EQ(result.failed, 0);

@@ -45,7 +45,8 @@ TEST(KernelName, CutsReturnTypeParametersAndTemplatesAndKeepsDifferentKernelsApa
 }
 
 TEST(KernelName, IsNeverLongerThanSixtyCharacters) {
-  const std::string name = "triton_poi_fused__to_copy_add_cat_clone_mean_mul_pow_rsqrt_slice_split_split_with_sizes_view_";
+  const std::string name =
+      "triton_poi_fused__to_copy_add_cat_clone_mean_mul_pow_rsqrt_slice_split_split_with_sizes_view_";
   EXPECT_EQ(short_kernel_name(name + "8").size(), 60u);
   EXPECT_NE(short_kernel_name(name + "8"), short_kernel_name(name + "9"));
 }
@@ -59,8 +60,8 @@ TEST(KernelName, ForgetsAddressesBecauseTheyChangeFromRunToRun) {
 }
 
 TEST(KernelName, SurvivesNamesThatAreNone) {
-  for (const char* name : {"", "(", ")", "<<<", ">>", "a<b", "_Z", "_ZN", "_ZN99999999999999999999x", "_ZN3", " (", "a b(",
-                           "operator<(int)", "_Z0", "void f(", "x::", "::", "#"}) {
+  for (const char* name : {"", "(", ")", "<<<", ">>", "a<b", "_Z", "_ZN", "_ZN99999999999999999999x", "_ZN3", " (",
+                           "a b(", "operator<(int)", "_Z0", "void f(", "x::", "::", "#"}) {
     EXPECT_LE(short_kernel_name(name).size(), 60u) << name;
     EXPECT_EQ(short_kernel_name(name), short_kernel_name(name));
   }

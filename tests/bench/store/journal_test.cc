@@ -20,7 +20,8 @@ class JournalFile : public testing::Test {
  protected:
   std::string written(int count) {
     Journal journal(path_);
-    for (int i = 0; i < count; ++i) journal.append("state", "lower8/rounds/01/profile", Json{{"state", "READY"}, {"i", i}});
+    for (int i = 0; i < count; ++i)
+      journal.append("state", "lower8/rounds/01/profile", Json{{"state", "READY"}, {"i", i}});
     return test::text_of(path_);
   }
   std::string refusal(const std::string& text) {

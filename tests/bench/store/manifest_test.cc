@@ -137,7 +137,8 @@ TEST(GitIgnore, LeavesOutRawFilesOnly) {
 TEST(RelativePath, StaysBelowItsFolder) {
   EXPECT_TRUE(stays_below("a"));
   EXPECT_TRUE(stays_below("a/b..c/.d"));
-  for (const char* path : {"", "/a", "a/", "..", "a/../b", "a//b", "./a", "a/."}) EXPECT_FALSE(stays_below(path)) << path;
+  for (const char* path : {"", "/a", "a/", "..", "a/../b", "a//b", "./a", "a/."})
+    EXPECT_FALSE(stays_below(path)) << path;
 }
 
 }  // namespace

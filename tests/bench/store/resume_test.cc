@@ -38,7 +38,8 @@ TEST(Resume, AValidSealIsDoneEvenIfTheJournalDoesNotKnowYet) {
 }
 
 TEST(Resume, ADeathIsToldWithTheStateItHappenedIn) {
-  const UnitWork work = left({event(events::kStarted), event(events::kState, Json{{"state", "MEASURING"}})}, {{}, true});
+  const UnitWork work =
+      left({event(events::kStarted), event(events::kState, Json{{"state", "MEASURING"}})}, {{}, true});
   EXPECT_EQ(work.action, Action::kSetAsideAndRun);
   EXPECT_EQ(work.attempt, 2);
   EXPECT_EQ(work.reason, "attempt 1 died while MEASURING");
@@ -46,22 +47,24 @@ TEST(Resume, ADeathIsToldWithTheStateItHappenedIn) {
 
 TEST(Resume, AFailureIsToldWithItsReason) {
   const UnitWork work = left({event(events::kStarted), event(events::kFailed, Json{{"reason", "watchdog"}}),
-                              event(events::kStarted), event(events::kFailed, Json{{"reason", "server died"}})}, {});
+                              event(events::kStarted), event(events::kFailed, Json{{"reason", "server died"}})},
+                             {});
   EXPECT_EQ(work.action, Action::kRun);
   EXPECT_EQ(work.attempt, 3);
   EXPECT_EQ(work.reason, "attempt 2 failed: server died");
 }
 
 TEST(Resume, AnInvalidSealIsSetAsideAndItsAttemptIsNotCountedTwice) {
-  const UnitWork work =
-      left({event(events::kStarted), event(events::kSealed)}, {{Outcome::kInvalid, "x.csv is missing", 1, "SEALED"}, true});
+  const UnitWork work = left({event(events::kStarted), event(events::kSealed)},
+                             {{Outcome::kInvalid, "x.csv is missing", 1, "SEALED"}, true});
   EXPECT_EQ(work.action, Action::kSetAsideAndRun);
   EXPECT_EQ(work.attempt, 2);
   EXPECT_EQ(work.reason, "x.csv is missing");
 }
 
 TEST(Resume, KeepsTheOrderOfThePlanAndTellsUnitsApart) {
-  const std::vector<PlannedUnit> planned = {kProfile, {{"lower8", "profile", 2}, "q"}, {{"all-beta", "profile", 1}, "r"}};
+  const std::vector<PlannedUnit> planned = {
+      kProfile, {{"lower8", "profile", 2}, "q"}, {{"all-beta", "profile", 1}, "r"}};
   const auto work = plan_resume(planned, std::vector{event(events::kStarted)},
                                 std::vector<UnitFound>{{{Outcome::kValid, "", 1, "SEALED"}, true}, {}, {{}, true}});
   ASSERT_EQ(work.size(), 3u);
