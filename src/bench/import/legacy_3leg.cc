@@ -34,6 +34,11 @@ Json read_json(const fs::path& path) {
   return parse_json(read_file(path, kFileBytesMax), path.string(), {.depth_max = 32, .nodes_max = 5'000'000});
 }
 
+/// When a phase began, as its metadata has it; empty where it is unknown.
+std::string time_of(const Json& metadata) {
+  return metadata.is_null() ? "" : maybe_text(metadata, "timestamp_iso", "metadata").value_or("");
+}
+
 /// Requests and steps of the burst, where the counts agree with them.
 void derive_workload(KernelTable& table, const LegacyOptions& options, Notes& notes) {
   const std::int64_t requests = requests_bound(table), steps = options.tokens_per_request - 1;
@@ -133,7 +138,7 @@ void read_questions(const fs::path& path, LegEvidence& leg, Notes& notes) {
     }
     question.label = text_field(whole, "label", what);
     question.leg = leg.leg;
-    question.boot_id = leg.eval_metadata.is_object() ? leg.eval_metadata.value("timestamp_iso", "") : "";
+    question.boot_id = time_of(leg.eval_metadata);
     leg.questions.push_back(std::move(question));
   }
   leg.eval_summary = whole;
@@ -179,7 +184,7 @@ LegEvidence read_leg(const fs::path& folder, const LegacyOptions& options, Notes
   const fs::path kernels = folder / "profile_kernels.csv";
   if (fs::exists(kernels)) {
     KernelTable table = parse_profile_kernels(read_file(kernels, kFileBytesMax), kernels.string(), leg.leg);
-    if (leg.profile_metadata.is_object()) table.boot_id = leg.profile_metadata.value("timestamp_iso", "");
+    table.boot_id = time_of(leg.profile_metadata);
     derive_workload(table, options, notes);
     leg.profiles.push_back(std::move(table));
   }
@@ -190,10 +195,8 @@ LegEvidence read_leg(const fs::path& folder, const LegacyOptions& options, Notes
 
 /// When the leg began, by its metadata; legs of one folder share a time zone.
 std::string began(const LegEvidence& leg) {
-  for (const Json* metadata : {&leg.profile_metadata, &leg.eval_metadata}) {
-    if (metadata->is_object()) return metadata->value("timestamp_iso", "");
-  }
-  return "";
+  const std::string profiled = time_of(leg.profile_metadata);
+  return profiled.empty() ? time_of(leg.eval_metadata) : profiled;
 }
 
 /// "112Gi" of `free -h`, in GiB.

@@ -222,7 +222,11 @@ std::string short_kernel_name(std::string_view name) {
   std::string base = base_name(whole);
   if (base == whole && base.size() <= kShortNameMax) return base;
   constexpr std::size_t kDigits = 6;
-  if (base.size() > kShortNameMax - kDigits - 1) base.resize(kShortNameMax - kDigits - 1);
+  if (base.size() > kShortNameMax - kDigits - 1) {
+    std::size_t end = kShortNameMax - kDigits - 1;
+    while (end > 0 && (static_cast<unsigned char>(base[end]) & 0xc0) == 0x80) --end;  // not inside of a character
+    base.resize(end);
+  }
   return base + "#" + sha256_hex(std::string_view(whole)).substr(0, kDigits);
 }
 

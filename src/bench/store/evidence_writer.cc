@@ -79,12 +79,12 @@ void EvidenceWriter::set_aside(const UnitWork& work, std::string_view reason) {
   const std::string name = unit_name(work.planned.unit);
   if (!fs::exists(folder_ / name)) return;
   const fs::path attempts = folder_ / work.planned.unit.leg / "attempts";
-  fs::create_directories(attempts);
+  std::error_code fault;
+  fs::create_directories(attempts, fault);
   std::int64_t number = 1;
   while (fs::exists(attempts / fmt::format("{:02}", number))) ++number;
   const std::string place = fmt::format("{}/attempts/{:02}", work.planned.unit.leg, number);
-  std::error_code fault;
-  fs::rename(folder_ / name, folder_ / place, fault);
+  if (!fault) fs::rename(folder_ / name, folder_ / place, fault);
   if (fault) {
     throw Error(ErrorKind::kBadFile,
                 fmt::format("{}: cannot be moved to {}: {}", (folder_ / name).string(), place, fault.message()));

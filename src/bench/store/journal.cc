@@ -34,6 +34,15 @@ std::string wall_now() {
                      utc.tm_hour, utc.tm_min, utc.tm_sec, ms % 1000);
 }
 
+/// A new file's name is durable only once its folder is.
+void make_entry_durable(const std::filesystem::path& path) {
+  const std::filesystem::path folder = path.has_parent_path() ? path.parent_path() : ".";
+  const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
 std::string line_of(const JournalEvent& event) {
   Json json;
   json["seq"] = event.seq;
@@ -105,6 +114,7 @@ Journal::Journal(const std::filesystem::path& path) : path_(path) {
                   fmt::format("{}: another run is writing it; wait for that run or stop it", path.string()));
     }
     const std::string text = read_file(path, kJournalBytesMax);
+    if (text.empty()) make_entry_durable(path);
     reading_ = parse_journal(text, path.string());
     last_sha256_ = first_link();
     if (reading_.whole_bytes > 0) {

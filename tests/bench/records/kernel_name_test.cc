@@ -51,6 +51,12 @@ TEST(KernelName, IsNeverLongerThanSixtyCharacters) {
   EXPECT_NE(short_kernel_name(name + "8"), short_kernel_name(name + "9"));
 }
 
+TEST(KernelName, IsNotCutInsideOfACharacter) {
+  const std::string shortened = short_kernel_name(std::string(52, 'x') + "\xc3\xa9" + std::string(30, 'y'));
+  EXPECT_EQ(shortened.find('#'), 52u);
+  EXPECT_EQ(shortened.find('\xc3'), std::string::npos);
+}
+
 TEST(KernelName, ForgetsAddressesBecauseTheyChangeFromRunToRun) {
   EXPECT_EQ(short_kernel_name("kernel_cutlass_gemm_A_object_at_0x7f12ab34cd56_x"),
             short_kernel_name("kernel_cutlass_gemm_A_object_at_0x7fffeeee0000_x"));
