@@ -25,7 +25,7 @@ struct LaunchShape {
 
 /// One kernel's announcement of itself, or one piece of named host work.
 struct LaunchNote {
-  std::string_view operation;  ///< a word or a phrase's name
+  std::string_view operation;  ///< a word or a phrase's name; lives as long as the listener
   std::int64_t layer = -1;     ///< -1 outside the layers
   LaunchShape shape{};
   Cost cost{};

@@ -78,6 +78,7 @@ Collector::Collector(const CollectorLimits& limits) : limits_(limits), origin_(S
   // Two pooled rows more than operations: "other" of both phases.
   rows_.reserve(static_cast<std::size_t>(limits.identity_max + 2 * limits.operation_max + 2));
   index_.reserve(rows_.capacity());
+  pending_.reserve(static_cast<std::size_t>(std::max<std::int64_t>(1, limits.pending_max)));
   events_.size_max = limits.event_max;
   events_.items.reserve(static_cast<std::size_t>(limits.event_max));
   last_steps_.size_max = limits.step_max;
@@ -105,9 +106,9 @@ std::int32_t Collector::add_row(const Key& key) {
   return number;
 }
 
-std::int32_t Collector::pooled_row(const LaunchNote& note) {
+std::int32_t Collector::pooled_row(const LaunchNote& note, ProfilePhase phase) {
   ++pooled_calls_;
-  Key key{note.kind, note.operation, kEveryLayer, {}, phase_};
+  Key key{note.kind, note.operation, kEveryLayer, {}, phase};
   if (const auto found = index_.find(key); found != index_.end()) return found->second;
   if (pooled_row_count_ < 2 * limits_.operation_max) {
     ++pooled_row_count_;
@@ -119,20 +120,32 @@ std::int32_t Collector::pooled_row(const LaunchNote& note) {
   return found != index_.end() ? found->second : add_row(key);
 }
 
-std::int32_t Collector::row_of(const LaunchNote& note) {
+std::int32_t Collector::row_of(const LaunchNote& note, ProfilePhase phase) {
   LaunchShape shape = note.shape;
   shape.rows = rounded_rows(shape.rows);
-  const Key key{note.kind, note.operation, note.layer, shape, phase_};
+  const Key key{note.kind, note.operation, note.layer, shape, phase};
   if (const auto found = index_.find(key); found != index_.end()) return found->second;
-  if (identity_count_ >= limits_.identity_max) return pooled_row(note);
+  if (identity_count_ >= limits_.identity_max) return pooled_row(note, phase);
   ++identity_count_;
   return add_row(key);
 }
 
 void Collector::on_launch(const LaunchNote& note) {
-  const std::int32_t row = row_of(note);
-  rows_[static_cast<std::size_t>(row)]->add(note);
+  if (pending_.size() == pending_.capacity()) add_pending();
+  pending_.push_back({note, phase_});
   (note.kind == WorkKind::kKernel ? step_.kernel_s : step_.host_s) += note.seconds;
+}
+
+void Collector::add_pending() {
+  const SteadyTime begin = SystemClock().now();
+  for (const Pending& pending : pending_) add(pending.note, pending.phase);
+  pending_.clear();
+  adding_s_ += seconds_between(begin, SystemClock().now());
+}
+
+void Collector::add(const LaunchNote& note, ProfilePhase phase) {
+  const std::int32_t row = row_of(note, phase);
+  rows_[static_cast<std::size_t>(row)]->add(note);
   events_.push({.kernel = row, .layer = note.layer, .rows = note.shape.rows, .bytes = note.cost.bytes,
                 .begin_s = seconds_between(origin_, note.begin), .seconds = note.seconds});
 }
@@ -154,12 +167,14 @@ void Collector::on_step_end(SteadyTime end) {
   totals.kernel_s += step_.kernel_s;
   totals.host_s += step_.host_s;
   last_steps_.push(step_);
+  if (2 * pending_.size() >= pending_.capacity()) add_pending();
 }
 
-Profile Collector::profile() const {
+Profile Collector::profile() {
+  add_pending();
   Profile out{.kernels = {}, .steps = steps_, .prefills = prefills_, .pooled_calls = pooled_calls_,
               .events = events_.in_order(), .dropped_events = events_.dropped(), .last_steps = last_steps_.in_order(),
-              .dropped_steps = last_steps_.dropped()};
+              .dropped_steps = last_steps_.dropped(), .adding_s = adding_s_};
   for (const auto& row : rows_) out.kernels.push_back(*row);
   return out;
 }

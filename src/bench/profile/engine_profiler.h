@@ -16,7 +16,7 @@ namespace nvllm::bench {
 /// Where profiles go and what they say about whose they are.
 struct EngineProfilerOptions {
   std::filesystem::path root;  ///< a numbered folder below it for each profile
-  std::string model, version;
+  std::string model{}, version{};
   CollectorLimits limits{};
 };
 

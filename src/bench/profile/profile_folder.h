@@ -10,10 +10,10 @@ namespace nvllm::bench {
 
 /// What a profile cannot know of itself.
 struct ProfileContext {
-  std::string leg, device, model, version;
+  std::string leg{}, device{}, model{}, version{};
   std::int64_t requests = 0;  ///< that ended while it ran
   double wall_s = 0;          ///< from start to stop, waiting included
-  double note_cost_s = 0;     ///< what one announcement costs, measured on this machine
+  double note_cost_s = 0;     ///< what one announcement costs within a step
 };
 
 /// profile_metadata.json: whose profile it is, how many steps and prefills, what was pooled or dropped,
@@ -30,8 +30,9 @@ void require_profile_root(const std::filesystem::path& root);
 std::filesystem::path write_profile(const std::filesystem::path& root, const Profile& profile,
                                     const ProfileContext& context);
 
-/// Seconds one announcement costs here: the median of several bursts into a collector of its own.
-///   Cost: about a millisecond.
+/// Seconds one announcement costs a step here, looks at the clock included and adding up not: the median of
+/// several bursts into a collector of its own.
+///   Cost: about two milliseconds.
 double measure_note_cost_s();
 
 }  // namespace nvllm::bench
