@@ -38,14 +38,13 @@ class ModelRunner final : public Runner {
     const View<const float> logits =
         model_.forward({.ids = plan.ids, .segments = plan.segments, .logit_rows = plan.logit_rows});
     if (listener_) listener_(plan, logits);
-    const SteadyTime begin = launches_ == nullptr ? SteadyTime{} : SystemClock().now();
+    const LaunchScope scope(launches_, {.operation = "sample", .kind = WorkKind::kHost});
     const auto row = [&](std::int64_t index) {
       return std::span<const float>(logits.row(index), static_cast<std::size_t>(logits.cols));
     };
     StepResult result;
     for (const ScoreTask& task : plan.scores) result.scores.push_back(sampler_.score(row(task.logit_index), task));
     for (const SampleTask& task : plan.samples) result.samples.push_back(sampler_.sample(row(task.logit_index), task));
-    if (launches_ != nullptr) note_host_work(*launches_, "sample", begin, SystemClock().now());
     return result;
   }
 

@@ -43,7 +43,7 @@ struct StepNote {
 };
 
 /// Hears of every kernel and step. Normally there is none, and then no time stamps are taken. All
-/// calls come from the thread that runs steps, in order.
+/// calls come from the thread that runs steps, in order, and must not throw.
 class LaunchListener {
  public:
   virtual ~LaunchListener() = default;
@@ -51,6 +51,26 @@ class LaunchListener {
   /// What follows belongs to this step, until on_step_end.
   virtual void on_step_begin(const StepNote& /*step*/) {}
   virtual void on_step_end(SteadyTime /*end*/) {}
+};
+
+/// Announces what happens while it lives, with the time it took; does nothing without a listener.
+class LaunchScope {
+ public:
+  /// `note` says everything but the times.
+  LaunchScope(LaunchListener* listener, const LaunchNote& note) : listener_(listener), note_(note) {
+    if (listener_ != nullptr) note_.begin = SystemClock().now();
+  }
+  ~LaunchScope() {
+    if (listener_ == nullptr) return;
+    note_.seconds = seconds_between(note_.begin, SystemClock().now());
+    listener_->on_launch(note_);
+  }
+  LaunchScope(const LaunchScope&) = delete;
+  LaunchScope& operator=(const LaunchScope&) = delete;
+
+ private:
+  LaunchListener* listener_;
+  LaunchNote note_;
 };
 
 /// Tells of host work that lasted from `begin` until `end`.

@@ -100,15 +100,8 @@ std::int64_t CpuOps::workspace_bytes(const CpuOpsOptions& options, std::int64_t 
 
 template <class Body>
 void CpuOps::region(std::string_view operation, LaunchShape shape, Cost cost, Body&& body) {
-  if (listener_ == nullptr) {
-    pool_.run(body);
-    return;
-  }
-  const SteadyTime begin = SystemClock().now();
+  const LaunchScope scope(listener_, {.operation = operation, .layer = layer_, .shape = shape, .cost = cost});
   pool_.run(body);
-  const double seconds = seconds_between(begin, SystemClock().now());
-  listener_->on_launch({.operation = operation, .layer = layer_, .shape = shape, .cost = cost, .begin = begin,
-                        .seconds = seconds});
 }
 
 CpuOps::Matrix CpuOps::prepare(const MatrixSource& file) {
@@ -175,7 +168,8 @@ void CpuOps::split_gate(View<Bf16> query, View<Bf16> gate, View<const Bf16> both
 
 void CpuOps::rotary_angles(View<float> cosine, View<float> sine, std::span<const Segment> segments,
                            const RotaryFrequencies& frequencies) {
-  const SteadyTime begin = listener_ == nullptr ? SteadyTime{} : SystemClock().now();
+  // Not a region: the calling thread alone computes it, before the first kernel.
+  const LaunchScope scope(listener_, {.operation = "rotary_angles", .kind = WorkKind::kHost});
   // Float angles and BF16 cosines: the precision the family was trained and is served with.
   for (const Segment& segment : segments) {
     for (std::int64_t i = 0; i < segment.token_count; ++i) {
@@ -187,8 +181,6 @@ void CpuOps::rotary_angles(View<float> cosine, View<float> sine, std::span<const
       }
     }
   }
-  // Not a region: the calling thread alone computes it, before the first kernel.
-  if (listener_ != nullptr) note_host_work(*listener_, "rotary_angles", begin, SystemClock().now());
 }
 
 void CpuOps::rope(View<Bf16> x, std::int64_t heads, const AttentionContext<CpuOps>& c) {
