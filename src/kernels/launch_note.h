@@ -29,17 +29,17 @@ struct LaunchNote {
   std::int64_t layer = -1;     ///< -1 outside the layers
   LaunchShape shape{};
   Cost cost{};
-  SteadyTime begin{};          ///< on the host's clock
-  double seconds = 0;          ///< wall time of the region; 0 where only the device knows
+  SteadyTime begin{};  ///< on the host's clock
+  double seconds = 0;  ///< wall time of the region; 0 where only the device knows
   WorkKind kind = WorkKind::kKernel;
 };
 
 /// What a step is about to compute.
 struct StepNote {
-  SteadyTime begin{};              ///< before it was planned
-  std::int64_t decode_rows = 0;    ///< rows of sequences that advance by one token after others
-  std::int64_t prefill_rows = 0;   ///< all other rows
-  std::int64_t prefills = 0;       ///< sequences that start at their first token
+  SteadyTime begin{};             ///< before it was planned
+  std::int64_t decode_rows = 0;   ///< rows of sequences that advance by one token after others
+  std::int64_t prefill_rows = 0;  ///< all other rows
+  std::int64_t prefills = 0;      ///< sequences that start at their first token
 };
 
 /// Hears of every kernel and step. Normally there is none, and then no time stamps are taken. All
@@ -75,7 +75,8 @@ class LaunchScope {
 
 /// Tells of host work that lasted from `begin` until `end`.
 inline void note_host_work(LaunchListener& listener, std::string_view name, SteadyTime begin, SteadyTime end) {
-  listener.on_launch({.operation = name, .begin = begin, .seconds = seconds_between(begin, end), .kind = WorkKind::kHost});
+  listener.on_launch(
+      {.operation = name, .begin = begin, .seconds = seconds_between(begin, end), .kind = WorkKind::kHost});
 }
 
 }  // namespace nvllm

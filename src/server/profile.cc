@@ -9,9 +9,8 @@ namespace {
 Profiler& require_profiler(ServerContext& context) {
   Profiler* profiler = context.require_model().profiler.get();
   if (profiler != nullptr) return *profiler;
-  throw ApiError({.status = 404,
-                  .message = "profiling is off; start the server with --profile-dir DIR",
-                  .code = "profiling_off"});
+  throw ApiError(
+      {.status = 404, .message = "profiling is off; start the server with --profile-dir DIR", .code = "profiling_off"});
 }
 
 /// Answers from the thread aside; what is thrown there becomes an answer, too.

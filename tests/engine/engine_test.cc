@@ -178,7 +178,8 @@ TEST(Engine, TellsAListenerOfItsStepsAndOfTheHostsWork) {
     EXPECT_EQ(listener.steps[i].prefill_rows, 0);
     EXPECT_EQ(listener.steps[i].decode_rows, 1);
   }
-  EXPECT_EQ(listener.names, (std::vector<std::string>{"schedule", "stream", "schedule", "stream", "schedule", "stream"}));
+  const std::vector<std::string> thrice{"schedule", "stream", "schedule", "stream", "schedule", "stream"};
+  EXPECT_EQ(listener.names, thrice);
 }
 
 TEST(Engine, SwitchesListenersOnlyBetweenSteps) {

@@ -94,9 +94,9 @@ TEST(Launches, AStepBeginsWithAnglesAndEndsWithSampling) {
 
 TEST(Launches, AStepNoteCountsRowsAsTheKernelsSeeThem) {
   StepPlan plan;
-  plan.segments.push_back({.token_count = 1, .start = 9, .blocks = {}});   // decodes
-  plan.segments.push_back({.token_count = 1, .start = 0, .blocks = {}});   // a prompt of one token
-  plan.segments.push_back({.token_count = 4, .start = 8, .blocks = {}});   // a later chunk
+  plan.segments.push_back({.token_count = 1, .start = 9, .blocks = {}});  // decodes
+  plan.segments.push_back({.token_count = 1, .start = 0, .blocks = {}});  // a prompt of one token
+  plan.segments.push_back({.token_count = 4, .start = 8, .blocks = {}});  // a later chunk
   const SteadyTime begin = SteadyTime{} + std::chrono::seconds(3);
   const StepNote note = step_note(plan, begin);
   EXPECT_EQ(note.decode_rows, 1);

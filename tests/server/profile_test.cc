@@ -33,8 +33,10 @@ class FakeProfiler final : public Profiler {
 /// A served API with a profiler, or without one.
 struct Profiled {
   explicit Profiled(std::unique_ptr<FakeProfiler> fake) : api(Start::kLoading), profiler(fake.get()) {
-    api.context().set_model(std::make_unique<ServedModel>(
-        ServedModel{std::make_unique<nvllm::testing::FakeGenerator>(), nvllm::testing::make_byte_tokenizer(), {}, std::move(fake)}));
+    api.context().set_model(std::make_unique<ServedModel>(ServedModel{std::make_unique<nvllm::testing::FakeGenerator>(),
+                                                                      nvllm::testing::make_byte_tokenizer(),
+                                                                      {},
+                                                                      std::move(fake)}));
   }
   net::HttpResponse post(const char* path) { return api.client().post(path, ""); }
   Json error(const char* path) { return parse_json(post(path).body, "answer")["error"]; }

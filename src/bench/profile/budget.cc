@@ -41,16 +41,20 @@ BudgetOutcome BudgetClosure::outcome() const {
 
 BudgetClosure close_budget(const Profile& profile, const StepWalls& walls) {
   std::vector<ProfileStep> steps;
-  std::ranges::copy_if(profile.last_steps, std::back_inserter(steps), [](const ProfileStep& s) { return s.prefill_rows == 0; });
+  std::ranges::copy_if(profile.last_steps, std::back_inserter(steps),
+                       [](const ProfileStep& s) { return s.prefill_rows == 0; });
   NVLLM_CHECK(!steps.empty());
   NVLLM_CHECK(walls.unprofiled_s > 0 && walls.profiled_s > 0);
-  return {.kernel_s = median_of(steps, &ProfileStep::kernel_s), .host_s = median_of(steps, &ProfileStep::host_s),
-          .profiled_wall_s = walls.profiled_s, .wall_s = walls.unprofiled_s};
+  return {.kernel_s = median_of(steps, &ProfileStep::kernel_s),
+          .host_s = median_of(steps, &ProfileStep::host_s),
+          .profiled_wall_s = walls.profiled_s,
+          .wall_s = walls.unprofiled_s};
 }
 
 std::string budget_text(const BudgetClosure& b) {
   return fmt::format(
-      "budget   {:>8.2f} %  of {:.1f} us a step without listening: kernels {:.2f} %, host {:.2f} %; {} (gate {:.0f} to {:.0f} %)\n"
+      "budget   {:>8.2f} %  of {:.1f} us a step without listening: kernels {:.2f} %, host {:.2f} %; {} "
+      "(gate {:.0f} to {:.0f} %)\n"
       "overhead {:>8.2f} %  a profiled step takes {:.1f} us\n",
       100 * b.share(), b.wall_s * 1e6, 100 * b.kernel_share(), 100 * b.host_share(), to_string(b.outcome()),
       100 * BudgetClosure::kShareMin, 100 * BudgetClosure::kShareMax, 100 * b.overhead(), b.profiled_wall_s * 1e6);

@@ -72,8 +72,8 @@ std::string complete_event(const std::string& name, int row, double begin_s, dou
 std::string kernel_event(const ProfileEvent& event, const KernelIdentity& identity) {
   LaunchShape shape = identity.shape;
   shape.rows = event.rows;
-  std::string args = fmt::format(R"("phase":"{}","shape":"{}","bytes":{})", to_string(identity.phase), shape_text(shape),
-                                 event.bytes);
+  std::string args =
+      fmt::format(R"("phase":"{}","shape":"{}","bytes":{})", to_string(identity.phase), shape_text(shape), event.bytes);
   if (event.layer >= 0) args += fmt::format(R"(,"layer":{})", event.layer);
   return complete_event(identity.operation, identity.kind == WorkKind::kKernel ? kKernelRow : kHostRow, event.begin_s,
                         event.seconds, args);
@@ -89,7 +89,7 @@ std::string step_event(const ProfileStep& step) {
 
 std::string chrome_trace_gz(const Profile& profile, const std::string& process_name) {
   GzipText out;
-  out.add(R"({"displayTimeUnit":"ns","traceEvents":[)" "\n");
+  out.add("{\"displayTimeUnit\":\"ns\",\"traceEvents\":[\n");
   out.add(name_event("process_name", 0, process_name));
   for (const auto& [row, name] : {std::pair{kStepRow, "steps"}, {kKernelRow, "kernels"}, {kHostRow, "host work"}}) {
     out.add(",\n" + name_event("thread_name", row, name));

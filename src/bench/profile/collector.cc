@@ -146,15 +146,20 @@ void Collector::add_pending() {
 void Collector::add(const LaunchNote& note, ProfilePhase phase) {
   const std::int32_t row = row_of(note, phase);
   rows_[static_cast<std::size_t>(row)]->add(note);
-  events_.push({.kernel = row, .layer = note.layer, .rows = note.shape.rows, .bytes = note.cost.bytes,
-                .begin_s = seconds_between(origin_, note.begin), .seconds = note.seconds});
+  events_.push({.kernel = row,
+                .layer = note.layer,
+                .rows = note.shape.rows,
+                .bytes = note.cost.bytes,
+                .begin_s = seconds_between(origin_, note.begin),
+                .seconds = note.seconds});
 }
 
 void Collector::on_step_begin(const StepNote& step) {
   phase_ = step.prefill_rows == 0 ? ProfilePhase::kDecode : ProfilePhase::kPrefill;
   prefills_ += step.prefills;
   step_begin_ = step.begin;
-  step_ = {.begin_s = seconds_between(origin_, step.begin), .decode_rows = step.decode_rows,
+  step_ = {.begin_s = seconds_between(origin_, step.begin),
+           .decode_rows = step.decode_rows,
            .prefill_rows = step.prefill_rows};
 }
 
@@ -172,9 +177,15 @@ void Collector::on_step_end(SteadyTime end) {
 
 Profile Collector::profile() {
   add_pending();
-  Profile out{.kernels = {}, .steps = steps_, .prefills = prefills_, .pooled_calls = pooled_calls_,
-              .events = events_.in_order(), .dropped_events = events_.dropped(), .last_steps = last_steps_.in_order(),
-              .dropped_steps = last_steps_.dropped(), .adding_s = adding_s_};
+  Profile out{.kernels = {},
+              .steps = steps_,
+              .prefills = prefills_,
+              .pooled_calls = pooled_calls_,
+              .events = events_.in_order(),
+              .dropped_events = events_.dropped(),
+              .last_steps = last_steps_.in_order(),
+              .dropped_steps = last_steps_.dropped(),
+              .adding_s = adding_s_};
   for (const auto& row : rows_) out.kernels.push_back(*row);
   return out;
 }

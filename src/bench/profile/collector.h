@@ -55,7 +55,7 @@ struct KernelStats {
 
 /// One of the last calls, for a trace.
 struct ProfileEvent {
-  std::int32_t kernel = 0;   ///< index into Profile::kernels
+  std::int32_t kernel = 0;  ///< index into Profile::kernels
   std::int64_t layer = -1;
   std::int64_t rows = 0, bytes = 0;
   double begin_s = 0, seconds = 0;  ///< begin_s: since the collector was made
@@ -85,12 +85,12 @@ struct CollectorLimits {
 
 /// What a collector knows when it is asked.
 struct Profile {
-  std::vector<KernelStats> kernels;  ///< in order of first sight
-  std::array<StepTotals, 2> steps;   ///< by ProfilePhase
-  std::int64_t prefills = 0;         ///< sequences that started, again after losing their memory too
-  std::int64_t pooled_calls = 0;     ///< calls beyond identity_max: their rows say kEveryLayer
-  std::vector<ProfileEvent> events;  ///< oldest first
-  std::int64_t dropped_events = 0;   ///< older ones, no longer kept
+  std::vector<KernelStats> kernels;     ///< in order of first sight
+  std::array<StepTotals, 2> steps;      ///< by ProfilePhase
+  std::int64_t prefills = 0;            ///< sequences that started, again after losing their memory too
+  std::int64_t pooled_calls = 0;        ///< calls beyond identity_max: their rows say kEveryLayer
+  std::vector<ProfileEvent> events;     ///< oldest first
+  std::int64_t dropped_events = 0;      ///< older ones, no longer kept
   std::vector<ProfileStep> last_steps;  ///< oldest first
   std::int64_t dropped_steps = 0;
   double adding_s = 0;  ///< the collector's own time for adding up, between steps

@@ -42,17 +42,23 @@ std::optional<server::ProfileResult> EngineProfiler::stop() {
   const Profile profile = collector_->profile();
   collector_.reset();
   const engine::EngineLimits& limits = engine_.limits();
-  const std::filesystem::path folder =
-      write_profile(options_.root, profile,
-                    {.leg = limits.leg, .device = limits.device, .model = options_.model, .version = options_.version,
-                     .requests = requests_ended() - ended_before_, .wall_s = wall_s, .note_cost_s = note_cost_s_});
-  server::ProfileResult result{.folder = folder.string(), .decode_steps = profile.totals(ProfilePhase::kDecode).count,
+  const std::filesystem::path folder = write_profile(options_.root, profile,
+                                                     {.leg = limits.leg,
+                                                      .device = limits.device,
+                                                      .model = options_.model,
+                                                      .version = options_.version,
+                                                      .requests = requests_ended() - ended_before_,
+                                                      .wall_s = wall_s,
+                                                      .note_cost_s = note_cost_s_});
+  server::ProfileResult result{.folder = folder.string(),
+                               .decode_steps = profile.totals(ProfilePhase::kDecode).count,
                                .prefills = profile.prefills};
   for (const KernelStats& kernel : profile.kernels) {
     if (kernel.identity.kind == WorkKind::kKernel) result.kernel_calls += kernel.call_count;
   }
-  log(LogLevel::kInfo, "bench", fmt::format("profile written folder={} decode_steps={} prefills={} kernel_calls={}",
-                                            result.folder, result.decode_steps, result.prefills, result.kernel_calls));
+  log(LogLevel::kInfo, "bench",
+      fmt::format("profile written folder={} decode_steps={} prefills={} kernel_calls={}", result.folder,
+                  result.decode_steps, result.prefills, result.kernel_calls));
   return result;
 }
 

@@ -95,8 +95,8 @@ void require_profile_root(const fs::path& root) {
   std::error_code error;
   fs::create_directories(root, error);
   if (error || !fs::is_directory(root) || ::access(root.c_str(), W_OK | X_OK) != 0) {
-    throw Error(ErrorKind::kUsage, fmt::format("--profile-dir {}: not a folder that can be written to; give another",
-                                               root.string()));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("--profile-dir {}: not a folder that can be written to; give another", root.string()));
   }
 }
 
@@ -112,14 +112,16 @@ fs::path write_profile(const fs::path& root, const Profile& profile, const Profi
       const fs::path folder = root / fmt::format("{:03}", number);
       if (std::rename(temporary.c_str(), folder.c_str()) == 0) return folder;
       if (errno != ENOTEMPTY && errno != EEXIST && errno != ENOTDIR) {
-        throw fs::filesystem_error("cannot be renamed into place", folder, std::error_code(errno, std::generic_category()));
+        throw fs::filesystem_error("cannot be renamed into place", folder,
+                                   std::error_code(errno, std::generic_category()));
       }
       ++number;
     }
   } catch (const fs::filesystem_error& error) {
     std::error_code ignored;
     fs::remove_all(temporary, ignored);
-    throw Error(ErrorKind::kBadFile, fmt::format("a profile below {} cannot be written: {}", root.string(), error.what()));
+    throw Error(ErrorKind::kBadFile,
+                fmt::format("a profile below {} cannot be written: {}", root.string(), error.what()));
   }
 }
 
@@ -133,7 +135,10 @@ double measure_note_cost_s() {
     for (std::int64_t i = 0; i < kNotes; ++i) {
       const SteadyTime start = SystemClock().now();
       const double seconds = seconds_between(start, SystemClock().now());
-      collector.on_launch({.operation = "a kernel of some name", .layer = i % 40, .shape = {1, 2, 3}, .begin = start,
+      collector.on_launch({.operation = "a kernel of some name",
+                           .layer = i % 40,
+                           .shape = {1, 2, 3},
+                           .begin = start,
                            .seconds = seconds});
     }
     costs.push_back(seconds_between(begin, SystemClock().now()) / static_cast<double>(kNotes));

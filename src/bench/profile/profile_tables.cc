@@ -69,8 +69,9 @@ std::vector<KernelStats> by_operation(const Profile& profile) {
 std::string profile_kernels_csv(const Profile& profile, const std::string& config_id) {
   std::string csv = "config_id,kernel_symbol,n_calls,mean_us,p50_us,p95_us,total_ms\n";
   for (const KernelStats& k : by_operation(profile)) {
-    csv += fmt::format("{},{},{},{:.3f},{:.3f},{:.3f},{:.3f}\n", quoted(config_id), quoted(k.identity.operation),
-                       k.call_count, k.mean_s() * 1e6, k.quantile_s(0.5) * 1e6, k.quantile_s(0.95) * 1e6, k.total_s * 1e3);
+    csv +=
+        fmt::format("{},{},{},{:.3f},{:.3f},{:.3f},{:.3f}\n", quoted(config_id), quoted(k.identity.operation),
+                    k.call_count, k.mean_s() * 1e6, k.quantile_s(0.5) * 1e6, k.quantile_s(0.95) * 1e6, k.total_s * 1e3);
   }
   return csv;
 }
@@ -81,17 +82,18 @@ std::string kernels_csv(const Profile& profile, const std::string& config_id) {
   double all_s = 0;
   for (const KernelStats& k : kernels) all_s += k.total_s;
   std::string csv =
-      "kernel_id,config_id,short_name,kind,layer,phase,shape,n_calls,calls_per_step,rows_mean,mean_us,sd_us,min_us,p05_us,"
+      "kernel_id,config_id,short_name,kind,layer,phase,shape,n_calls,calls_per_step,rows_mean,mean_us,sd_us,min_us,p05_"
+      "us,"
       "p50_us,p95_us,p99_us,max_us,log_mean,total_ms,share_pct,bytes_model,multiply_adds,gb_s\n";
   for (const KernelStats& k : kernels) {
     const auto calls = static_cast<double>(k.call_count);
     const std::int64_t steps = profile.totals(k.identity.phase).count;
-    csv += fmt::format("{},{},{},{},{},{},{},{},", kernel_id(k.identity), quoted(config_id), quoted(k.identity.operation),
-                       to_string(k.identity.kind), layer_text(k.identity.layer), to_string(k.identity.phase),
-                       shape_text(k.identity.shape), k.call_count);
-    csv += fmt::format("{:.4f},{:.2f},{:.3f},{:.3f},{:.3f},{:.3f},", steps == 0 ? 0.0 : calls / static_cast<double>(steps),
-                       static_cast<double>(k.row_sum) / calls, k.mean_s() * 1e6, k.sd_s() * 1e6, k.min_s * 1e6,
-                       k.quantile_s(0.05) * 1e6);
+    csv += fmt::format("{},{},{},{},{},{},{},{},", kernel_id(k.identity), quoted(config_id),
+                       quoted(k.identity.operation), to_string(k.identity.kind), layer_text(k.identity.layer),
+                       to_string(k.identity.phase), shape_text(k.identity.shape), k.call_count);
+    csv += fmt::format("{:.4f},{:.2f},{:.3f},{:.3f},{:.3f},{:.3f},",
+                       steps == 0 ? 0.0 : calls / static_cast<double>(steps), static_cast<double>(k.row_sum) / calls,
+                       k.mean_s() * 1e6, k.sd_s() * 1e6, k.min_s * 1e6, k.quantile_s(0.05) * 1e6);
     csv += fmt::format("{:.3f},{:.3f},{:.3f},{:.3f},{:.6f},{:.3f},", k.quantile_s(0.5) * 1e6, k.quantile_s(0.95) * 1e6,
                        k.quantile_s(0.99) * 1e6, k.max_s * 1e6, k.log_sum / calls + std::log(1e6), k.total_s * 1e3);
     csv += fmt::format("{:.4f},{},{},{:.3f}\n", 100 * k.total_s / all_s, k.cost.bytes, k.cost.multiply_adds,

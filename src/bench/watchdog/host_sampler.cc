@@ -30,7 +30,8 @@ void for_each_line(const std::filesystem::path& path, const std::function<void(s
 /// A count that is not negative and stays in range when multiplied by its unit.
 std::optional<std::int64_t> read_bytes(std::istringstream& words, std::int64_t unit_bytes) {
   std::int64_t count = 0;
-  if (!(words >> count) || count < 0 || count > std::numeric_limits<std::int64_t>::max() / unit_bytes) return std::nullopt;
+  if (!(words >> count) || count < 0 || count > std::numeric_limits<std::int64_t>::max() / unit_bytes)
+    return std::nullopt;
   return count * unit_bytes;
 }
 

@@ -10,8 +10,8 @@ namespace nvllm::bench {
 /// Where a sampler looks.
 struct SamplerOptions {
   std::filesystem::path proc_root = "/proc";
-  std::filesystem::path disk{};         ///< free space is that of the file system this lies on; "" for none
-  std::optional<std::int64_t> pid{};    ///< whose resident memory is told
+  std::filesystem::path disk{};       ///< free space is that of the file system this lies on; "" for none
+  std::optional<std::int64_t> pid{};  ///< whose resident memory is told
 };
 
 /// Reads meminfo, pressure/memory, vmstat and PID/statm below the root, and the free space of the disk.

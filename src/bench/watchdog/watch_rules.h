@@ -18,10 +18,10 @@ struct HostSample {
   std::optional<double> psi_some_pct, psi_full_pct;  ///< memory pressure, average of 10 s
   std::optional<std::int64_t> swap_in_bytes;         ///< since the host started
   std::optional<std::int64_t> disk_free_bytes;
-  std::optional<std::int64_t> rss_bytes;             ///< of the server
-  std::optional<double> silence_s;                   ///< since the server's last sign of life, if one is due
-  std::optional<double> gpu_memory_pct;              ///< where the driver reports it
-  std::optional<std::int64_t> throttle_bits;         ///< reasons of thermal throttling; 0: none
+  std::optional<std::int64_t> rss_bytes;      ///< of the server
+  std::optional<double> silence_s;            ///< since the server's last sign of life, if one is due
+  std::optional<double> gpu_memory_pct;       ///< where the driver reports it
+  std::optional<std::int64_t> throttle_bits;  ///< reasons of thermal throttling; 0: none
 };
 
 /// How bad it is, in ascending order.
@@ -39,10 +39,10 @@ std::string_view to_string(WatchLevel level);
 struct WatchThresholds {
   double mem_warn_share = 0.15, mem_soft_share = 0.08, mem_hard_share = 0.04;  ///< of all memory
   std::int64_t mem_soft_bytes = std::int64_t{6} << 30, mem_hard_bytes = std::int64_t{3} << 30;
-  double mem_soft_flushes = 2;  ///< predicted flushes that must still fit
+  double mem_soft_flushes = 2;                                    ///< predicted flushes that must still fit
   double psi_warn_pct = 5, psi_soft_pct = 15, psi_hard_pct = 40;  ///< of psi_full
   double swap_warn_bytes_per_s = 50e6, swap_soft_bytes_per_s = 200e6;
-  double sustained_s = 10;      ///< how long pressure and swap must last to stop something
+  double sustained_s = 10;                            ///< how long pressure and swap must last to stop something
   double disk_warn_traces = 4, disk_soft_traces = 1;  ///< predicted traces that must still fit
   double silence_warn_s = 60, silence_soft_s = 300, silence_hard_s = 600;
   double gpu_memory_warn_pct = 95;
@@ -73,7 +73,8 @@ struct WatchVerdict {
 
 /// Judges the last sample in the light of those before it. A pure function.
 ///   Shapes: `samples` oldest first, a second or so apart; none is ok.
-WatchVerdict judge(std::span<const HostSample> samples, const WatchThresholds& thresholds, const WatchForecast& forecast);
+WatchVerdict judge(std::span<const HostSample> samples, const WatchThresholds& thresholds,
+                   const WatchForecast& forecast);
 
 /// Bytes read back from swap per second between the last two samples, if both are known.
 std::optional<double> swap_in_bytes_per_s(std::span<const HostSample> samples);

@@ -42,13 +42,18 @@ std::string known(const std::optional<T>& value, const char* pattern) {
 }  // namespace
 
 Watch::Watch(WatchOptions options, WatchAlarm alarm, const Clock& clock)
-    : options_(std::move(options)), alarm_(std::move(alarm)), clock_(clock), begin_(clock.now()),
-      log_(open_for_appending(options_.log_file)), telemetry_(open_for_appending(options_.telemetry_file)),
+    : options_(std::move(options)),
+      alarm_(std::move(alarm)),
+      clock_(clock),
+      begin_(clock.now()),
+      log_(open_for_appending(options_.log_file)),
+      telemetry_(open_for_appending(options_.telemetry_file)),
       pid_(options_.sampler.pid) {
   if (telemetry_.is_open() && telemetry_.tellp() == 0) {
-    telemetry_ << "t,sm_mhz,mem_mhz,temp,power_w,energy_j,throttle_bits,mem_avail,psi_some,psi_full,swap_in,rss,disk_free,"
-                  "phase\n"
-               << std::flush;
+    telemetry_
+        << "t,sm_mhz,mem_mhz,temp,power_w,energy_j,throttle_bits,mem_avail,psi_some,psi_full,swap_in,rss,disk_free,"
+           "phase\n"
+        << std::flush;
   }
 }
 
@@ -118,10 +123,10 @@ WatchVerdict Watch::look() {
 void Watch::write_log(const WatchVerdict& verdict) {
   if (!log_.is_open()) return;
   const HostSample& s = recent_.back();
-  std::string line = fmt::format(
-      "{} {} mem_available={} psi_full={} swap_in={} rss={} disk_free={} silence={}", wall_time(), to_string(verdict.level),
-      size_text(s.mem_available_bytes), known(s.psi_full_pct, "{:.2f} %"),
-      size_text(s.swap_in_bytes), size_text(s.rss_bytes), size_text(s.disk_free_bytes), known(s.silence_s, "{:.0f} s"));
+  std::string line = fmt::format("{} {} mem_available={} psi_full={} swap_in={} rss={} disk_free={} silence={}",
+                                 wall_time(), to_string(verdict.level), size_text(s.mem_available_bytes),
+                                 known(s.psi_full_pct, "{:.2f} %"), size_text(s.swap_in_bytes), size_text(s.rss_bytes),
+                                 size_text(s.disk_free_bytes), known(s.silence_s, "{:.0f} s"));
   for (const WatchFinding& finding : verdict.findings) {
     line += fmt::format("; {} {}: {}", to_string(finding.level), finding.signal, finding.text);
   }
@@ -137,9 +142,10 @@ void Watch::write_telemetry() {
     phase = phase_;
   }
   // The GPU's columns are empty where there is none.
-  telemetry_ << fmt::format("{:.3f},,,,,,{},{},{},{},{},{},{},{}\n", seconds_between(begin_, s.time), field(s.throttle_bits),
-                            field(s.mem_available_bytes), field(s.psi_some_pct), field(s.psi_full_pct),
-                            field(s.swap_in_bytes), field(s.rss_bytes), field(s.disk_free_bytes), phase)
+  telemetry_ << fmt::format("{:.3f},,,,,,{},{},{},{},{},{},{},{}\n", seconds_between(begin_, s.time),
+                            field(s.throttle_bits), field(s.mem_available_bytes), field(s.psi_some_pct),
+                            field(s.psi_full_pct), field(s.swap_in_bytes), field(s.rss_bytes), field(s.disk_free_bytes),
+                            phase)
              << std::flush;
 }
 

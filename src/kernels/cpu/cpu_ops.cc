@@ -116,17 +116,20 @@ CpuOps::Matrix CpuOps::prepare(const MatrixSource& file) {
 // ---- words ----------------------------------------------------------------------------------
 
 void CpuOps::embed(View<Bf16> out, const Matrix& table, std::span<const std::int32_t> ids) {
-  region("embed", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 1), [&](Share& s) { cpu::embed_part(out, table, ids, s); });
+  region("embed", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 1),
+         [&](Share& s) { cpu::embed_part(out, table, ids, s); });
 }
 
 void CpuOps::rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& norm) {
   NVLLM_CHECK_EQ(static_cast<std::int64_t>(norm.gain.size()), x.cols);
-  region("rms_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 1), [&](Share& s) { cpu::rms_norm_part(out, x, norm, s); });
+  region("rms_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 1),
+         [&](Share& s) { cpu::rms_norm_part(out, x, norm, s); });
 }
 
 void CpuOps::head_norm(View<Bf16> x, std::int64_t heads, const NormWeights& norm) {
   NVLLM_CHECK_EQ(static_cast<std::int64_t>(norm.gain.size()) * heads, x.cols);
-  region("head_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 1), [&](Share& s) { cpu::head_norm_part(x, heads, norm, s); });
+  region("head_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 1),
+         [&](Share& s) { cpu::head_norm_part(x, heads, norm, s); });
 }
 
 void CpuOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::span<const float> bias) {
@@ -194,14 +197,16 @@ void CpuOps::write_kv(const AttentionContext<CpuOps>& c, View<const Bf16> keys, 
 }
 
 void CpuOps::paged_attention(View<Bf16> out, View<const Bf16> query, const AttentionContext<CpuOps>& c) {
-  region("paged_attention", {query.rows, out.cols, 2 * c.shape.kv_heads * c.shape.head_dim}, attend_cost(c), [&](Share& s) {
+  const LaunchShape shape{query.rows, out.cols, 2 * c.shape.kv_heads * c.shape.head_dim};
+  region("paged_attention", shape, attend_cost(c), [&](Share& s) {
     float* scores = scores_.as<float>() + s.worker() * options_.positions_max;
     cpu::attention_part(out, query, c.shape, c.cache, c.segments, scores, s);
   });
 }
 
 void CpuOps::output_gate(View<Bf16> out, View<const Bf16> gate) {
-  region("output_gate", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 2), [&](Share& s) { cpu::output_gate_part(out, gate, s); });
+  region("output_gate", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 2),
+         [&](Share& s) { cpu::output_gate_part(out, gate, s); });
 }
 
 void CpuOps::causal_conv(View<Bf16> out, View<const Bf16> x, std::span<const float> weights,
@@ -265,7 +270,8 @@ void CpuOps::down_stretch(View<Bf16> x, const MlpWeights<CpuOps>& w, Scratch<Cpu
 // ---- phrases --------------------------------------------------------------------------------
 
 void CpuOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<CpuOps>& w, Scratch<CpuOps>& s) {
-  region("attention_inputs", {x.rows, w.q_proj.weight.rows + w.k_proj.weight.rows + w.v_proj.weight.rows, x.cols}, attention_inputs_cost(x.rows, w), [&](Share& share) {
+  const std::int64_t outputs = w.q_proj.weight.rows + w.k_proj.weight.rows + w.v_proj.weight.rows;
+  region("attention_inputs", {x.rows, outputs, x.cols}, attention_inputs_cost(x.rows, w), [&](Share& share) {
     cpu::rms_norm_part(s.normed, x, w.input_norm.view(), share);
     share.barrier();
     project({{w.output_gate ? s.query_gate : s.query, w.q_proj}, {s.key, w.k_proj}, {s.value, w.v_proj}},
@@ -302,7 +308,8 @@ void CpuOps::phase_e_beta(View<Bf16> x, const AttentionWeights<CpuOps>& attentio
 }
 
 void CpuOps::mlp_gate_up(View<const Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s) {
-  region("mlp_gate_up", {x.rows, w.gate_proj.weight.rows + w.up_proj.weight.rows, x.cols}, gate_up_cost(x.rows, w), [&](Share& share) { gate_up_stretch(x, w, s, share); });
+  region("mlp_gate_up", {x.rows, w.gate_proj.weight.rows + w.up_proj.weight.rows, x.cols}, gate_up_cost(x.rows, w),
+         [&](Share& share) { gate_up_stretch(x, w, s, share); });
 }
 
 void CpuOps::mlp_down_add(View<Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s) {

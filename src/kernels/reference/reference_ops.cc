@@ -167,9 +167,9 @@ void ReferenceOps::write_kv(const AttentionContext<ReferenceOps>& context, View<
 
 void ReferenceOps::paged_attention(View<double> out, View<const double> query,
                                    const AttentionContext<ReferenceOps>& context) {
-  const LaunchScope scope = announce("paged_attention", {query.rows, out.cols, 2 * context.shape.kv_heads * context.shape.head_dim});
   const auto& cache = context.cache;
   const AttentionShape& shape = context.shape;
+  const LaunchScope scope = announce("paged_attention", {query.rows, out.cols, 2 * shape.kv_heads * shape.head_dim});
   const std::int64_t dim = shape.head_dim;
   const std::int64_t group = shape.heads / shape.kv_heads;
   for (const Segment& segment : context.segments) {

@@ -27,7 +27,8 @@ TEST(Budget, ComparesMediansOfDecodeStepsWithTheUnprofiledStep) {
 
 TEST(Budget, IsOpenBelowNinetyFiveAndOverfullAboveAHundredAndOne) {
   const auto outcome = [](double kernel_s) {
-    return close_budget(decode_steps({{.wall_s = 1, .decode_rows = 1, .kernel_s = kernel_s, .host_s = 0}}), {1.0, 1.0}).outcome();
+    return close_budget(decode_steps({{.wall_s = 1, .decode_rows = 1, .kernel_s = kernel_s, .host_s = 0}}), {1.0, 1.0})
+        .outcome();
   };
   EXPECT_EQ(outcome(0.949), BudgetOutcome::kOpen);
   EXPECT_EQ(outcome(0.95), BudgetOutcome::kClosed);

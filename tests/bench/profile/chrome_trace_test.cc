@@ -14,7 +14,8 @@ namespace {
 using std::chrono::microseconds;
 
 Json trace_of(Collector& collector) {
-  return parse_json(test::gunzip(chrome_trace_gz(collector.profile(), "a \"process\"")), "trace", {.nodes_max = 10'000'000});
+  return parse_json(test::gunzip(chrome_trace_gz(collector.profile(), "a \"process\"")), "trace",
+                    {.nodes_max = 10'000'000});
 }
 
 const Json* find(const Json& trace, const std::string& phase, const std::string& name) {
@@ -28,8 +29,12 @@ TEST(ChromeTrace, HoldsCompleteEventsOnNamedRows) {
   Collector collector;
   const SteadyTime now = SystemClock().now();
   collector.on_step_begin({.begin = now, .decode_rows = 3});
-  collector.on_launch({.operation = "mat\"mul", .layer = 5, .shape = {3, 8, 4}, .cost = {640, 96},
-                       .begin = now + microseconds(2), .seconds = 7e-6});
+  collector.on_launch({.operation = "mat\"mul",
+                       .layer = 5,
+                       .shape = {3, 8, 4},
+                       .cost = {640, 96},
+                       .begin = now + microseconds(2),
+                       .seconds = 7e-6});
   note_host_work(collector, "sample", now + microseconds(9), now + microseconds(10));
   collector.on_step_end(now + microseconds(12));
   const Json trace = trace_of(collector);

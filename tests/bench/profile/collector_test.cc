@@ -30,7 +30,12 @@ namespace {
 constexpr std::chrono::microseconds kMicrosecond{1};
 
 LaunchNote note(std::string_view operation, std::int64_t layer, std::int64_t rows, double seconds) {
-  return {.operation = operation, .layer = layer, .shape = {rows, 8, 4}, .cost = {100, 10}, .begin = {}, .seconds = seconds};
+  return {.operation = operation,
+          .layer = layer,
+          .shape = {rows, 8, 4},
+          .cost = {100, 10},
+          .begin = {},
+          .seconds = seconds};
 }
 
 const KernelStats* find(const Profile& profile, std::string_view operation, std::int64_t layer,
@@ -139,7 +144,8 @@ TEST(Collector, AllocatesNothingAfterTheFirstSightOfAnIdentity) {
   Collector collector({.event_max = 4, .step_max = 4, .pending_max = 16});
   const auto step = [&] {
     collector.on_step_begin({.decode_rows = 1});
-    for (std::int64_t layer = 0; layer < 40; ++layer) collector.on_launch(note("a kernel with a long name", layer, 1, 1e-6));
+    for (std::int64_t layer = 0; layer < 40; ++layer)
+      collector.on_launch(note("a kernel with a long name", layer, 1, 1e-6));
     note_host_work(collector, "sample", {}, SteadyTime{} + kMicrosecond);
     collector.on_step_end({});
   };

@@ -28,7 +28,8 @@ TEST(ProfileFolder, IsNumberedAndCompleteAndLeavesNothingElse) {
   std::ofstream(root / "notes.txt") << "mine";
   const std::filesystem::path folder = write_profile(root.path(), profile, {.leg = "lower8"});
   EXPECT_EQ(folder.filename(), "042");
-  EXPECT_EQ(names_in(folder), (std::set<std::string>{"profile_kernels.csv", "kernels.csv", "trace.json.gz", "profile_metadata.json"}));
+  EXPECT_EQ(names_in(folder),
+            (std::set<std::string>{"profile_kernels.csv", "kernels.csv", "trace.json.gz", "profile_metadata.json"}));
   EXPECT_EQ(names_in(root.path()), (std::set<std::string>{"001", "041", "042", "notes.txt"}));
 }
 
@@ -52,7 +53,8 @@ TEST(ProfileFolder, MetadataSaysWhatWasCountedAndWhatWasLost) {
   collector.on_step_begin({.prefill_rows = 4, .prefills = 2});
   note_host_work(collector, "sample", {}, SteadyTime{} + std::chrono::microseconds(2));
   collector.on_step_end({});
-  const Json json = profile_metadata(collector.profile(), {.leg = "x", .requests = 7, .wall_s = 1.5, .note_cost_s = 5e-8});
+  const Json json =
+      profile_metadata(collector.profile(), {.leg = "x", .requests = 7, .wall_s = 1.5, .note_cost_s = 5e-8});
   EXPECT_EQ(json["leg"], "x");
   EXPECT_EQ(json["decode_steps"], 2);
   EXPECT_EQ(json["prefill_steps"], 1);

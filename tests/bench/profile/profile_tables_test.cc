@@ -13,7 +13,8 @@ Profile small_profile() {
   Collector collector;
   collector.on_step_begin({.decode_rows = 3});
   for (const std::int64_t layer : {0, 1}) {
-    collector.on_launch({.operation = "matmul", .layer = layer, .shape = {3, 8, 4}, .cost = {5000, 96}, .seconds = 10e-6});
+    collector.on_launch(
+        {.operation = "matmul", .layer = layer, .shape = {3, 8, 4}, .cost = {5000, 96}, .seconds = 10e-6});
   }
   collector.on_launch({.operation = "a,\"b\"", .shape = {3, 8}, .cost = {7, 7}, .seconds = 1e-6});
   collector.on_launch({.operation = "logits", .shape = {3, 32, 8}, .cost = {100, 10}, .seconds = 30e-6});

@@ -28,12 +28,13 @@ class FakeProc {
     std::filesystem::rename(path.string() + ".new", path);
   }
   void set_memory(std::int64_t total_kib, std::int64_t available_kib) {
-    write("meminfo", fmt::format("MemTotal:       {} kB\nMemFree:  1 kB\nMemAvailable:   {} kB\nBuffers: 5 kB\n", total_kib,
-                                 available_kib));
+    write("meminfo", fmt::format("MemTotal:       {} kB\nMemFree:  1 kB\nMemAvailable:   {} kB\nBuffers: 5 kB\n",
+                                 total_kib, available_kib));
   }
   void set_pressure(double some, double full) {
     write("pressure/memory", fmt::format("some avg10={:.2f} avg60=9.00 avg300=9.00 total=1\n"
-                                         "full avg10={:.2f} avg60=9.00 avg300=9.00 total=1\n", some, full));
+                                         "full avg10={:.2f} avg60=9.00 avg300=9.00 total=1\n",
+                                         some, full));
   }
   void remove(const std::string& name) { std::filesystem::remove_all(root_ / name); }
 

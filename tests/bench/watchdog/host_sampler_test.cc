@@ -30,7 +30,8 @@ TEST(HostSampler, LeavesOutWhatIsMissing) {
   proc.remove("vmstat");
   const HostSample sample = sample_host({.proc_root = proc.path(), .disk = proc.path() / "absent", .pid = 42}, {});
   EXPECT_TRUE(sample.mem_available_bytes.has_value());
-  EXPECT_FALSE(sample.psi_full_pct || sample.psi_some_pct || sample.swap_in_bytes || sample.rss_bytes || sample.disk_free_bytes);
+  EXPECT_FALSE(sample.psi_full_pct || sample.psi_some_pct || sample.swap_in_bytes || sample.rss_bytes ||
+               sample.disk_free_bytes);
   const HostSample nothing = sample_host({.proc_root = "/nowhere/at/all"}, {});
   EXPECT_FALSE(nothing.mem_total_bytes || nothing.mem_available_bytes || nothing.disk_free_bytes);
 }

@@ -35,8 +35,10 @@ std::vector<std::string> lines_of(const std::filesystem::path& path) {
 /// A watch over a fake host, with its files in a folder of its own.
 struct WatchTest : ::testing::Test {
   WatchOptions options() const {
-    return {.sampler = {.proc_root = proc.path(), .disk = proc.path()}, .thresholds = {},
-            .log_file = folder / "mem_watchdog.log", .telemetry_file = folder / "telemetry.csv"};
+    return {.sampler = {.proc_root = proc.path(), .disk = proc.path()},
+            .thresholds = {},
+            .log_file = folder / "mem_watchdog.log",
+            .telemetry_file = folder / "telemetry.csv"};
   }
   WatchAlarm record() {
     return [this](const WatchVerdict& verdict) { levels.push_back(verdict.level); };
@@ -61,7 +63,8 @@ TEST_F(WatchTest, TellsEveryChangeOfLevelOnce) {
   EXPECT_EQ(look(6'000'000), WatchLevel::kSoftStop);
   EXPECT_EQ(look(3'000'000), WatchLevel::kHardStop);
   EXPECT_EQ(look(32'000'000), WatchLevel::kOk);
-  EXPECT_EQ(levels, (std::vector<WatchLevel>{WatchLevel::kWarn, WatchLevel::kSoftStop, WatchLevel::kHardStop, WatchLevel::kOk}));
+  EXPECT_EQ(levels, (std::vector<WatchLevel>{WatchLevel::kWarn, WatchLevel::kSoftStop, WatchLevel::kHardStop,
+                                             WatchLevel::kOk}));
 }
 
 TEST_F(WatchTest, WritesALogLineEveryThirtySecondsAndAtEveryChange) {
@@ -90,7 +93,9 @@ TEST_F(WatchTest, WritesATelemetryRowALook) {
   watch.look();
   const auto lines = lines_of(folder / "telemetry.csv");
   ASSERT_EQ(lines.size(), 3u);
-  EXPECT_EQ(lines[0], "t,sm_mhz,mem_mhz,temp,power_w,energy_j,throttle_bits,mem_avail,psi_some,psi_full,swap_in,rss,disk_free,phase");
+  EXPECT_EQ(
+      lines[0],
+      "t,sm_mhz,mem_mhz,temp,power_w,energy_j,throttle_bits,mem_avail,psi_some,psi_full,swap_in,rss,disk_free,phase");
   EXPECT_TRUE(lines[1].starts_with("0.000,,,,,,,32768000000,0.5,0.25,")) << lines[1];
   EXPECT_TRUE(lines[1].ends_with(",warming"));
   EXPECT_TRUE(lines[2].starts_with("1.000,,,,,,,32768000000,,,")) << lines[2];
@@ -141,9 +146,12 @@ TEST_F(WatchTest, AppendsToFilesThatAreThereWithoutASecondHeader) {
 TEST_F(WatchTest, AWatchdogActsOnItsOwnThreadWithinTwoSeconds) {
   std::promise<std::thread::id> stopped;
   const SystemClock real;
-  Watch watch(options(), [&](const WatchVerdict& verdict) {
-    if (verdict.level == WatchLevel::kHardStop) stopped.set_value(std::this_thread::get_id());
-  }, real);
+  Watch watch(
+      options(),
+      [&](const WatchVerdict& verdict) {
+        if (verdict.level == WatchLevel::kHardStop) stopped.set_value(std::this_thread::get_id());
+      },
+      real);
   const Watchdog dog(watch);  // at the interval it really has
   proc.set_memory(64'000'000, 1'000'000);
   auto seen = stopped.get_future();
