@@ -223,6 +223,7 @@ int serve(ServeOptions options) {
   fmt::print("http://{}:{}\n", options.host, http.port());
   std::fflush(stdout);
   const int code = serve_until_signal(context, http, signals, options);
+  context.aside().finish();  // its tasks answer on connections
   http.stop();
   log(LogLevel::kInfo, "server", "stopped");
   return code;

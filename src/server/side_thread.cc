@@ -6,9 +6,22 @@ namespace nvllm::server {
 
 void SideThread::post(std::function<void()> task) {
   const std::lock_guard lock(mutex_);
+  if (over_) return;
   tasks_.push_back(std::move(task));
   if (!thread_.joinable()) thread_ = std::jthread([this](const std::stop_token& stop) { work(stop); });
   ready_.notify_one();
+}
+
+void SideThread::finish() {
+  std::deque<std::function<void()>> dropped;  // destroyed without the lock: a task may own what posts another
+  {
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    dropped.swap(tasks_);
+    thread_.request_stop();
+  }
+  dropped.clear();
+  if (thread_.joinable()) thread_.join();
 }
 
 void SideThread::work(const std::stop_token& stop) {

@@ -12,8 +12,16 @@ namespace nvllm::server {
 /// files. The thread starts with the first task.
 class SideThread {
  public:
-  /// The task must not throw. Tasks that have not begun when this is destroyed are dropped.
+  SideThread() = default;
+  ~SideThread() { finish(); }
+  SideThread(const SideThread&) = delete;
+  SideThread& operator=(const SideThread&) = delete;
+
+  /// The task must not throw. After finish() it is dropped at once.
   void post(std::function<void()> task);
+  /// Drops the tasks that have not begun and waits for the one that has: afterwards no task holds anything.
+  /// To be called while what tasks hold (connections, say) still has its server.
+  void finish();
 
  private:
   void work(const std::stop_token& stop);
@@ -21,7 +29,8 @@ class SideThread {
   std::mutex mutex_;
   std::condition_variable_any ready_;
   std::deque<std::function<void()>> tasks_;
-  std::jthread thread_;  // last: joined before what it uses goes
+  bool over_ = false;
+  std::jthread thread_;
 };
 
 }  // namespace nvllm::server

@@ -3,6 +3,8 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <future>
+#include <thread>
 
 #include "base/error.h"
 #include "support/served_api.h"
@@ -38,6 +40,7 @@ struct Profiled {
                                                                       {},
                                                                       std::move(fake)}));
   }
+  ~Profiled() { api.context().aside().finish(); }
   net::HttpResponse post(const char* path) { return api.client().post(path, ""); }
   Json error(const char* path) { return parse_json(post(path).body, "answer")["error"]; }
 
@@ -89,6 +92,42 @@ TEST(Profile, AFailureToWriteIsAServerErrorWithoutDetails) {
   served.profiler->fails = true;
   EXPECT_EQ(served.post("/stop_profile").status, 500);
   EXPECT_EQ(dump_json(served.error("/stop_profile")).find("secret"), std::string::npos);
+}
+
+TEST(SideThread, RunsTasksInOrderAndNoneAfterItIsFinished) {
+  std::vector<int> ran;
+  std::promise<void> third;
+  SideThread aside;
+  aside.post([&] { ran.push_back(1); });
+  aside.post([&] { ran.push_back(2); });
+  aside.post([&] {
+    ran.push_back(3);
+    third.set_value();
+  });
+  third.get_future().wait();
+  aside.finish();
+  aside.post([&] { ran.push_back(4); });
+  aside.finish();
+  EXPECT_EQ(ran, (std::vector<int>{1, 2, 3}));
+}
+
+TEST(SideThread, DropsWhatHasNotBegunWhenItIsFinished) {
+  std::promise<void> begun, go;
+  std::atomic<bool> second{false};
+  const auto held = std::make_shared<int>(1);
+  SideThread aside;
+  aside.post([&] {
+    begun.set_value();
+    go.get_future().wait();
+  });
+  aside.post([&second, held] { second = true; });
+  begun.get_future().wait();
+  std::thread finisher([&] { aside.finish(); });
+  // Only when the waiting task has been dropped may the running one end.
+  while (held.use_count() > 1) std::this_thread::yield();
+  go.set_value();
+  finisher.join();
+  EXPECT_FALSE(second);
 }
 
 }  // namespace
