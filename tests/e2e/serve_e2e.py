@@ -142,6 +142,11 @@ class Refusals(unittest.TestCase):
         finally:
             server.stop()
 
+    def test_a_profile_folder_that_cannot_be_is_refused_before_the_port_is_taken(self):
+        code, message = self.refuse("serve", "--model", DEMO, "--port", "0", "--profile-dir", "/dev/null/profiles")
+        self.assertEqual(code, 2)
+        self.assertIn("--profile-dir /dev/null/profiles", message)
+
     def test_a_budget_too_small_prints_who_wanted_what(self):
         code, message = self.refuse("generate", "--model", DEMO, "--prompt", "x", "--memory-budget", "1MiB")
         self.assertEqual(code, 6)
