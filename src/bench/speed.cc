@@ -4,9 +4,10 @@
 
 #include <algorithm>
 #include <chrono>
-#include <map>
 
 #include "base/error.h"
+#include "bench/profile/collector.h"
+#include "bench/profile/profile_tables.h"
 #include "base/units.h"
 #include "engine/runner_cpu.h"
 #include "kernels/cpu/roofs.h"
@@ -29,36 +30,18 @@ double median(std::vector<double> values) {
   return values[values.size() / 2];
 }
 
-/// Adds up launches by operation.
-class KernelTotals final : public LaunchListener {
- public:
-  void on_launch(const LaunchNote& note) override {
-    Total& total = totals_[std::string(note.operation)];
-    ++total.calls;
-    total.seconds += note.seconds;
-    total.cost = total.cost + note.cost;
-  }
+/// One operation's part in a step.
+KernelSpeed speed_of(const KernelStats& stats, std::int64_t steps) {
+  const auto count = static_cast<double>(steps);
+  return {.operation = stats.identity.operation, .calls_per_step = static_cast<double>(stats.call_count) / count,
+          .seconds_per_step = stats.total_s / count,
+          .cost_per_step = {stats.cost.bytes / steps, stats.cost.multiply_adds / steps}};
+}
 
-  std::vector<KernelSpeed> per_step(std::int64_t steps) const {
-    const auto count = static_cast<double>(steps);
-    std::vector<KernelSpeed> kernels;
-    for (const auto& [operation, total] : totals_) {
-      kernels.push_back({.operation = operation, .calls_per_step = static_cast<double>(total.calls) / count,
-                         .seconds_per_step = total.seconds / count,
-                         .cost_per_step = {total.cost.bytes / steps, total.cost.multiply_adds / steps}});
-    }
-    std::ranges::sort(kernels, std::greater{}, &KernelSpeed::seconds_per_step);
-    return kernels;
-  }
-
- private:
-  struct Total {
-    std::int64_t calls = 0;
-    double seconds = 0;
-    Cost cost;
-  };
-  std::map<std::string, Total> totals_;
-};
+/// Positions that decoding will fill: every step is timed twice, and one follows each look untimed.
+std::int64_t decode_positions(const SpeedOptions& options) {
+  return kWarmUpSteps + 2 * options.steps + ceil_div(options.steps, kStepsBetweenLooks);
+}
 
 /// The sequences of a run: each has its own slot and blocks and is fed arbitrary tokens, since what
 /// a token is does not change what it costs.
@@ -66,7 +49,7 @@ class Batch {
  public:
   Batch(CpuRunner& runner, const SpeedOptions& options) : runner_(runner), options_(options) {
     const engine::EngineLimits& limits = runner.limits();
-    const std::int64_t positions = options.context + options.steps * 2 + kWarmUpSteps;
+    const std::int64_t positions = options.context + decode_positions(options);
     const std::int64_t each = ceil_div(positions, limits.kv_block_tokens);
     blocks_.resize(static_cast<std::size_t>(options.batch));
     for (std::int64_t i = 0; i < options.batch; ++i) {
@@ -88,15 +71,19 @@ class Batch {
     return seconds_since(start);
   }
 
-  double decode() {
+  /// One step of all sequences, told to `listener` if there is one.
+  double decode(LaunchListener* listener = nullptr) {
     engine::StepPlan plan;
     for (std::int64_t i = 0; i < options_.batch; ++i) {
       plan.logit_rows.push_back(i);
       plan.samples.push_back({.logit_index = i, .params = &greedy_, .seed = 0, .prompt = {}, .output = {}, .banned = {}});
       add(plan, i, position_, 1);
     }
+    runner_.set_launch_listener(listener);
     const auto start = Clock::now();
+    if (listener != nullptr) listener->on_step_begin(engine::step_note(plan, start));
     runner_.run(plan);
+    if (listener != nullptr) listener->on_step_end(Clock::now());
     ++position_;
     return seconds_since(start);
   }
@@ -123,9 +110,21 @@ engine::EngineOptions sized(const SpeedOptions& options) {
   engine::EngineOptions out = options.engine;
   out.thread_count = engine::worker_count(options.engine);
   out.max_num_seqs = options.batch;
-  out.max_model_len = options.context + options.steps * 2 + kWarmUpSteps;
+  out.max_model_len = options.context + decode_positions(options);
   out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min<std::int64_t>(options.context, 256));
   return out;
+}
+
+void add_profile(SpeedReport& report, const Profile& profile, double profiled_step_s) {
+  const StepTotals& totals = profile.totals(ProfilePhase::kDecode);
+  report.profiled_step_seconds = totals.wall_s / static_cast<double>(totals.count);
+  for (const KernelStats& kernel : by_operation(profile)) report.kernels.push_back(speed_of(kernel, totals.count));
+  for (const KernelStats& work : profile.kernels) {
+    if (work.identity.kind == WorkKind::kHost) report.host_work.push_back(speed_of(work, totals.count));
+  }
+  // Adding up falls on few steps, so a median does not see it.
+  const double adding_s = profile.adding_s / static_cast<double>(totals.count);
+  report.budget = close_budget(profile, {.unprofiled_s = report.step_seconds, .profiled_s = profiled_step_s + adding_s});
 }
 
 }  // namespace
@@ -145,7 +144,7 @@ SpeedReport measure_speed(const SpeedOptions& options) {
   const std::unique_ptr<CpuRunner> runner = engine::make_cpu_runner(files, engine_options);
   SpeedReport report{.model = options.model, .device = runner->limits().device, .leg = runner->limits().leg,
                      .batch = options.batch, .context = options.context, .steps = options.steps,
-                     .threads = engine_options.thread_count, .kernels = {}};
+                     .threads = engine_options.thread_count, .kernels = {}, .host_work = {}};
   cpu::WorkerPool pool(engine_options.thread_count);
   const std::vector<std::byte> sweep(kSweepBytes, std::byte{1});
   const auto look = [&] {
@@ -158,24 +157,21 @@ SpeedReport measure_speed(const SpeedOptions& options) {
   batch.prefill();  // buffers, caches and clocks warm up, as they are for the second request of a server
   report.prefill_seconds = batch.prefill();
   for (std::int64_t i = 0; i < kWarmUpSteps; ++i) batch.decode();
-  std::vector<double> steps, reads;
+  Collector collector({.event_max = 0, .step_max = options.steps});
+  std::vector<double> steps, profiled, reads;
   for (std::int64_t i = 0; i < options.steps; ++i) {
+    if (i % kStepsBetweenLooks == 0) {
+      reads.push_back(look());
+      batch.decode();  // fills the caches again
+    }
+    // Neither kind always goes first: the second of a pair finds its branches learned.
+    if (i % 2 == 1) profiled.push_back(batch.decode(&collector));
     steps.push_back(batch.decode());
-    if (i % kStepsBetweenLooks == 0) reads.push_back(look());
+    if (i % 2 == 0) profiled.push_back(batch.decode(&collector));
   }
   report.step_seconds = median(steps);
   report.read_bytes_per_second = median(reads);
-
-  // A second pass hears of every kernel, so that the first is not slowed by listening.
-  KernelTotals totals;
-  runner->ops().set_listener(&totals);
-  double profiled = 0;
-  for (std::int64_t i = 0; i < options.steps; ++i) {
-    profiled += batch.decode();
-  }
-  runner->ops().set_listener(nullptr);
-  report.profiled_step_seconds = profiled / static_cast<double>(options.steps);
-  report.kernels = totals.per_step(options.steps);
+  add_profile(report, collector.profile(), median(profiled));
   return report;
 }
 
@@ -208,8 +204,14 @@ std::string kernel_table(const SpeedReport& r) {
                         static_cast<double>(k.cost_per_step.multiply_adds) / k.seconds_per_step / 1e9,
                         100 * rate / r.read_bytes_per_second);
   }
+  for (const KernelSpeed& work : r.host_work) {
+    sum += work.seconds_per_step;
+    text += fmt::format("{:<22}{:>12.0f}{:>12.1f}{:>8.1f}\n", "host: " + work.operation, work.calls_per_step,
+                        work.seconds_per_step * 1e6, 100 * work.seconds_per_step / r.profiled_step_seconds);
+  }
   const double rest = r.profiled_step_seconds - sum;
   text += fmt::format("{:<22}{:>12}{:>12.1f}{:>8.1f}\n", "between kernels", "", rest * 1e6, 100 * rest / r.profiled_step_seconds);
+  text += budget_text(r.budget);
   return text;
 }
 
@@ -228,6 +230,7 @@ Json speed_json(const SpeedReport& r) {
   json["decode_tokens_per_second"] = r.decode_tokens_per_second();
   json["read_bytes_per_second"] = r.read_bytes_per_second;
   json["step_bytes"] = r.step_cost().bytes;
+  json["budget"] = budget_json(r.budget);
   json["kernels"] = Json::array();
   for (const KernelSpeed& k : r.kernels) {
     Json one;

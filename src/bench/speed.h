@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/json.h"
+#include "bench/profile/budget.h"
 #include "engine/engine.h"
 #include "kernels/cost.h"
 
@@ -36,6 +37,8 @@ struct SpeedReport {
   double profiled_step_seconds = 0;     ///< mean of the steps the kernels were timed in
   double read_bytes_per_second = 0;     ///< the sweep, median of looks between steps
   std::vector<KernelSpeed> kernels;     ///< most expensive first
+  std::vector<KernelSpeed> host_work;   ///< named work of the host, the same
+  BudgetClosure budget{};               ///< what was named against the steps without listening
 
   double decode_tokens_per_second() const { return static_cast<double>(batch) / step_seconds; }
   double prefill_tokens_per_second() const { return static_cast<double>(batch * context) / prefill_seconds; }
@@ -43,13 +46,14 @@ struct SpeedReport {
 };
 
 /// Times prefill and decode of one model on the CPU, without a server: greedy sampling included,
-/// scheduling and text not. The read sweep runs between steps, since clocks and neighbours drift.
+/// scheduling and text not. Steps with and without a listener take turns and the read sweep runs between
+/// them, since clocks and neighbours drift.
 ///   Errors: those of engine::open_engine; Error(kUsage) if batch or context do not fit.
 SpeedReport measure_speed(const SpeedOptions& options);
 
 /// "tokens/s and share of the roofline", then every kernel.
 std::string speed_summary(const SpeedReport& report);
-/// Every kernel: time, bytes, GB/s, share of the read sweep.
+/// Every kernel and named host work: time, bytes, GB/s, share of the read sweep; then the budget.
 std::string kernel_table(const SpeedReport& report);
 Json speed_json(const SpeedReport& report);
 

@@ -18,6 +18,7 @@
 #include "base/clock.h"
 #include "base/error.h"
 #include "base/log.h"
+#include "bench/profile/engine_profiler.h"
 #include "cli/command_table.h"
 #include "cli/engine_flags.h"
 #include "cli/progress_bar.h"
@@ -39,6 +40,7 @@ struct ServeOptions {
   std::vector<std::string> allowed_hosts;
   std::string api_key_file;
   std::string log_level = "info";
+  std::string profile_dir;
   std::int64_t io_threads = 2;
   double shutdown_timeout_seconds = 30;
   bool without_key = false;
@@ -93,9 +95,16 @@ std::unique_ptr<server::ServedModel> load_model(const ServeOptions& options) {
                   "state_slots={}",
                   options.model, limits.device, limits.leg, limits.max_num_seqs,
                   limits.max_model_len, limits.kv_block_count, limits.state_slot_count));
+  std::unique_ptr<server::Profiler> profiler;
+  if (!options.profile_dir.empty()) {
+    profiler = std::make_unique<bench::EngineProfiler>(
+        *engine, bench::EngineProfilerOptions{.root = options.profile_dir,
+                                              .model = model_names(options).front(),
+                                              .version = NVLLM_VERSION});
+  }
   return std::make_unique<server::ServedModel>(
       server::ServedModel{std::make_unique<server::EngineGenerator>(std::move(engine)),
-                          std::move(tokenizer), std::move(chat_template)});
+                          std::move(tokenizer), std::move(chat_template), std::move(profiler)});
 }
 
 /// SIGTERM and SIGINT, blocked in every thread that is started from here on.
@@ -195,6 +204,7 @@ int serve_until_signal(server::ServerContext& context, const net::HttpServer& ht
 int serve(ServeOptions options) {
   set_log_level(parse_log_level(options.log_level));
   static_cast<void>(engine_options(options.engine));  // a bad value is refused before the port is taken
+  if (!options.profile_dir.empty()) bench::require_profile_root(options.profile_dir);
   server::ApiKeys keys = load_keys(options);
   const Signals signals;
   server::ServerContext context(
@@ -213,6 +223,7 @@ int serve(ServeOptions options) {
   fmt::print("http://{}:{}\n", options.host, http.port());
   std::fflush(stdout);
   const int code = serve_until_signal(context, http, signals, options);
+  context.aside().finish();  // its tasks answer on connections
   http.stop();
   log(LogLevel::kInfo, "server", "stopped");
   return code;
@@ -248,6 +259,8 @@ void configure_serve(CLI::App& app, Action& action) {
                  "Seconds to finish running requests after SIGTERM")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
+  app.add_option("--profile-dir", options->profile_dir,
+                 "Folder for kernel profiles; turns on POST /start_profile and /stop_profile");
   app.add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->capture_default_str();
   action = [options] { return serve(*options); };

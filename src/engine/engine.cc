@@ -75,6 +75,14 @@ class Engine::Impl {
     return inbox_.empty() && stats_.running == 0 && stats_.waiting == 0;
   }
 
+  void set_launch_listener(LaunchListener* listener) {
+    std::unique_lock lock(mutex_);
+    wanted_listener_ = listener;
+    const std::int64_t number = ++switches_asked_;
+    wake_.notify_all();
+    switched_.wait(lock, [&] { return over_ || switches_done_ >= number; });
+  }
+
   EngineStats stats() const {
     const std::lock_guard lock(mutex_);
     EngineStats out = stats_;
@@ -118,6 +126,13 @@ class Engine::Impl {
   }
 
   void loop() {
+    run_steps();
+    const std::lock_guard lock(mutex_);
+    over_ = true;
+    switched_.notify_all();
+  }
+
+  void run_steps() {
     while (take_inbox()) {
       try {
         step();
@@ -135,22 +150,52 @@ class Engine::Impl {
     std::unique_lock lock(mutex_);
     if (scheduler_.idle()) {
       busy_ = false;
-      wake_.wait(lock, [this] { return stop_ || !inbox_.empty(); });
+      while (!stop_ && inbox_.empty()) {
+        switch_listener();
+        wake_.wait(lock, [this] { return stop_ || !inbox_.empty() || switches_done_ != switches_asked_; });
+      }
       last_step_ = SystemClock().now();
       busy_ = true;
     }
+    switch_listener();
     for (auto& sequence : inbox_) scheduler_.add(std::move(sequence));
     inbox_.clear();
     scheduler_.report(stats_);
     return !stop_;
   }
 
+  /// Needs the lock, and no step under way.
+  void switch_listener() {
+    if (switches_done_ == switches_asked_) return;
+    listener_ = wanted_listener_;
+    runner_->set_launch_listener(listener_);
+    switches_done_ = switches_asked_;
+    switched_.notify_all();
+  }
+
   void step() {
+    const SteadyTime begin = stamp();
     scheduler_.drop_cancelled();
     const StepPlan plan = scheduler_.plan();
-    if (!plan.empty()) scheduler_.commit(runner_->run(plan));
+    if (!plan.empty()) {
+      if (listener_ != nullptr) {
+        listener_->on_step_begin(step_note(plan, begin));
+        note_host_work(*listener_, "schedule", begin, stamp());
+      }
+      StepResult result = runner_->run(plan);
+      const SteadyTime computed = stamp();
+      scheduler_.commit(std::move(result));
+      if (listener_ != nullptr) {
+        const SteadyTime end = stamp();
+        note_host_work(*listener_, "stream", computed, end);
+        listener_->on_step_end(end);
+      }
+    }
     publish();
   }
+
+  /// The time, if anyone wants to know it.
+  SteadyTime stamp() const { return listener_ == nullptr ? SteadyTime{} : SystemClock().now(); }
 
   void publish() {
     const std::lock_guard lock(mutex_);
@@ -177,8 +222,13 @@ class Engine::Impl {
   EngineLimits limits_;
   Scheduler scheduler_;  ///< engine thread only, after construction
 
+  LaunchListener* listener_ = nullptr;  ///< engine thread only
+
   mutable std::mutex mutex_;
-  std::condition_variable wake_;
+  std::condition_variable wake_, switched_;
+  LaunchListener* wanted_listener_ = nullptr;
+  std::int64_t switches_asked_ = 0, switches_done_ = 0;
+  bool over_ = false;  ///< the engine thread calls nobody any more
   std::vector<std::unique_ptr<Sequence>> inbox_;
   EngineStats stats_;
   SteadyTime last_step_{};
@@ -205,5 +255,6 @@ std::vector<Submission> Engine::submit_all(std::vector<GenerationRequest> reques
 void Engine::drain() { impl_->drain(); }
 bool Engine::idle() const { return impl_->idle(); }
 EngineStats Engine::stats() const { return impl_->stats(); }
+void Engine::set_launch_listener(LaunchListener* listener) { impl_->set_launch_listener(listener); }
 
 }  // namespace nvllm::engine

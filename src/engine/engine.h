@@ -10,6 +10,10 @@
 #include "engine/request.h"
 #include "engine/token_stream.h"
 
+namespace nvllm {
+class LaunchListener;
+}
+
 namespace nvllm::engine {
 
 class Runner;
@@ -91,6 +95,10 @@ class Engine {
   /// Whether nothing is waiting or running.
   bool idle() const;
   EngineStats stats() const;
+  /// Whom steps, kernels and named host work announce themselves to; null for nobody. Borrowed. Takes
+  /// effect between two steps and returns when it has: the former listener is then no longer called.
+  /// Safe from any thread but the listener's own calls.
+  void set_launch_listener(LaunchListener* listener);
 
  private:
   class Impl;

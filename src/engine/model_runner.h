@@ -38,6 +38,7 @@ class ModelRunner final : public Runner {
     const View<const float> logits =
         model_.forward({.ids = plan.ids, .segments = plan.segments, .logit_rows = plan.logit_rows});
     if (listener_) listener_(plan, logits);
+    const LaunchScope scope(launches_, {.operation = "sample", .kind = WorkKind::kHost});
     const auto row = [&](std::int64_t index) {
       return std::span<const float>(logits.row(index), static_cast<std::size_t>(logits.cols));
     };
@@ -45,6 +46,11 @@ class ModelRunner final : public Runner {
     for (const ScoreTask& task : plan.scores) result.scores.push_back(sampler_.score(row(task.logit_index), task));
     for (const SampleTask& task : plan.samples) result.samples.push_back(sampler_.sample(row(task.logit_index), task));
     return result;
+  }
+
+  void set_launch_listener(LaunchListener* listener) override {
+    launches_ = listener;
+    if constexpr (requires { ops_->set_listener(listener); }) ops_->set_listener(listener);
   }
 
   void set_logit_listener(LogitListener listener) { listener_ = std::move(listener); }
@@ -67,6 +73,7 @@ class ModelRunner final : public Runner {
   model::HybridModel<B> model_;
   Sampler sampler_;
   LogitListener listener_;
+  LaunchListener* launches_ = nullptr;
   std::vector<std::uint64_t> slot_epochs_;
 };
 

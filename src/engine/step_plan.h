@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "kernels/launch_note.h"
 #include "kernels/segment.h"
 
 namespace nvllm::engine {
@@ -36,6 +37,18 @@ struct StepPlan {
 
   bool empty() const { return ids.empty(); }
 };
+
+/// What a listener is told before the plan runs. Rows count as the kernels see them: a prompt's last
+/// single token is a decode row.
+inline StepNote step_note(const StepPlan& plan, SteadyTime begin) {
+  StepNote note{.begin = begin};
+  for (const Segment& segment : plan.segments) {
+    const bool decodes = segment.token_count == 1 && segment.start > 0;
+    (decodes ? note.decode_rows : note.prefill_rows) += segment.token_count;
+    note.prefills += segment.start == 0 ? 1 : 0;
+  }
+  return note;
+}
 
 /// What came of it, in the order of the plan's tasks. A sample with id -1 met logits that are not
 /// finite: that request ends with an error, its neighbours go on.

@@ -17,6 +17,8 @@ Api::Api(ServerContext& context, ApiKeys keys) : context_(context), keys_(std::m
   add("GET", "/metrics", serve_metrics);
   add("POST", "/tokenize", serve_tokenize);
   add("POST", "/detokenize", serve_detokenize);
+  add("POST", "/start_profile", serve_start_profile);
+  add("POST", "/stop_profile", serve_stop_profile);
 }
 
 void Api::add(const char* method, const char* path, Endpoint endpoint) {
@@ -40,14 +42,18 @@ net::Handler Api::handler() {
     try {
       serve(exchange);
     } catch (const std::exception& error) {
-      const ApiFault fault = fault_of(error);
-      if (fault.status >= 500 && fault.status != 503) {
-        log(LogLevel::kError, "server", fmt::format("a request failed: {}", error.what()));
-      }
-      context_.metrics().count_refusal(fault.status);
-      exchange->respond(error_response(fault));
+      refuse(context_, exchange, error);
     }
   };
+}
+
+void refuse(ServerContext& context, const ExchangePtr& exchange, const std::exception& error) {
+  const ApiFault fault = fault_of(error);
+  if (fault.status >= 500 && fault.status != 503) {
+    log(LogLevel::kError, "server", fmt::format("a request failed: {}", error.what()));
+  }
+  context.metrics().count_refusal(fault.status);
+  exchange->respond(error_response(fault));
 }
 
 void Api::serve(const ExchangePtr& exchange) {

@@ -21,6 +21,11 @@ void serve_version(ServerContext& context, const ExchangePtr& exchange);
 void serve_metrics(ServerContext& context, const ExchangePtr& exchange);
 void serve_tokenize(ServerContext& context, const ExchangePtr& exchange);
 void serve_detokenize(ServerContext& context, const ExchangePtr& exchange);
+void serve_start_profile(ServerContext& context, const ExchangePtr& exchange);
+void serve_stop_profile(ServerContext& context, const ExchangePtr& exchange);
+
+/// Answers a call that ended by exception; counts it, and logs it if the fault is ours.
+void refuse(ServerContext& context, const ExchangePtr& exchange, const std::exception& error);
 
 /// Renders and encodes a chat. Text of messages never becomes a control token.
 ///   Errors: ApiError 400 if the model has no chat template, or with the template's own complaint.

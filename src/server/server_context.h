@@ -13,6 +13,8 @@
 #include "server/generator.h"
 #include "server/limits.h"
 #include "server/metrics.h"
+#include "server/profiler.h"
+#include "server/side_thread.h"
 #include "tokenizer/chat_template.h"
 #include "tokenizer/tokenizer.h"
 
@@ -23,6 +25,7 @@ struct ServedModel {
   std::unique_ptr<Generator> generator;
   tokenizer::Tokenizer tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;
+  std::unique_ptr<Profiler> profiler{};  ///< null: profiling is off. Last: it listens to the generator
 };
 
 /// Calls that still produce tokens, so that a shutdown can end them.
@@ -82,6 +85,7 @@ class ServerContext {
   Metrics& metrics() { return metrics_; }
   LiveCalls& live_calls() { return live_calls_; }
   IdSource& ids() { return ids_; }
+  SideThread& aside() { return aside_; }
 
  private:
   const ServerIdentity identity_;
@@ -91,6 +95,7 @@ class ServerContext {
   Metrics metrics_;
   LiveCalls live_calls_;
   IdSource ids_;
+  SideThread aside_;  // last: its tasks use the rest
 };
 
 /// Checks the model a request names; "" is the served one.

@@ -50,7 +50,14 @@ TEST(Speed, ReportsPositiveTimesAndNoMoreInKernelsThanInTheStep) {
   EXPECT_GT(report.step_cost().bytes, 0);
   double sum = 0;
   for (const KernelSpeed& kernel : report.kernels) sum += kernel.seconds_per_step;
+  for (const KernelSpeed& work : report.host_work) sum += work.seconds_per_step;
   EXPECT_LE(sum, report.profiled_step_seconds);
+  EXPECT_GT(report.budget.kernel_s, 0);
+  EXPECT_GT(report.budget.host_s, 0);
+  EXPECT_EQ(report.budget.wall_s, report.step_seconds);
+  EXPECT_GE(report.budget.profiled_wall_s, report.budget.kernel_s);
+  EXPECT_NE(kernel_table(report).find("host: sample"), std::string::npos);
+  EXPECT_NE(kernel_table(report).find("overhead"), std::string::npos);
   EXPECT_NE(kernel_table(report).find("logits"), std::string::npos);
   EXPECT_NE(speed_summary(report).find("batch 3"), std::string::npos);
   EXPECT_EQ(speed_json(report)["kernels"].size(), report.kernels.size());

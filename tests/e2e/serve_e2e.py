@@ -1,8 +1,12 @@
 """A server's life: ready, busy, full, leaving."""
+import csv
+import gzip
 import http.client
 import json
+import pathlib
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 import unittest
@@ -138,6 +142,11 @@ class Refusals(unittest.TestCase):
         finally:
             server.stop()
 
+    def test_a_profile_folder_that_cannot_be_is_refused_before_the_port_is_taken(self):
+        code, message = self.refuse("serve", "--model", DEMO, "--port", "0", "--profile-dir", "/dev/null/profiles")
+        self.assertEqual(code, 2)
+        self.assertIn("--profile-dir /dev/null/profiles", message)
+
     def test_a_budget_too_small_prints_who_wanted_what(self):
         code, message = self.refuse("generate", "--model", DEMO, "--prompt", "x", "--memory-budget", "1MiB")
         self.assertEqual(code, 6)
@@ -194,3 +203,83 @@ class WithoutServer(unittest.TestCase):
         done = subprocess.run([NVLLM, "inspect", DEMO, "--memory-budget", "20MiB"], capture_output=True, text=True)
         self.assertEqual(done.returncode, 6)
         self.assertIn("does not fit a memory budget of 20.0 MiB", done.stdout)
+
+
+class Profiles(unittest.TestCase):
+    CALLS_PER_DECODE_STEP = {  # four full-attention layers in the demo model
+        "lower8": {"DecodeKernel": 2, "PhaseE_Beta_Kernel": 2, "Phase_D_MLP_Kernel": 0},
+        "phaseE-off": {"DecodeKernel": 4, "PhaseE_Beta_Kernel": 0, "Phase_D_MLP_Kernel": 4},
+        "all-beta": {"DecodeKernel": 0, "PhaseE_Beta_Kernel": 4, "Phase_D_MLP_Kernel": 0},
+    }
+
+    def test_a_profile_counts_the_kernels_that_the_leg_speaks(self):
+        for leg, wanted in self.CALLS_PER_DECODE_STEP.items():
+            with self.subTest(leg=leg), tempfile.TemporaryDirectory() as folder:
+                server = Server("--leg", leg, "--profile-dir", folder)
+                try:
+                    self.assertEqual(server.post("/stop_profile", {})[0], 409)
+                    self.assertEqual(server.post("/start_profile", {}), (200, ""))
+                    self.assertEqual(server.post("/start_profile", {})[0], 409)
+                    body = {"prompt": "The ", "max_tokens": 20, "ignore_eos": True, "temperature": 0}
+                    for _ in range(2):
+                        self.assertEqual(server.post("/v1/completions", body)[0], 200)
+                    status, reply = server.post("/stop_profile", {})
+                    self.assertEqual(status, 200, reply)
+                finally:
+                    self.assertEqual(server.stop(), 0)
+                self.check_files(pathlib.Path(reply["folder"]), leg, wanted, requests=2, tokens=20)
+
+    def check_files(self, folder, leg, wanted, requests, tokens):
+        self.assertEqual(folder.name, "001")
+        names = {"profile_kernels.csv", "kernels.csv", "trace.json.gz", "profile_metadata.json"}
+        self.assertEqual({path.name for path in folder.iterdir()}, names)
+        metadata = json.loads((folder / "profile_metadata.json").read_text())
+        # The first token of an answer comes from the prefill.
+        steps = requests * (tokens - 1)
+        self.assertEqual((metadata["leg"], metadata["decode_steps"], metadata["prefills"], metadata["requests"]),
+                         (leg, steps, requests, requests))
+        with open(folder / "profile_kernels.csv") as file:
+            rows = list(csv.DictReader(file))
+        self.assertEqual(list(rows[0]), ["config_id", "kernel_symbol", "n_calls", "mean_us", "p50_us", "p95_us", "total_ms"])
+        self.assertEqual({row["config_id"] for row in rows}, {leg})
+        calls = {row["kernel_symbol"]: int(row["n_calls"]) for row in rows}
+        self.assertEqual({name: calls.get(name, 0) for name in wanted}, {name: n * steps for name, n in wanted.items()})
+        totals = [float(row["total_ms"]) for row in rows]
+        self.assertEqual(totals, sorted(totals, reverse=True))
+        with gzip.open(folder / "trace.json.gz", "rt") as file:
+            events = json.load(file)["traceEvents"]
+        self.assertEqual(sum(event["ph"] == "X" and event["name"] == "decode step" for event in events), steps)
+        self.assertEqual(sum(event["ph"] == "X" and event["tid"] == 2 for event in events), sum(calls.values()))
+
+    def test_without_the_flag_there_is_nothing_to_start(self):
+        server = Server()
+        try:
+            status, reply = server.post("/start_profile", {})
+            self.assertEqual(status, 404)
+            self.assertIn("--profile-dir", reply["error"]["message"])
+            self.assertEqual(server.post("/stop_profile", {})[0], 404)
+        finally:
+            self.assertEqual(server.stop(), 0)
+
+    def test_a_profile_can_start_and_stop_while_requests_run(self):
+        with tempfile.TemporaryDirectory() as folder:
+            server = Server("--profile-dir", folder)
+            try:
+                body = {"prompt": "The ", "max_tokens": 600, "ignore_eos": True, "temperature": 0}
+                replies = []
+                threads = [threading.Thread(target=lambda: replies.append(server.post("/v1/completions", body)))
+                           for _ in range(3)]
+                for thread in threads:
+                    thread.start()
+                profiles = 0
+                while any(thread.is_alive() for thread in threads):
+                    self.assertEqual(server.post("/start_profile", {})[0], 200)
+                    self.assertEqual(server.post("/stop_profile", {})[0], 200)
+                    profiles += 1
+                for thread in threads:
+                    thread.join()
+                self.assertGreater(profiles, 1)
+                self.assertEqual(len({reply["choices"][0]["text"] for status, reply in replies if status == 200}), 1)
+                self.assertEqual(len(list(pathlib.Path(folder).iterdir())), profiles)
+            finally:
+                self.assertEqual(server.stop(), 0)

@@ -3,8 +3,10 @@
 #include <gtest/gtest.h>
 
 #include <future>
+#include <thread>
 
 #include "base/error.h"
+#include "kernels/launch_note.h"
 #include "support/scripted_runner.h"
 
 namespace nvllm::engine {
@@ -145,6 +147,78 @@ TEST(Engine, CallsNotifyAfterNews) {
   });
   called.get_future().wait();
   EXPECT_FALSE(s.stream->poll().empty());
+}
+
+/// Writes down what it hears; a test reads it when it no longer listens.
+struct RecordingListener final : LaunchListener {
+  void on_launch(const LaunchNote& note) override { names.emplace_back(note.operation); }
+  void on_step_begin(const StepNote& step) override { steps.push_back(step); }
+  void on_step_end(SteadyTime) override { ++ended; }
+
+  std::vector<std::string> names;
+  std::vector<StepNote> steps;
+  std::int64_t ended = 0;
+};
+
+TEST(Engine, TellsAListenerOfItsStepsAndOfTheHostsWork) {
+  Engine engine(std::make_unique<test::ScriptedRunner>(test::small_limits()), 10);
+  RecordingListener listener;
+  finish(*engine.submit(request(2, 3)).stream);  // nobody listens
+  engine.set_launch_listener(&listener);
+  finish(*engine.submit(request(5, 3)).stream);
+  engine.set_launch_listener(nullptr);
+  finish(*engine.submit(request(2, 3)).stream);
+  ASSERT_EQ(listener.steps.size(), 3u);
+  EXPECT_EQ(listener.ended, 3);
+  EXPECT_EQ(listener.steps[0].prefills, 1);
+  EXPECT_EQ(listener.steps[0].prefill_rows, 5);
+  EXPECT_EQ(listener.steps[0].decode_rows, 0);
+  for (const std::size_t i : {1u, 2u}) {
+    EXPECT_EQ(listener.steps[i].prefills, 0);
+    EXPECT_EQ(listener.steps[i].prefill_rows, 0);
+    EXPECT_EQ(listener.steps[i].decode_rows, 1);
+  }
+  const std::vector<std::string> thrice{"schedule", "stream", "schedule", "stream", "schedule", "stream"};
+  EXPECT_EQ(listener.names, thrice);
+}
+
+TEST(Engine, SwitchesListenersOnlyBetweenSteps) {
+  const auto gate = std::make_shared<Gate>();
+  const auto inside = std::make_shared<std::promise<void>>();
+  auto runner = std::make_unique<test::ScriptedRunner>(test::small_limits());
+  runner->before_step = [gate, inside, once = false](const StepPlan&) mutable {
+    if (!std::exchange(once, true)) inside->set_value();
+    gate->opened.wait();
+  };
+  Engine engine(std::move(runner), 10);
+  RecordingListener listener;
+  const Submission s = engine.submit(request(2, 2));
+  inside->get_future().wait();
+  std::atomic<bool> switched{false};
+  std::thread asker([&] {
+    engine.set_launch_listener(&listener);
+    switched = true;
+  });
+  EXPECT_FALSE(switched);  // the step is held
+  gate->open.set_value();
+  asker.join();
+  EXPECT_EQ(finish(*s.stream).finish, FinishReason::kLength);
+  engine.set_launch_listener(nullptr);
+  EXPECT_EQ(listener.steps.size(), static_cast<std::size_t>(listener.ended));
+  EXPECT_LE(listener.ended, 1);  // of two steps the first had begun before anybody listened
+}
+
+TEST(Engine, ADeadEngineStillLetsGoOfItsListener) {
+  auto runner = std::make_unique<test::ScriptedRunner>(test::small_limits());
+  runner->before_step = [](const StepPlan&) { throw Error(ErrorKind::kDevice, "the device fell off"); };
+  Engine engine(std::move(runner), 10);
+  RecordingListener listener;
+  engine.set_launch_listener(&listener);
+  finish(*engine.submit(request(2, 3)).stream);
+  engine.set_launch_listener(nullptr);
+  engine.set_launch_listener(&listener);
+  EXPECT_EQ(listener.steps.size(), 1u);
+  EXPECT_EQ(listener.ended, 0);
 }
 
 }  // namespace

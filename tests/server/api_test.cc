@@ -29,7 +29,7 @@ TEST(Api, WantsAKeyOnEveryRouteButHealth) {
   keys.add("right");
   keys.add("other");
   ServedApi api(Start::kLoaded, std::move(keys));
-  ASSERT_EQ(api.api().router().routes().size(), 8u);
+  ASSERT_EQ(api.api().router().routes().size(), 10u);
   for (const net::Route& route : api.api().router().routes()) {
     const bool open = route.path == "/health";
     EXPECT_EQ(status_with(api, route, "") == 401, !open) << route.path;

@@ -5,7 +5,6 @@
 #include "kernels/cpu/cpu_ops.h"
 
 #include <algorithm>
-#include <chrono>
 #include <cmath>
 #include <initializer_list>
 
@@ -60,6 +59,8 @@ Cost rows_cost(std::int64_t rows, std::int64_t cols, std::int64_t reads) {
   return elementwise_cost(rows * cols, reads, 1);
 }
 
+LaunchShape matrix_shape(std::int64_t tokens, const cpu::PackedMatrix& w) { return {tokens, w.rows, w.cols}; }
+
 /// One projection of a group that shares its input.
 struct Projection {
   View<Bf16> out;
@@ -98,15 +99,9 @@ std::int64_t CpuOps::workspace_bytes(const CpuOpsOptions& options, std::int64_t 
 }
 
 template <class Body>
-void CpuOps::region(std::string_view operation, Cost cost, Body&& body) {
-  if (listener_ == nullptr) {
-    pool_.run(body);
-    return;
-  }
-  const auto begin = std::chrono::steady_clock::now();
+void CpuOps::region(std::string_view operation, LaunchShape shape, Cost cost, Body&& body) {
+  const LaunchScope scope(listener_, {.operation = operation, .layer = layer_, .shape = shape, .cost = cost});
   pool_.run(body);
-  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  listener_->on_launch({operation, layer_, cost, took.count()});
 }
 
 CpuOps::Matrix CpuOps::prepare(const MatrixSource& file) {
@@ -121,24 +116,27 @@ CpuOps::Matrix CpuOps::prepare(const MatrixSource& file) {
 // ---- words ----------------------------------------------------------------------------------
 
 void CpuOps::embed(View<Bf16> out, const Matrix& table, std::span<const std::int32_t> ids) {
-  region("embed", rows_cost(out.rows, out.cols, 1), [&](Share& s) { cpu::embed_part(out, table, ids, s); });
+  region("embed", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 1),
+         [&](Share& s) { cpu::embed_part(out, table, ids, s); });
 }
 
 void CpuOps::rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& norm) {
   NVLLM_CHECK_EQ(static_cast<std::int64_t>(norm.gain.size()), x.cols);
-  region("rms_norm", rows_cost(x.rows, x.cols, 1), [&](Share& s) { cpu::rms_norm_part(out, x, norm, s); });
+  region("rms_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 1),
+         [&](Share& s) { cpu::rms_norm_part(out, x, norm, s); });
 }
 
 void CpuOps::head_norm(View<Bf16> x, std::int64_t heads, const NormWeights& norm) {
   NVLLM_CHECK_EQ(static_cast<std::int64_t>(norm.gain.size()) * heads, x.cols);
-  region("head_norm", rows_cost(x.rows, x.cols, 1), [&](Share& s) { cpu::head_norm_part(x, heads, norm, s); });
+  region("head_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 1),
+         [&](Share& s) { cpu::head_norm_part(x, heads, norm, s); });
 }
 
 void CpuOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::span<const float> bias) {
   NVLLM_CHECK_EQ(w.cols, x.cols);
   NVLLM_CHECK_EQ(w.rows, out.cols);
   std::byte* expanded = expanded_.as<std::byte>();
-  region("matmul", matrix_cost(x.rows, w), [&](Share& s) {
+  region("matmul", matrix_shape(x.rows, w), matrix_cost(x.rows, w), [&](Share& s) {
     cpu::expand_part(expanded, x, w.format, w.padded_cols, s);
     s.barrier();
     cpu::multiply_part(out, expanded, w, bias, s);
@@ -149,7 +147,7 @@ void CpuOps::logits(View<float> out, View<const Bf16> x, const Matrix& head) {
   NVLLM_CHECK_EQ(head.cols, x.cols);
   NVLLM_CHECK_EQ(head.rows, out.cols);
   std::byte* expanded = expanded_.as<std::byte>();
-  region("logits", matrix_cost(x.rows, head), [&](Share& s) {
+  region("logits", matrix_shape(x.rows, head), matrix_cost(x.rows, head), [&](Share& s) {
     cpu::expand_part(expanded, x, head.format, head.padded_cols, s);
     s.barrier();
     cpu::multiply_to_float_part(out, expanded, head, s);
@@ -157,22 +155,24 @@ void CpuOps::logits(View<float> out, View<const Bf16> x, const Matrix& head) {
 }
 
 void CpuOps::add(View<Bf16> residual, View<const Bf16> x) {
-  region("add", rows_cost(x.rows, x.cols, 2),
+  region("add", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 2),
          [&](Share& s) { cpu::add_part(residual, x, cpu::own_rows(x.cols, s)); });
 }
 
 void CpuOps::swiglu(View<Bf16> out, View<const Bf16> gate, View<const Bf16> up) {
-  region("swiglu", rows_cost(out.rows, out.cols, 2),
+  region("swiglu", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 2),
          [&](Share& s) { cpu::swiglu_part(out, gate, up, cpu::own_rows(out.cols, s)); });
 }
 
 void CpuOps::split_gate(View<Bf16> query, View<Bf16> gate, View<const Bf16> both, std::int64_t heads) {
-  region("split_gate", rows_cost(both.rows, both.cols, 1),
+  region("split_gate", {both.rows, both.cols}, rows_cost(both.rows, both.cols, 1),
          [&](Share& s) { cpu::split_gate_part(query, gate, both, heads, s); });
 }
 
 void CpuOps::rotary_angles(View<float> cosine, View<float> sine, std::span<const Segment> segments,
                            const RotaryFrequencies& frequencies) {
+  // Not a region: the calling thread alone computes it, before the first kernel.
+  const LaunchScope scope(listener_, {.operation = "rotary_angles", .kind = WorkKind::kHost});
   // Float angles and BF16 cosines: the precision the family was trained and is served with.
   for (const Segment& segment : segments) {
     for (std::int64_t i = 0; i < segment.token_count; ++i) {
@@ -187,43 +187,45 @@ void CpuOps::rotary_angles(View<float> cosine, View<float> sine, std::span<const
 }
 
 void CpuOps::rope(View<Bf16> x, std::int64_t heads, const AttentionContext<CpuOps>& c) {
-  region("rope", rows_cost(x.rows, heads * c.shape.rotary_dims, 1),
+  region("rope", {x.rows, heads * c.shape.rotary_dims}, rows_cost(x.rows, heads * c.shape.rotary_dims, 1),
          [&](Share& s) { cpu::rope_part(x, heads, c.shape.rotary_dims, c.rotary, s); });
 }
 
 void CpuOps::write_kv(const AttentionContext<CpuOps>& c, View<const Bf16> keys, View<const Bf16> values) {
-  region("write_kv", rows_cost(keys.rows, 2 * keys.cols, 1),
+  region("write_kv", {keys.rows, 2 * keys.cols}, rows_cost(keys.rows, 2 * keys.cols, 1),
          [&](Share& s) { cpu::write_kv_part(c.cache, c.segments, keys, values, s); });
 }
 
 void CpuOps::paged_attention(View<Bf16> out, View<const Bf16> query, const AttentionContext<CpuOps>& c) {
-  region("paged_attention", attend_cost(c), [&](Share& s) {
+  const LaunchShape shape{query.rows, out.cols, 2 * c.shape.kv_heads * c.shape.head_dim};
+  region("paged_attention", shape, attend_cost(c), [&](Share& s) {
     float* scores = scores_.as<float>() + s.worker() * options_.positions_max;
     cpu::attention_part(out, query, c.shape, c.cache, c.segments, scores, s);
   });
 }
 
 void CpuOps::output_gate(View<Bf16> out, View<const Bf16> gate) {
-  region("output_gate", rows_cost(out.rows, out.cols, 2), [&](Share& s) { cpu::output_gate_part(out, gate, s); });
+  region("output_gate", {out.rows, out.cols}, rows_cost(out.rows, out.cols, 2),
+         [&](Share& s) { cpu::output_gate_part(out, gate, s); });
 }
 
 void CpuOps::causal_conv(View<Bf16> out, View<const Bf16> x, std::span<const float> weights,
                          const DeltaContext<CpuOps>& c) {
-  region("causal_conv", conv_cost(c),
+  region("causal_conv", {x.rows, x.cols}, conv_cost(c),
          [&](Share& s) { cpu::conv_part(out, x, weights, c.shape, c.state, c.segments, s); });
 }
 
 void CpuOps::delta_rule(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> b, View<const Bf16> a,
                         std::span<const float> a_log, std::span<const float> dt_bias,
                         const DeltaContext<CpuOps>& c) {
-  region("delta_rule", recur_cost(c), [&](Share& s) {
+  region("delta_rule", {out.rows, out.cols, qkv.cols}, recur_cost(c), [&](Share& s) {
     cpu::delta_rule_part(out, {qkv, b, a, a_log, dt_bias}, c.shape, c.state, c.segments, s);
   });
 }
 
 void CpuOps::gated_norm(View<Bf16> out, View<const Bf16> x, View<const Bf16> z, std::int64_t heads,
                         const NormWeights& norm) {
-  region("gated_norm", rows_cost(x.rows, x.cols, 2),
+  region("gated_norm", {x.rows, x.cols}, rows_cost(x.rows, x.cols, 2),
          [&](Share& s) { cpu::gated_norm_part(out, x, z, heads, norm, s); });
 }
 
@@ -268,7 +270,8 @@ void CpuOps::down_stretch(View<Bf16> x, const MlpWeights<CpuOps>& w, Scratch<Cpu
 // ---- phrases --------------------------------------------------------------------------------
 
 void CpuOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<CpuOps>& w, Scratch<CpuOps>& s) {
-  region("attention_inputs", attention_inputs_cost(x.rows, w), [&](Share& share) {
+  const std::int64_t outputs = w.q_proj.weight.rows + w.k_proj.weight.rows + w.v_proj.weight.rows;
+  region("attention_inputs", {x.rows, outputs, x.cols}, attention_inputs_cost(x.rows, w), [&](Share& share) {
     cpu::rms_norm_part(s.normed, x, w.input_norm.view(), share);
     share.barrier();
     project({{w.output_gate ? s.query_gate : s.query, w.q_proj}, {s.key, w.k_proj}, {s.value, w.v_proj}},
@@ -278,12 +281,12 @@ void CpuOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<C
 
 void CpuOps::decode_kernel(View<Bf16> x, const AttentionWeights<CpuOps>& w, Scratch<CpuOps>& s,
                            const AttentionContext<CpuOps>& c) {
-  region("DecodeKernel", attend_cost(c) + matrix_cost(x.rows, w.o_proj.weight),
+  region("DecodeKernel", matrix_shape(x.rows, w.o_proj.weight), attend_cost(c) + matrix_cost(x.rows, w.o_proj.weight),
          [&](Share& share) { decode_stretch(x, w, s, c, share); });
 }
 
 void CpuOps::phase_d_mlp(View<Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s) {
-  region("Phase_D_MLP_Kernel", mlp_cost(x.rows, w), [&](Share& share) {
+  region("Phase_D_MLP_Kernel", matrix_shape(x.rows, w.down_proj.weight), mlp_cost(x.rows, w), [&](Share& share) {
     gate_up_stretch(x, w, s, share);
     share.barrier();
     down_stretch(x, w, s, share);
@@ -295,7 +298,7 @@ void CpuOps::phase_e_beta(View<Bf16> x, const AttentionWeights<CpuOps>& attentio
                           const AttentionContext<CpuOps>& c) {
   const Cost cost =
       attend_cost(c) + matrix_cost(x.rows, attention.o_proj.weight) + mlp_cost(x.rows, feed_forward);
-  region("PhaseE_Beta_Kernel", cost, [&](Share& share) {
+  region("PhaseE_Beta_Kernel", matrix_shape(x.rows, feed_forward.down_proj.weight), cost, [&](Share& share) {
     decode_stretch(x, attention, s, c, share);
     share.barrier();
     gate_up_stretch(x, feed_forward, s, share);
@@ -305,18 +308,21 @@ void CpuOps::phase_e_beta(View<Bf16> x, const AttentionWeights<CpuOps>& attentio
 }
 
 void CpuOps::mlp_gate_up(View<const Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s) {
-  region("mlp_gate_up", gate_up_cost(x.rows, w), [&](Share& share) { gate_up_stretch(x, w, s, share); });
+  region("mlp_gate_up", {x.rows, w.gate_proj.weight.rows + w.up_proj.weight.rows, x.cols}, gate_up_cost(x.rows, w),
+         [&](Share& share) { gate_up_stretch(x, w, s, share); });
 }
 
 void CpuOps::mlp_down_add(View<Bf16> x, const MlpWeights<CpuOps>& w, Scratch<CpuOps>& s) {
-  region("mlp_down_add", matrix_cost(x.rows, w.down_proj.weight),
+  region("mlp_down_add", matrix_shape(x.rows, w.down_proj.weight), matrix_cost(x.rows, w.down_proj.weight),
          [&](Share& share) { down_stretch(x, w, s, share); });
 }
 
 void CpuOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CpuOps>& w, Scratch<CpuOps>& s) {
   const Cost cost = matrix_cost(x.rows, w.in_proj_qkv.weight) + matrix_cost(x.rows, w.in_proj_z.weight) +
                     matrix_cost(x.rows, w.in_proj_b.weight) + matrix_cost(x.rows, w.in_proj_a.weight);
-  region("delta_inputs", cost, [&](Share& share) {
+  const std::int64_t outputs = w.in_proj_qkv.weight.rows + w.in_proj_z.weight.rows + w.in_proj_b.weight.rows +
+                               w.in_proj_a.weight.rows;
+  region("delta_inputs", {x.rows, outputs, x.cols}, cost, [&](Share& share) {
     cpu::rms_norm_part(s.normed, x, w.input_norm.view(), share);
     share.barrier();
     project({{s.delta_qkv, w.in_proj_qkv}, {s.delta_z, w.in_proj_z}, {s.delta_b, w.in_proj_b},
@@ -328,7 +334,7 @@ void CpuOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CpuOps>& 
 void CpuOps::fused_delta_mix(View<Bf16> x, const DeltaWeights<CpuOps>& w, Scratch<CpuOps>& s,
                              const DeltaContext<CpuOps>& c) {
   const Cost cost = conv_cost(c) + recur_cost(c) + matrix_cost(x.rows, w.out_proj.weight);
-  region("delta_mix", cost, [&](Share& share) {
+  region("delta_mix", matrix_shape(x.rows, w.out_proj.weight), cost, [&](Share& share) {
     cpu::conv_part(s.delta_conv, s.delta_qkv, w.conv, c.shape, c.state, c.segments, share);
     share.barrier();
     cpu::delta_rule_part(s.delta_core, {s.delta_conv, s.delta_b, s.delta_a, w.a_log, w.dt_bias}, c.shape,

@@ -81,7 +81,7 @@ class CpuOps {
 
   /// The layer that following kernels belong to; -1 outside the layers.
   void set_layer(std::int64_t layer) { layer_ = layer; }
-  /// Hears of every region from now on; null for none. Borrowed.
+  /// Hears of every region from now on; null for none. Borrowed. Set it between steps only.
   void set_listener(LaunchListener* listener) { listener_ = listener; }
 
   /// "AVX2", "AVX3", ...
@@ -93,7 +93,7 @@ class CpuOps {
 
  private:
   template <class Body>
-  void region(std::string_view operation, Cost cost, Body&& body);
+  void region(std::string_view operation, LaunchShape shape, Cost cost, Body&& body);
   // Stretches of phrases; called inside a region by every worker.
   void decode_stretch(View<Bf16> x, const AttentionWeights<CpuOps>& w, Scratch<CpuOps>& s,
                       const AttentionContext<CpuOps>& context, cpu::Share& share);

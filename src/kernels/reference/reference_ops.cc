@@ -43,6 +43,7 @@ ReferenceOps::Matrix ReferenceOps::prepare(const MatrixSource& file) {
 }
 
 void ReferenceOps::embed(View<double> out, const Matrix& table, std::span<const std::int32_t> ids) {
+  const LaunchScope scope = announce("embed", {out.rows, out.cols});
   NVLLM_CHECK_EQ(out.rows, static_cast<std::int64_t>(ids.size()));
   NVLLM_CHECK_EQ(out.cols, table.cols);
   for (std::int64_t t = 0; t < out.rows; ++t) {
@@ -53,10 +54,12 @@ void ReferenceOps::embed(View<double> out, const Matrix& table, std::span<const 
 }
 
 void ReferenceOps::rms_norm(View<double> out, View<const double> x, const NormWeights& norm) {
+  const LaunchScope scope = announce("rms_norm", {x.rows, x.cols});
   for (std::int64_t t = 0; t < x.rows; ++t) norm_row(out.row(t), x.row(t), x.cols, norm);
 }
 
 void ReferenceOps::head_norm(View<double> x, std::int64_t heads, const NormWeights& norm) {
+  const LaunchScope scope = announce("head_norm", {x.rows, x.cols});
   const std::int64_t width = x.cols / heads;
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t h = 0; h < heads; ++h) {
@@ -67,6 +70,7 @@ void ReferenceOps::head_norm(View<double> x, std::int64_t heads, const NormWeigh
 
 void ReferenceOps::matmul(View<double> out, View<const double> x, const Matrix& w,
                           std::span<const float> bias) {
+  const LaunchScope scope = announce("matmul", {x.rows, w.rows, w.cols});
   NVLLM_CHECK_EQ(out.cols, w.rows);
   NVLLM_CHECK_EQ(x.cols, w.cols);
   for (std::int64_t t = 0; t < x.rows; ++t) {
@@ -78,6 +82,7 @@ void ReferenceOps::matmul(View<double> out, View<const double> x, const Matrix& 
 }
 
 void ReferenceOps::logits(View<float> out, View<const double> x, const Matrix& head) {
+  const LaunchScope scope = announce("logits", {x.rows, head.rows, head.cols});
   NVLLM_CHECK_EQ(out.cols, head.rows);
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t n = 0; n < head.rows; ++n) {
@@ -87,12 +92,14 @@ void ReferenceOps::logits(View<float> out, View<const double> x, const Matrix& h
 }
 
 void ReferenceOps::add(View<double> residual, View<const double> x) {
+  const LaunchScope scope = announce("add", {x.rows, x.cols});
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t i = 0; i < x.cols; ++i) residual.row(t)[i] += x.row(t)[i];
   }
 }
 
 void ReferenceOps::swiglu(View<double> out, View<const double> gate, View<const double> up) {
+  const LaunchScope scope = announce("swiglu", {out.rows, out.cols});
   for (std::int64_t t = 0; t < out.rows; ++t) {
     for (std::int64_t i = 0; i < out.cols; ++i) out.row(t)[i] = silu(gate.row(t)[i]) * up.row(t)[i];
   }
@@ -100,6 +107,7 @@ void ReferenceOps::swiglu(View<double> out, View<const double> gate, View<const 
 
 void ReferenceOps::split_gate(View<double> query, View<double> gate, View<const double> both,
                               std::int64_t heads) {
+  const LaunchScope scope = announce("split_gate", {both.rows, both.cols});
   const std::int64_t dim = query.cols / heads;
   for (std::int64_t t = 0; t < both.rows; ++t) {
     for (std::int64_t h = 0; h < heads; ++h) {
@@ -112,6 +120,7 @@ void ReferenceOps::split_gate(View<double> query, View<double> gate, View<const 
 void ReferenceOps::rotary_angles(View<double> cosine, View<double> sine,
                                  std::span<const Segment> segments,
                                  const RotaryFrequencies& frequencies) {
+  const LaunchScope scope = announce("rotary_angles", {}, WorkKind::kHost);
   for (const Segment& segment : segments) {
     for (std::int64_t i = 0; i < segment.token_count; ++i) {
       for (std::size_t j = 0; j < frequencies.inverse.size(); ++j) {
@@ -124,6 +133,7 @@ void ReferenceOps::rotary_angles(View<double> cosine, View<double> sine,
 }
 
 void ReferenceOps::rope(View<double> x, std::int64_t heads, const AttentionContext<ReferenceOps>& context) {
+  const LaunchScope scope = announce("rope", {x.rows, heads * context.shape.rotary_dims});
   const std::int64_t dim = x.cols / heads;
   const std::int64_t half = context.shape.rotary_dims / 2;
   for (std::int64_t t = 0; t < x.rows; ++t) {
@@ -141,6 +151,7 @@ void ReferenceOps::rope(View<double> x, std::int64_t heads, const AttentionConte
 
 void ReferenceOps::write_kv(const AttentionContext<ReferenceOps>& context, View<const double> keys,
                             View<const double> values) {
+  const LaunchScope scope = announce("write_kv", {keys.rows, 2 * keys.cols});
   const auto& cache = context.cache;
   for (const Segment& segment : context.segments) {
     for (std::int64_t i = 0; i < segment.token_count; ++i) {
@@ -158,6 +169,7 @@ void ReferenceOps::paged_attention(View<double> out, View<const double> query,
                                    const AttentionContext<ReferenceOps>& context) {
   const auto& cache = context.cache;
   const AttentionShape& shape = context.shape;
+  const LaunchScope scope = announce("paged_attention", {query.rows, out.cols, 2 * shape.kv_heads * shape.head_dim});
   const std::int64_t dim = shape.head_dim;
   const std::int64_t group = shape.heads / shape.kv_heads;
   for (const Segment& segment : context.segments) {
@@ -188,6 +200,7 @@ void ReferenceOps::paged_attention(View<double> out, View<const double> query,
 }
 
 void ReferenceOps::output_gate(View<double> out, View<const double> gate) {
+  const LaunchScope scope = announce("output_gate", {out.rows, out.cols});
   for (std::int64_t t = 0; t < out.rows; ++t) {
     for (std::int64_t i = 0; i < out.cols; ++i) out.row(t)[i] *= sigmoid(gate.row(t)[i]);
   }
@@ -195,6 +208,7 @@ void ReferenceOps::output_gate(View<double> out, View<const double> gate) {
 
 void ReferenceOps::causal_conv(View<double> out, View<const double> x, std::span<const float> weights,
                                const DeltaContext<ReferenceOps>& context) {
+  const LaunchScope scope = announce("causal_conv", {x.rows, x.cols});
   const std::int64_t channels = context.shape.channels();
   const std::int64_t history = context.shape.conv_taps - 1;
   std::vector<double> window(static_cast<std::size_t>(history));  // the inputs before the current one
@@ -224,6 +238,7 @@ void ReferenceOps::causal_conv(View<double> out, View<const double> x, std::span
 void ReferenceOps::delta_rule(View<double> out, View<const double> qkv, View<const double> b,
                               View<const double> a, std::span<const float> a_log,
                               std::span<const float> dt_bias, const DeltaContext<ReferenceOps>& context) {
+  const LaunchScope scope = announce("delta_rule", {out.rows, out.cols, qkv.cols});
   const DeltaShape& s = context.shape;
   const std::int64_t dk = s.key_dim, dv = s.value_dim, group = s.value_heads / s.key_heads;
   std::vector<double> read(static_cast<std::size_t>(dv));
@@ -262,6 +277,7 @@ void ReferenceOps::delta_rule(View<double> out, View<const double> qkv, View<con
 
 void ReferenceOps::gated_norm(View<double> out, View<const double> x, View<const double> z,
                               std::int64_t heads, const NormWeights& norm) {
+  const LaunchScope scope = announce("gated_norm", {x.rows, x.cols});
   const std::int64_t width = x.cols / heads;
   for (std::int64_t t = 0; t < x.rows; ++t) {
     for (std::int64_t h = 0; h < heads; ++h) {

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <vector>
 
+#include "kernels/launch_note.h"
 #include "kernels/ops.h"
 
 namespace nvllm {
@@ -48,8 +49,22 @@ class ReferenceOps {
   void gated_norm(View<double> out, View<const double> x, View<const double> z, std::int64_t heads,
                   const NormWeights& norm);
 
+  /// The layer that following words belong to; -1 outside the layers.
+  void set_layer(std::int64_t layer) { layer_ = layer; }
+  /// Hears of every word from now on, without a cost: what the oracle moves is no one's measure. Null for
+  /// none. Borrowed. Set it between steps only.
+  void set_listener(LaunchListener* listener) { listener_ = listener; }
+
   /// Bytes of a prepared matrix in memory.
   static std::int64_t matrix_bytes(const MatrixSource& file) { return file.rows * file.cols * 4; }
+
+ private:
+  LaunchScope announce(std::string_view operation, LaunchShape shape, WorkKind kind = WorkKind::kKernel) const {
+    return LaunchScope(listener_, {.operation = operation, .layer = layer_, .shape = shape, .kind = kind});
+  }
+
+  std::int64_t layer_ = -1;
+  LaunchListener* listener_ = nullptr;
 };
 
 static_assert(Ops<ReferenceOps>);
