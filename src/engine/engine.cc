@@ -75,12 +75,13 @@ class Engine::Impl {
     return inbox_.empty() && stats_.running == 0 && stats_.waiting == 0;
   }
 
-  void set_launch_listener(LaunchListener* listener) {
+  EngineStats set_launch_listener(LaunchListener* listener) {
     std::unique_lock lock(mutex_);
     wanted_listener_ = listener;
     const std::int64_t number = ++switches_asked_;
     wake_.notify_all();
     switched_.wait(lock, [&] { return over_ || switches_done_ >= number; });
+    return over_ ? stats_ : stats_at_switch_;
   }
 
   EngineStats stats() const {
@@ -169,6 +170,7 @@ class Engine::Impl {
     if (switches_done_ == switches_asked_) return;
     listener_ = wanted_listener_;
     runner_->set_launch_listener(listener_);
+    stats_at_switch_ = stats_;
     switches_done_ = switches_asked_;
     switched_.notify_all();
   }
@@ -230,7 +232,7 @@ class Engine::Impl {
   std::int64_t switches_asked_ = 0, switches_done_ = 0;
   bool over_ = false;  ///< the engine thread calls nobody any more
   std::vector<std::unique_ptr<Sequence>> inbox_;
-  EngineStats stats_;
+  EngineStats stats_, stats_at_switch_;
   SteadyTime last_step_{};
   bool busy_ = false, draining_ = false, stop_ = false;
   std::thread thread_;
@@ -255,6 +257,6 @@ std::vector<Submission> Engine::submit_all(std::vector<GenerationRequest> reques
 void Engine::drain() { impl_->drain(); }
 bool Engine::idle() const { return impl_->idle(); }
 EngineStats Engine::stats() const { return impl_->stats(); }
-void Engine::set_launch_listener(LaunchListener* listener) { impl_->set_launch_listener(listener); }
+EngineStats Engine::set_launch_listener(LaunchListener* listener) { return impl_->set_launch_listener(listener); }
 
 }  // namespace nvllm::engine

@@ -98,7 +98,8 @@ class Engine {
   /// Whom steps, kernels and named host work announce themselves to; null for nobody. Borrowed. Takes
   /// effect between two steps and returns when it has: the former listener is then no longer called.
   /// Safe from any thread but the listener's own calls.
-  void set_launch_listener(LaunchListener* listener);
+  ///   Returns: the statistics at that moment, so that what a listener heard can be told from the rest.
+  EngineStats set_launch_listener(LaunchListener* listener);
 
  private:
   class Impl;

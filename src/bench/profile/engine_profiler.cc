@@ -17,19 +17,21 @@ EngineProfiler::~EngineProfiler() {
   log(LogLevel::kWarning, "bench", "a profile was running and is lost: nobody stopped it");
 }
 
-std::int64_t EngineProfiler::requests_ended() const {
-  const engine::EngineStats stats = engine_.stats();
+namespace {
+
+std::int64_t ended(const engine::EngineStats& stats) {
   return std::accumulate(stats.finished.begin(), stats.finished.end(), std::int64_t{0});
 }
+
+}  // namespace
 
 server::ProfileStart EngineProfiler::start() {
   const std::lock_guard lock(mutex_);
   if (collector_ != nullptr) return server::ProfileStart::kAlreadyRunning;
   note_cost_s_ = measure_note_cost_s();
   collector_ = std::make_unique<Collector>(options_.limits);
-  ended_before_ = requests_ended();
   begin_ = SystemClock().now();
-  engine_.set_launch_listener(collector_.get());
+  ended_before_ = ended(engine_.set_launch_listener(collector_.get()));
   log(LogLevel::kInfo, "bench", "profile started");
   return server::ProfileStart::kStarted;
 }
@@ -37,7 +39,7 @@ server::ProfileStart EngineProfiler::start() {
 std::optional<server::ProfileResult> EngineProfiler::stop() {
   const std::lock_guard lock(mutex_);
   if (collector_ == nullptr) return std::nullopt;
-  engine_.set_launch_listener(nullptr);
+  const engine::EngineStats stats = engine_.set_launch_listener(nullptr);
   const double wall_s = seconds_between(begin_, SystemClock().now());
   const Profile profile = collector_->profile();
   collector_.reset();
@@ -47,7 +49,7 @@ std::optional<server::ProfileResult> EngineProfiler::stop() {
                                                       .device = limits.device,
                                                       .model = options_.model,
                                                       .version = options_.version,
-                                                      .requests = requests_ended() - ended_before_,
+                                                      .requests = ended(stats) - ended_before_,
                                                       .wall_s = wall_s,
                                                       .note_cost_s = note_cost_s_});
   server::ProfileResult result{.folder = folder.string(),

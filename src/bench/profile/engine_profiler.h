@@ -34,8 +34,6 @@ class EngineProfiler final : public server::Profiler {
   [[nodiscard]] std::optional<server::ProfileResult> stop() override;
 
  private:
-  std::int64_t requests_ended() const;
-
   engine::Engine& engine_;
   const EngineProfilerOptions options_;
   std::mutex mutex_;
