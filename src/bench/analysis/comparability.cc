@@ -140,7 +140,7 @@ Comparability check_comparability(const Sweep& sweep, const EvidenceFolder& base
       compare_leg(sweep, *a, *b, result);
       continue;
     }
-    result.blocking.push_back({.field = "legs/" + leg.name,
+    result.blocking.push_back({.field = fmt::format("legs/{}", leg.name),
                                .baseline = a == nullptr ? "absent" : "present",
                                .candidate = b == nullptr ? "absent" : "present"});
   }

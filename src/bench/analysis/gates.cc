@@ -64,7 +64,7 @@ GateLine noninferior_line(const LegAccuracy& leg, const Gate& gate) {
   line.text = fmt::format("{} lost, {} gained of {}: 90 % interval {:+.1f} to {:+.1f} pt, margin -{:g} pt", leg.paired.lost,
                           leg.paired.gained, leg.paired.questions, change.low * 100, change.high * 100, gate.margin * 100);
   if (!leg.undecided_because.empty()) {
-    line.text += "; " + leg.undecided_because;
+    line.text += fmt::format("; {}", leg.undecided_because);
   } else if (shows_noninferiority(leg.paired, gate.margin)) {
     line.truth = Truth::kTrue;
   } else if (change.high < -gate.margin) {
@@ -115,7 +115,8 @@ GateLine order_line(const Gate& gate, const FolderOrder& order, const std::strin
   for (std::size_t i = 0; i < gate.tied.size(); ++i) reversed |= !gate.tied[i] && order.test->gaps[i].interval.high < 0;
   line.truth = order.test->p <= 0.05 ? Truth::kTrue : reversed ? Truth::kFalse : Truth::kUnknown;
   for (const double value : order.values) line.text += fmt::format("{}{:.1f}", line.text.empty() ? "" : " < ", value);
-  line.text += fmt::format(" ms/token expected in this order, p = {:.2g}", order.test->p);
+  line.text += order.test->p < 1e-6 ? std::string(" ms/token expected in this order, p < 0.000001")
+                                    : fmt::format(" ms/token expected in this order, p = {:.2g}", order.test->p);
   return line;
 }
 
@@ -188,7 +189,7 @@ GateAnswer evaluate_gate(const Gate& gate, const Evidence& evidence) {
   GateAnswer answer;
   answer.gate = &gate;
   if (is_timing(gate.kind) && evidence.comparability.same_host == SameHost::kNo) {
-    answer.result.unknown_because = "timing: other host (" + evidence.comparability.host_note + ")";
+    answer.result.unknown_because = fmt::format("timing: other host ({})", evidence.comparability.host_note);
     return answer;
   }
   answer.lines = lines_of(gate, evidence);

@@ -142,6 +142,15 @@ void count(LegKernels& leg) {
   }
 }
 
+bool is_named(const SweepLeg& leg, const std::string& short_name) {
+  return std::any_of(leg.expect_kernels.begin(), leg.expect_kernels.end(), [&](const auto& expected) {
+    const auto& [pattern, calls] = expected;
+    if (calls == 0) return false;
+    if (!pattern.ends_with('*')) return pattern == short_name;
+    return short_name.starts_with(std::string_view(pattern).substr(0, pattern.size() - 1));
+  });
+}
+
 std::vector<ExpectedCalls> expected_calls(const SweepLeg& leg, const KernelTable& table) {
   std::vector<ExpectedCalls> list;
   for (const auto& [kernel, wanted] : leg.expect_kernels) {
@@ -177,6 +186,7 @@ LegKernels compare_leg(const Sweep& sweep, const SweepLeg& leg, const LegEvidenc
     row.candidate = side_of(both.candidate, b.profiles, result.candidate_ms);
     const double share = std::max(row.baseline ? row.baseline->share : 0, row.candidate ? row.candidate->share : 0);
     row.material = share >= sweep.material;
+    row.named = is_named(leg, row.short_name);
     judge_row(both, a, b, sweep, margin, row);
     result.rows.push_back(std::move(row));
   }

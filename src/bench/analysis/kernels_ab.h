@@ -27,6 +27,7 @@ struct KernelComparison {
   std::string id, key, name, short_name;
   std::optional<KernelSide> baseline, candidate;
   bool material = false;
+  bool named = false;               ///< by the leg's expect_kernels, with calls above zero
   std::optional<Equivalence> test;  ///< absent where counts or noise forbid one
   std::optional<double> q;          ///< Benjamini-Hochberg over the leg; explores, never decides
   std::string outcome;              ///< of section 3.2; "UNTESTED" without any noise

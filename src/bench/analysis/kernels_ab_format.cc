@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "bench/analysis/kernels_ab.h"
+#include "bench/stats/multiple_tests.h"
 #include "bench/store/csv.h"
 
 namespace nvllm::bench {
@@ -42,6 +43,7 @@ Json row_json(const KernelComparison& row) {
   json["short_name"] = row.short_name;
   json["name"] = row.name;
   json["material"] = row.material;
+  json["named"] = row.named;
   json["outcome"] = row.outcome;
   if (!row.note.empty()) json["note"] = row.note;
   json["baseline"] = side_json(row.baseline);
@@ -60,7 +62,8 @@ Json leg_json(const LegKernels& leg) {
   json["rows_for_99_pct"] = leg.rows_for_99;
   json["inventory"] = {{"baseline_rows", leg.baseline_rows}, {"candidate_rows", leg.candidate_rows},
                        {"shared", leg.shared},               {"same_count", leg.same_count},
-                       {"slower", leg.up},                   {"faster", leg.down}};
+                       {"slower", leg.up},                   {"faster", leg.down},
+                       {"sign_p", sign_test_p({.positive = leg.up, .negative = leg.down})}};
   json["remainder"] = {{"baseline_ms", leg.remainder_baseline_ms}, {"candidate_ms", leg.remainder_candidate_ms}};
   json["expected_calls"] = Json::array();
   for (const ExpectedCalls& one : leg.expected) {

@@ -81,7 +81,7 @@ LegOrder test_leg_order(const Gate& gate, const Sweep& sweep, const std::vector<
 Json to_json(const LegOrder& order) {
   Json json;
   json["gate"] = order.gate->name;
-  json["metric"] = "ms_per_token." + order.gate->metric;
+  json["metric"] = fmt::format("ms_per_token.{}", order.gate->metric);
   json["expect"] = order.gate->expect;
   json["legs"] = order.gate->order;
   json["se_source"] = order.borrowed ? "borrowed" : "rounds";

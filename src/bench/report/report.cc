@@ -36,6 +36,7 @@ Json read_analysis(const fs::path& folder) {
 std::string render_report(const Json& analysis, std::string_view format) {
   try {
     if (format == "summary") return summary_markdown(analysis);
+    if (format == "pr") return pr_markdown(analysis);
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kBadFile, fmt::format("the analysis files lack something: {}", error.what()));
   }
@@ -51,7 +52,7 @@ std::string terminal_report(const Json& analysis) {
   std::string text = fmt::format("verdict: {} ({}){}\n", verdict.at("id").get<std::string>(),
                                  verdict.at("outcome").get<std::string>(),
                                  verdict.value("post_hoc", false) ? ", post-hoc" : "");
-  if (const auto say = verdict.at("text").get<std::string>(); !say.empty()) text += "  " + say + "\n";
+  if (const auto say = verdict.at("text").get<std::string>(); !say.empty()) text += fmt::format("  {}\n", say);
   if (!analysis.contains("gates")) return text;
   for (const Json& gate : analysis.at("gates").at("gates")) {
     text += fmt::format("gate {:<10} {:<20} {}\n", gate.at("name").get<std::string>(), gate.at("outcome").get<std::string>(),
