@@ -55,9 +55,11 @@ std::string legs_table(const Json& analysis) {
 std::string truth_table_text(const Json& analysis) {
   std::string text = "| condition | truth | grade | note |\n| --- | --- | --- | --- |\n";
   for (const Json& row : analysis.at("verdict").at("truth_table")) {
-    std::string condition = text_of(row, "text");
-    // A bar would end the cell.
-    for (std::size_t at = condition.find('|'); at != std::string::npos; at = condition.find('|', at + 2)) condition.insert(at, "\\");
+    std::string condition;
+    for (const char c : text_of(row, "text")) {
+      if (c == '|') condition += '\\';  // a bar would end the cell
+      condition += c;
+    }
     text += fmt::format("| `{}` | {} | {} | {} |\n", condition, text_of(row, "truth"), text_of(row, "grade"), text_of(row, "note"));
   }
   return text;

@@ -78,11 +78,9 @@ std::string tokens_row(const std::string& leg, const char* folder, const Json& s
 }  // namespace
 
 std::string grouped(std::int64_t number) {
-  std::string digits = fmt::format("{}", number < 0 ? -number : number);
-  for (std::int64_t at = static_cast<std::int64_t>(digits.size()) - 3; at > 0; at -= 3) {
-    digits.insert(static_cast<std::size_t>(at), ",");
-  }
-  return (number < 0 ? "-" : "") + digits;
+  if (number < 0) return fmt::format("-{}", grouped(-number));
+  if (number < 1000) return fmt::format("{}", number);
+  return fmt::format("{},{:03}", grouped(number / 1000), number % 1000);
 }
 
 std::string listed(const std::vector<std::string>& words) {
