@@ -4,6 +4,7 @@
 
 #include <map>
 #include <optional>
+#include <set>
 #include <utility>
 
 #include "bench/stats/paired_binary_power.h"
@@ -96,8 +97,14 @@ Json power_json(std::int64_t questions, double margin) {
   const double loss = detectable_net_loss(questions, 0.01);
   json["detectable_net_loss"] = loss < 1 ? Json(loss) : Json(nullptr);
   json["noninferiority_margin"] = margin;
-  json["noninferiority_power"] =
-      noninferiority_power({.questions = questions, .lose_rate = kFlips / 2, .gain_rate = kFlips / 2}, margin);
+  const auto power = [&](std::int64_t n) {
+    return noninferiority_power({.questions = n, .lose_rate = kFlips / 2, .gain_rate = kFlips / 2}, margin);
+  };
+  json["noninferiority_power"] = power(questions);
+  json["by_questions"] = Json::array();
+  for (const std::int64_t n : std::set<std::int64_t>{questions, 50, 100, 200, 500}) {
+    json["by_questions"].push_back({{"questions", n}, {"power", power(n)}});
+  }
   json["questions_without_loss"] = questions_without_loss(margin);
   return json;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/analysis/deviations.h"
 #include "bench/analysis/folder_facts.h"
 #include "bench/analysis/folder_json.h"
 #include "bench/analysis/gates.h"
@@ -102,6 +103,8 @@ Comparison compare_folders(const Sweep& sweep, const EvidenceFolder& baseline, c
   comparison.analysis["comparability"] = to_json(comparability);
   comparison.analysis["comparability"]["baseline"] = folder_json(baseline);
   comparison.analysis["comparability"]["candidate"] = folder_json(candidate);
+  comparison.analysis["comparability"]["baseline"]["deviations"] = find_deviations(sweep, baseline);
+  comparison.analysis["comparability"]["candidate"]["deviations"] = find_deviations(sweep, candidate);
   comparison.analysis["comparability"]["sweep"] = sweep.canonical;
   if (!comparability.blocking.empty()) {
     comparison.exit = ComparisonExit::kNotComparable;

@@ -86,6 +86,18 @@ std::string provenance_table(const Json& analysis) {
   return text;
 }
 
+std::string deviations_text(const Json& analysis) {
+  std::string text;
+  for (const auto& [side, name] : {std::pair("baseline", "before"), std::pair("candidate", "now")}) {
+    const Json& found = analysis.at("comparability").at(side).at("deviations");
+    for (const Json& one : found) text += fmt::format("- {}: {}.\n", name, one.get<std::string>());
+    for (const Json& one : analysis.at("comparability").at(side).at("notes")) {
+      text += fmt::format("- {}, met while reading: {}.\n", name, one.get<std::string>());
+    }
+  }
+  return text.empty() ? "None found.\n" : text;
+}
+
 std::string files_text(const Json& analysis) {
   std::string text;
   for (const auto& [side, name] : {std::pair("baseline", "before"), std::pair("candidate", "now")}) {

@@ -82,7 +82,7 @@ std::string summary_markdown(const Json& analysis) {
   if (!analysis.contains("gates")) {
     return text + section("What differs", refusal(analysis)) + section("Provenance", provenance_table(analysis));
   }
-  text += section("Provenance", provenance_table(analysis) + "\n" + files_text(analysis));
+  text += section("Provenance", fmt::format("{}\n{}\n{}", provenance_table(analysis), deviations_text(analysis), files_text(analysis)));
   text += section("Legs", legs_table(analysis));
   text += section("Kernels", kernels_table(analysis, KernelRows::kMaterial) + "\n" + inventory_text(analysis));
   text += section("Time per token", tokens_table(analysis) + "\n" + order_text(analysis));
@@ -101,7 +101,7 @@ std::string pr_markdown(const Json& analysis) {
   text += section("GSM8K", answers_text(analysis) + "\n" + power_text(analysis));
   text += section("Gates and bands", gates_table(analysis));
   text += section("What would change the verdict", hypotheses_text(analysis));
-  text += section("Provenance", provenance_table(analysis));
+  text += section("Provenance", provenance_table(analysis) + "\n" + deviations_text(analysis));
   text += section("Committed and ignored", files_text(analysis));
   text += section("Test plan", test_plan(analysis));
   text += section("Reproduce", reproduce(analysis));

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/report/html.h"
 #include "bench/report/markdown.h"
 
 namespace nvllm::bench {
@@ -37,6 +38,7 @@ std::string render_report(const Json& analysis, std::string_view format) {
   try {
     if (format == "summary") return summary_markdown(analysis);
     if (format == "pr") return pr_markdown(analysis);
+    if (format == "html") return report_html(analysis);
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kBadFile, fmt::format("the analysis files lack something: {}", error.what()));
   }
@@ -44,7 +46,7 @@ std::string render_report(const Json& analysis, std::string_view format) {
 }
 
 std::map<std::string, std::string> render_reports(const Json& analysis) {
-  return {{"summary.md", render_report(analysis, "summary")}};
+  return {{"summary.md", render_report(analysis, "summary")}, {"report.html", render_report(analysis, "html")}};
 }
 
 std::string terminal_report(const Json& analysis) {

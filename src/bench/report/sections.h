@@ -45,6 +45,9 @@ std::string power_text(const Json& analysis);
 /// Both folders as a table.
 std::string provenance_table(const Json& analysis);
 
+/// What weakens either folder, by its own showing.
+std::string deviations_text(const Json& analysis);
+
 /// Which files are committed and which git leaves out.
 std::string files_text(const Json& analysis);
 
