@@ -14,6 +14,8 @@
 #include "bench/analysis/open_folder.h"
 #include "bench/report/report.h"
 #include "bench/store/manifest.h"
+#include "bench/sweep/schema.h"
+#include "bench/sweep/sweep.h"
 #include "cli/command_table.h"
 
 #ifndef NVLLM_VERSION
@@ -66,6 +68,8 @@ int run_compare(const CompareFlags& flags) {
                              "nvllm " NVLLM_VERSION);
   auto files = comparison.files;
   for (auto& [name, text] : bench::render_reports(comparison.analysis)) files[name] = text;
+  // What an earlier comparison left must not stand beside this one.
+  for (const std::string& name : bench::analysis_files()) fs::remove(fs::path(flags.out) / name);
   for (const auto& [name, text] : files) {
     const fs::path path = fs::path(flags.out) / name;
     fs::create_directories(path.parent_path());
@@ -79,6 +83,17 @@ int run_compare(const CompareFlags& flags) {
 int run_report(const ReportFlags& flags) {
   const Json analysis = bench::read_analysis(flags.folder);
   fmt::print("{}", bench::render_report(analysis, flags.format));
+  return kDone;
+}
+
+int run_schema(const std::string& file) {
+  if (file.empty()) {
+    fmt::print("{}", bench::schema_text());
+    return kDone;
+  }
+  const bench::Sweep sweep = bench::read_sweep(file);
+  fmt::print("{}: a sweep of {} legs, {} gates, {} hypotheses and {} verdict rules\nsweep {}\nrules {}\n", sweep.name, sweep.legs.size(),
+             sweep.gates.size(), sweep.hypotheses.size(), sweep.verdict.size(), sweep.sweep_hash, sweep.rules_hash);
   return kDone;
 }
 
@@ -98,7 +113,11 @@ std::function<std::optional<int>()> add_evidence_verbs(CLI::App& bench) {
   report->add_option("folder", report_flags->folder, "What compare wrote to --out")->required();
   report->add_option("--format", report_flags->format, "summary, pr or html")
       ->check(CLI::IsMember({"summary", "pr", "html"}))->capture_default_str();
+  const auto schema_file = std::make_shared<std::string>();
+  CLI::App* schema = bench.add_subcommand("schema", "Check a sweep file, or list every key that one may hold");
+  schema->add_option("file", *schema_file, "Sweep file (TOML)");
   return [=]() -> std::optional<int> {
+    if (schema->parsed()) return run_schema(*schema_file);
     if (compare->parsed()) return run_compare(*compare_flags);
     if (report->parsed()) return run_report(*report_flags);
     return std::nullopt;

@@ -112,7 +112,7 @@ std::string token_figure(const Json& analysis) {
     const double kernels = side.at("kernels_ms").get<double>();
     const double named = side.at("named_ms").is_number() ? side.at("named_ms").get<double>() : 0;
     const double wall = side.at("wall_ms").is_number() ? side.at("wall_ms").get<double>() : kernels;
-    const double scale = (kWidth - 110 - 150) / most;
+    const double scale = (kWidth - 110 - 190) / most;
     body += text_at(4, y + 15, text_of(leg, "leg"));
     body += bar(110, y, named * scale, 18, "#0072b2", fmt::format("named kernels {:.1f} ms", named));
     body += bar(110 + named * scale, y, (kernels - named) * scale, 18, "#7fbbe0", fmt::format("other kernels {:.1f} ms", kernels - named));

@@ -18,6 +18,12 @@ constexpr const char* kFiles[] = {"comparability", "kernels_ab", "aggregate", "a
 
 }  // namespace
 
+std::vector<std::string> analysis_files() {
+  std::vector<std::string> files = {"analysis/kernels_ab.csv"};
+  for (const char* name : kFiles) files.push_back(fmt::format("analysis/{}.json", name));
+  return files;
+}
+
 Json read_analysis(const fs::path& folder) {
   Json analysis = Json::object();
   for (const char* name : kFiles) {

@@ -7,10 +7,14 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 
 namespace nvllm::bench {
+
+/// Every file that a comparison may leave below analysis/: "analysis/verdict.json" and so on.
+std::vector<std::string> analysis_files();
 
 /// Reads analysis/*.json of a folder that `compare` wrote.
 ///   Errors: Error(kNotFound), Error(kBadFile) naming the file.

@@ -3,6 +3,7 @@
 // Two evidence folders in memory that a test bends to its purpose: two legs, three kernels, several
 // boots, twenty questions.
 
+#include <filesystem>
 #include <string>
 #include <vector>
 
@@ -112,7 +113,8 @@ id = "open"
 inline Comparison compared(const EvidenceFolder& baseline, const EvidenceFolder& candidate, const Sweep& sweep = rules()) {
   // The folders exist in memory only; an empty one stands for their files.
   EvidenceFolder a = baseline, b = candidate;
-  a.path = b.path = std::filesystem::path(NVLLM_SOURCE_DIR) / "tests/bench/analysis";
+  a.path = b.path = std::filesystem::temp_directory_path() / "nvllm_no_files";
+  std::filesystem::create_directories(a.path);
   return compare_folders(sweep, a, b, "nvllm test");
 }
 
