@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/analysis/comparison.h"
+#include "bench/analysis/folder_facts.h"
 #include "bench/analysis/open_folder.h"
 #include "bench/report/report.h"
 #include "bench/store/manifest.h"
@@ -57,15 +58,14 @@ int run_compare(const CompareFlags& flags) {
   for (const std::string& folder : {flags.baseline, flags.candidate}) {
     if (!fs::is_directory(folder)) throw Error(ErrorKind::kUsage, fmt::format("{}: no such folder", folder));
     if (lies_in(flags.out, folder)) {
-      throw Error(ErrorKind::kUsage, fmt::format("--out {} lies in the evidence folder {}, wanted a place of its own",
-                                                 flags.out, folder));
+      throw Error(ErrorKind::kUsage,
+                  fmt::format("--out {} lies in the evidence folder {}, wanted a place of its own", flags.out, folder));
     }
     if (!intact(folder)) return kIntegrityFault;
   }
   const std::string before = bench::folder_state(flags.baseline);
-  const bench::Comparison comparison =
-      bench::compare_folders(sweep, bench::open_evidence(flags.baseline), bench::open_evidence(flags.candidate),
-                             "nvllm " NVLLM_VERSION);
+  const bench::Comparison comparison = bench::compare_folders(
+      sweep, bench::open_evidence(flags.baseline), bench::open_evidence(flags.candidate), "nvllm " NVLLM_VERSION);
   auto files = comparison.files;
   for (auto& [name, text] : bench::render_reports(comparison.analysis)) files[name] = text;
   // What an earlier comparison left must not stand beside this one.
@@ -92,8 +92,10 @@ int run_schema(const std::string& file) {
     return kDone;
   }
   const bench::Sweep sweep = bench::read_sweep(file);
-  fmt::print("{}: a sweep of {} legs, {} gates, {} hypotheses and {} verdict rules\nsweep {}\nrules {}\n", sweep.name, sweep.legs.size(),
-             sweep.gates.size(), sweep.hypotheses.size(), sweep.verdict.size(), sweep.sweep_hash, sweep.rules_hash);
+  bench::check_hypotheses(sweep);
+  fmt::print("{}: a sweep of {} legs, {} gates, {} hypotheses and {} verdict rules\nsweep {}\nrules {}\n", sweep.name,
+             sweep.legs.size(), sweep.gates.size(), sweep.hypotheses.size(), sweep.verdict.size(), sweep.sweep_hash,
+             sweep.rules_hash);
   return kDone;
 }
 
@@ -102,17 +104,20 @@ int run_schema(const std::string& file) {
 std::function<std::optional<int>()> add_evidence_verbs(CLI::App& bench) {
   const auto compare_flags = std::make_shared<CompareFlags>();
   const auto report_flags = std::make_shared<ReportFlags>();
-  CLI::App* compare = bench.add_subcommand("compare", "Hold one evidence folder against another, by the rules of a sweep file");
+  CLI::App* compare =
+      bench.add_subcommand("compare", "Hold one evidence folder against another, by the rules of a sweep file");
   compare->add_option("baseline", compare_flags->baseline, "The older folder; it is only read")->required();
   compare->add_option("candidate", compare_flags->candidate, "The newer folder; it is only read")->required();
   compare->add_option("--rules", compare_flags->rules, "Sweep file (TOML)")->required();
   compare->add_option("--out", compare_flags->out, "Folder for analysis, summary and report")->required();
-  compare->footer("Exit codes: 0 every required gate passed, 1 a required gate failed, 3 inconclusive, 4 not comparable, "
-                  "8 a folder does not match its manifest.");
+  compare->footer(
+      "Exit codes: 0 every required gate passed, 1 a required gate failed, 3 inconclusive, 4 not comparable, "
+      "8 a folder does not match its manifest.");
   CLI::App* report = bench.add_subcommand("report", "Print a comparison again, from its analysis files");
   report->add_option("folder", report_flags->folder, "What compare wrote to --out")->required();
   report->add_option("--format", report_flags->format, "summary, pr or html")
-      ->check(CLI::IsMember({"summary", "pr", "html"}))->capture_default_str();
+      ->check(CLI::IsMember({"summary", "pr", "html"}))
+      ->capture_default_str();
   const auto schema_file = std::make_shared<std::string>();
   CLI::App* schema = bench.add_subcommand("schema", "Check a sweep file, or list every key that one may hold");
   schema->add_option("file", *schema_file, "Sweep file (TOML)");

@@ -78,9 +78,9 @@ TEST_F(BenchCompare, WritesEveryFileAndLeavesBothFoldersAsTheyWere) {
   EXPECT_THAT(printed_, HasSubstr("verdict: many-is-slower (CONFIRMED), post-hoc"));
   EXPECT_THAT(printed_, HasSubstr("baseline untouched: yes"));
   EXPECT_EQ(bench::folder_state(a_) + bench::folder_state(b_), before);
-  for (const char* name : {"analysis/comparability.json", "analysis/kernels_ab.json", "analysis/kernels_ab.csv", "analysis/aggregate.json",
-                           "analysis/accuracy.json", "analysis/order.json", "analysis/gates.json", "analysis/verdict.json", "summary.md",
-                           "report.html"}) {
+  for (const char* name : {"analysis/comparability.json", "analysis/kernels_ab.json", "analysis/kernels_ab.csv",
+                           "analysis/aggregate.json", "analysis/accuracy.json", "analysis/order.json",
+                           "analysis/gates.json", "analysis/verdict.json", "summary.md", "report.html"}) {
     EXPECT_TRUE(std::filesystem::exists(temp_.path() / "out" / name)) << name;
   }
 }

@@ -122,7 +122,8 @@ Json leg_json(const LegAccuracy& leg, double margin) {
   json["timed_out_both"] = leg.timed_out_both;
   json["transitions"] = Json::array();
   for (const Transition& one : leg.transitions) {
-    json["transitions"].push_back({{"question", one.question}, {"from", to_string(one.from)}, {"to", to_string(one.to)}});
+    json["transitions"].push_back(
+        {{"question", one.question}, {"from", to_string(one.from)}, {"to", to_string(one.to)}});
   }
   json["states"] = leg.state;
   json["mcnemar_p"] = mcnemar_p(leg.paired);

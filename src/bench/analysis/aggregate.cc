@@ -32,7 +32,8 @@ Json times_json(const TokenTimes& times) {
 
 }  // namespace
 
-std::vector<LegAggregate> aggregate(const Sweep& sweep, const EvidenceFolder& baseline, const EvidenceFolder& candidate) {
+std::vector<LegAggregate> aggregate(const Sweep& sweep, const EvidenceFolder& baseline,
+                                    const EvidenceFolder& candidate) {
   std::vector<LegAggregate> legs;
   for (const SweepLeg& leg : sweep.legs) {
     LegAggregate one;

@@ -26,7 +26,8 @@ struct LegAggregate {
   TokenTimes baseline, candidate;
 };
 
-std::vector<LegAggregate> aggregate(const Sweep& sweep, const EvidenceFolder& baseline, const EvidenceFolder& candidate);
+std::vector<LegAggregate> aggregate(const Sweep& sweep, const EvidenceFolder& baseline,
+                                    const EvidenceFolder& candidate);
 
 /// The values of "named", "kernels" or "wall" by round; wall has one at most.
 std::vector<double> values_of(const TokenTimes& times, const std::string& metric);

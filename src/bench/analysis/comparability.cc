@@ -62,6 +62,13 @@ std::string question_text(const QuestionResult& q) {
   return fmt::format("gold {}, {}", q.gold, q.question_sha256.empty() ? q.question.substr(0, 60) : q.question_sha256);
 }
 
+/// The limit of an answer; 0 where no question names one.
+double deadline_of(const LegEvidence& leg) {
+  double deadline = 0;
+  for (const QuestionResult& q : leg.questions) deadline = std::max(deadline, q.deadline_s);
+  return deadline;
+}
+
 void compare_questions(const LegEvidence& a, const LegEvidence& b, Comparability& result) {
   const std::string path = a.leg + "/gsm8k/";
   std::map<std::int64_t, const QuestionResult*> by_index;
@@ -75,13 +82,18 @@ void compare_questions(const LegEvidence& a, const LegEvidence& b, Comparability
         {.field = path + "n", .baseline = fmt::format("{}", left), .candidate = fmt::format("{}", right)});
     return;
   }
+  if (const double before = deadline_of(a), after = deadline_of(b); before > 0 && after > 0 && before != after) {
+    result.blocking.push_back({.field = path + "deadline_s",
+                               .baseline = fmt::format("{:g}", before),
+                               .candidate = fmt::format("{:g}", after)});
+    return;
+  }
   for (const QuestionResult& q : b.questions) {
     const auto found = by_index.find(q.prompt_index);
     if (found != by_index.end() && question_text(*found->second) == question_text(q)) continue;
-    result.blocking.push_back(
-        {.field = fmt::format("{}question {}", path, q.prompt_index),
-         .baseline = found == by_index.end() ? "absent" : question_text(*found->second),
-         .candidate = question_text(q)});
+    result.blocking.push_back({.field = fmt::format("{}question {}", path, q.prompt_index),
+                               .baseline = found == by_index.end() ? "absent" : question_text(*found->second),
+                               .candidate = question_text(q)});
     return;
   }
 }
@@ -115,7 +127,8 @@ void compare_hosts(const EvidenceFolder& a, const EvidenceFolder& b, Comparabili
     ++known;
     if (*left == *right) continue;
     result.same_host = SameHost::kNo;
-    result.host_note = fmt::format("{}: {} in the baseline, {} in the candidate", field, dump_json(*left), dump_json(*right));
+    result.host_note =
+        fmt::format("{}: {} in the baseline, {} in the candidate", field, dump_json(*left), dump_json(*right));
     return;
   }
   result.same_host = known > 0 ? SameHost::kYes : SameHost::kUnknown;

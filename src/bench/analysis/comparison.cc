@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/analysis/deviations.h"
+#include "bench/analysis/family.h"
 #include "bench/analysis/folder_facts.h"
 #include "bench/analysis/folder_json.h"
 #include "bench/analysis/gates.h"
@@ -18,8 +19,8 @@ namespace nvllm::bench {
 
 namespace {
 
-constexpr double kMargin = 0.02;          // of kernels, where no gate declares one
-constexpr double kQualityMargin = 0.04;   // of accuracy, likewise
+constexpr double kMargin = 0.02;         // of kernels, where no gate declares one
+constexpr double kQualityMargin = 0.04;  // of accuracy, likewise
 constexpr std::int64_t kPreregBytesMax = 1 << 20;
 
 double margin_of(const Sweep& sweep, GateKind kind, double otherwise) {
@@ -56,7 +57,8 @@ Json not_comparable_verdict(const Sweep& sweep, const Comparability& comparabili
   Json json;
   json["id"] = "not-comparable";
   json["outcome"] = "NOT_COMPARABLE";
-  json["text"] = fmt::format("{} is {} in the baseline and {} in the candidate.", first.field, first.baseline, first.candidate);
+  json["text"] =
+      fmt::format("{} is {} in the baseline and {} in the candidate.", first.field, first.baseline, first.candidate);
   json["claim"] = sweep.claim;
   json["prereg_hash"] = sweep.rules_hash;
   json["sweep_hash"] = sweep.sweep_hash;
@@ -75,12 +77,15 @@ void judge(const Sweep& sweep, const EvidenceFolder& candidate, const Evidence& 
   std::vector<HypothesisResult> hypotheses;
   for (const SweepHypothesis& one : sweep.hypotheses) {
     hypotheses.push_back(evaluate_hypothesis(one.name, one.rule, facts, one.alpha));
-    outcomes.hypotheses[one.name] = hypotheses.back();
   }
-  Verdict verdict = decide(sweep.verdict, outcomes).value_or(Verdict{.id = "no-rule-applies", .text = "", .grade = {}, .rows = {}});
+  const auto p_holm = apply_holm(hypotheses);
+  for (const HypothesisResult& one : hypotheses) outcomes.hypotheses[one.name] = one;
+  Verdict verdict =
+      decide(sweep.verdict, outcomes).value_or(Verdict{.id = "no-rule-applies", .text = "", .grade = {}, .rows = {}});
   comparison.exit = exit_of(gates, verdict);
   comparison.analysis["gates"] = to_json(gates);
-  comparison.analysis["verdict"] = verdict_json(sweep, verdict, hypotheses, check_registration(sweep, candidate));
+  comparison.analysis["verdict"] =
+      verdict_json(sweep, verdict, hypotheses, p_holm, check_registration(sweep, candidate));
 }
 
 }  // namespace
@@ -88,16 +93,19 @@ void judge(const Sweep& sweep, const EvidenceFolder& candidate, const Evidence& 
 Registration check_registration(const Sweep& sweep, const EvidenceFolder& candidate) {
   const std::filesystem::path path = candidate.path / "prereg.json";
   if (!std::filesystem::exists(path)) {
-    return {.post_hoc = true, .reason = "the folder has no prereg.json: nothing shows that the rules are older than the data"};
+    return {.post_hoc = true,
+            .reason = "the folder has no prereg.json: nothing shows that the rules are older than the data"};
   }
   const Json prereg = parse_json(read_file(path, kPreregBytesMax), path.string());
   const std::string hash = text_field(prereg, "rules_hash", path.string());
-  if (hash == sweep.rules_hash) return {.post_hoc = false, .reason = "the rules are those registered before the measurement"};
+  if (hash == sweep.rules_hash)
+    return {.post_hoc = false, .reason = "the rules are those registered before the measurement"};
   return {.post_hoc = true, .reason = fmt::format("the rules registered were others (hash {}...)", hash.substr(0, 12))};
 }
 
 Comparison compare_folders(const Sweep& sweep, const EvidenceFolder& baseline, const EvidenceFolder& candidate,
                            const std::string& tool) {
+  check_hypotheses(sweep);
   Comparison comparison;
   const Comparability comparability = check_comparability(sweep, baseline, candidate);
   comparison.analysis["comparability"] = to_json(comparability);

@@ -20,8 +20,8 @@ void timed_and_scored(const Sweep& sweep, const LegEvidence& leg, std::vector<st
   for (const std::string& field : sweep.must_match) {
     const Json *timed = field_of(leg.profile_metadata, field), *scored = field_of(leg.eval_metadata, field);
     if (timed == nullptr || scored == nullptr || *timed == *scored) continue;
-    out.push_back(fmt::format("{}: timed with {} {}, scored with {}: the build scored is not the one timed", leg.leg, field,
-                              dump_json(*timed), dump_json(*scored)));
+    out.push_back(fmt::format("{}: timed with {} {}, scored with {}: the build scored is not the one timed", leg.leg,
+                              field, dump_json(*timed), dump_json(*scored)));
   }
 }
 
@@ -40,9 +40,10 @@ void few_boots(const EvidenceFolder& folder, std::vector<std::string>& out) {
   const auto once = std::count_if(folder.legs.begin(), folder.legs.end(),
                                   [](const LegEvidence& leg) { return leg.profiles.size() == 1; });
   if (once == 0) return;
-  out.push_back(fmt::format("{} of {} legs were profiled in one boot: nothing in the folder tells a leg from its boot, day or place in "
-                            "the order",
-                            once, folder.legs.size()));
+  out.push_back(fmt::format(
+      "{} of {} legs were profiled in one boot: nothing in the folder tells a leg from its boot, day or place in "
+      "the order",
+      once, folder.legs.size()));
 }
 
 void thin_provenance(const EvidenceFolder& folder, std::vector<std::string>& out) {
@@ -50,7 +51,8 @@ void thin_provenance(const EvidenceFolder& folder, std::vector<std::string>& out
   for (const LegEvidence& leg : folder.legs) {
     for (const Json* metadata : {&leg.profile_metadata, &leg.eval_metadata}) {
       const Json* commit = field_of(*metadata, "git_commit");
-      if (commit != nullptr && commit->is_string() && commit->get<std::string>().size() < 40) commits.insert(commit->get<std::string>());
+      if (commit != nullptr && commit->is_string() && commit->get<std::string>().size() < 40)
+        commits.insert(commit->get<std::string>());
     }
   }
   for (const std::string& commit : commits) {

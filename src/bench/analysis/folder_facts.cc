@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "base/error.h"
+#include "bench/rules/hypothesis.h"
+
 namespace nvllm::bench {
 
 namespace {
@@ -66,9 +69,9 @@ Fact FolderFacts::count_answers(const std::string& leg, const std::string& what)
 }
 
 std::optional<Fact> FolderFacts::find(const std::string& name, const std::vector<std::string>& arguments) const {
-  const bool leg_known = !arguments.empty() && std::any_of(sweep_.legs.begin(), sweep_.legs.end(), [&](const SweepLeg& leg) {
-    return leg.name == arguments[0];
-  });
+  const bool leg_known =
+      !arguments.empty() && std::any_of(sweep_.legs.begin(), sweep_.legs.end(),
+                                        [&](const SweepLeg& leg) { return leg.name == arguments[0]; });
   if (!leg_known) return std::nullopt;
   const std::string& leg = arguments[0];
   if (name == "mean_us" && arguments.size() == 2) return mean_time(leg, arguments[1], "us");
@@ -81,6 +84,19 @@ std::optional<Fact> FolderFacts::find(const std::string& name, const std::vector
   }
   if ((name == "right" || name == "censored") && arguments.size() == 1) return count_answers(leg, name);
   return std::nullopt;
+}
+
+void check_hypotheses(const Sweep& sweep) {
+  const EvidenceFolder nothing;
+  const std::vector<LegAggregate> no_legs;
+  const FolderFacts facts(sweep, nothing, no_legs);
+  for (const SweepHypothesis& one : sweep.hypotheses) {
+    try {
+      static_cast<void>(evaluate_hypothesis(one.name, one.rule, facts, one.alpha));
+    } catch (const Error& error) {
+      throw_sweep_error(sweep.what, one.place, fmt::format("'hypotheses.{}.expr' {}", one.name, error.what()));
+    }
+  }
 }
 
 std::string FolderFacts::vocabulary() const {

@@ -28,4 +28,8 @@ class FolderFacts : public Facts {
   const std::vector<LegAggregate>& legs_;
 };
 
+/// Refuses hypotheses that ask for what no folder can answer, before any is read.
+///   Errors: Error(kUsage) "FILE:LINE:COLUMN: ..." for unknown functions and legs, and unlike units.
+void check_hypotheses(const Sweep& sweep);
+
 }  // namespace nvllm::bench

@@ -22,7 +22,8 @@ Json files_json(const fs::path& folder) {
   Json files = Json::array();
   for (const fs::path& path : paths) {
     const FileDigest digest = digest_file(path);
-    files.push_back({{"name", fs::relative(path, folder).generic_string()}, {"bytes", digest.bytes}, {"sha256", digest.sha256}});
+    files.push_back(
+        {{"name", fs::relative(path, folder).generic_string()}, {"bytes", digest.bytes}, {"sha256", digest.sha256}});
   }
   return files;
 }

@@ -20,7 +20,8 @@ GateLine identity_line(const LegKernels& leg) {
   for (const KernelComparison& row : leg.rows) {
     if (!row.material) continue;
     ++material;
-    const bool changed = row.outcome == "NEW" || row.outcome == "GONE" || row.outcome == "COUNT_CHANGED" || row.outcome == "INCOMPLETE";
+    const bool changed =
+        row.outcome == "NEW" || row.outcome == "GONE" || row.outcome == "COUNT_CHANGED" || row.outcome == "INCOMPLETE";
     if (!changed) ++same;
     if (changed && line.truth == Truth::kTrue) line.text = fmt::format("; {} is {}", row.short_name, row.outcome);
     if (changed) line.truth = Truth::kFalse;
@@ -61,8 +62,9 @@ GateLine equivalence_line(const LegKernels& leg, double margin) {
 GateLine noninferior_line(const LegAccuracy& leg, const Gate& gate) {
   const Interval change = tango_interval(leg.paired, 0.90);
   GateLine line{.leg = leg.leg, .truth = Truth::kUnknown, .text = {}};
-  line.text = fmt::format("{} lost, {} gained of {}: 90 % interval {:+.1f} to {:+.1f} pt, margin -{:g} pt", leg.paired.lost,
-                          leg.paired.gained, leg.paired.questions, change.low * 100, change.high * 100, gate.margin * 100);
+  line.text =
+      fmt::format("{} lost, {} gained of {}: 90 % interval {:+.1f} to {:+.1f} pt, margin -{:g} pt", leg.paired.lost,
+                  leg.paired.gained, leg.paired.questions, change.low * 100, change.high * 100, gate.margin * 100);
   if (!leg.undecided_because.empty()) {
     line.text += fmt::format("; {}", leg.undecided_because);
   } else if (shows_noninferiority(leg.paired, gate.margin)) {
@@ -78,8 +80,8 @@ GateLine count_within_line(const LegAccuracy& leg, const Gate& gate) {
   GateLine line{.leg = leg.leg, .truth = truth_of(std::abs(after - before) <= gate.count), .text = {}};
   line.text = fmt::format("{} to {} right, band +-{}", before, after, gate.count);
   if (leg.candidate.counts.censored > 0) {
-    line.text += fmt::format(" ({} and {} of {} cut off by the deadline count as not right)", leg.baseline.counts.censored,
-                             leg.candidate.counts.censored, leg.candidate.counts.total);
+    line.text += fmt::format(" ({} and {} of {} cut off by the deadline count as not right)",
+                             leg.baseline.counts.censored, leg.candidate.counts.censored, leg.candidate.counts.total);
   }
   return line;
 }
@@ -130,7 +132,9 @@ std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
     }
   };
   switch (gate.kind) {
-    case GateKind::kIdentity: add_for(e.kernels, identity_line); break;
+    case GateKind::kIdentity:
+      add_for(e.kernels, identity_line);
+      break;
     case GateKind::kEquivalent:
       add_for(e.kernels, [&](const LegKernels& leg) { return equivalence_line(leg, gate.margin); });
       break;
@@ -178,9 +182,11 @@ std::string legacy_power(const Gate& gate, const Evidence& e) {
   const auto passes = [&](double loss) {
     return count_within_power({.questions = n, .lose_rate = kFlips + loss, .gain_rate = kFlips}, gate.count) * 100;
   };
-  return fmt::format("with 3 % benign flips on each side this band of {} questions passes {:.0f} % of harmless changes, {:.0f} % of those that lose "
-                     "5 points and {:.0f} % of those that lose 10",
-                     n, passes(0), passes(0.05), passes(0.10));
+  return fmt::format(
+      "with 3 % benign flips on each side this band of {} questions passes {:.0f} % of harmless changes, {:.0f} % of "
+      "those that lose "
+      "5 points and {:.0f} % of those that lose 10",
+      n, passes(0), passes(0.05), passes(0.10));
 }
 
 }  // namespace

@@ -126,7 +126,8 @@ void add_q_values(std::vector<KernelComparison>& rows) {
 void count(LegKernels& leg) {
   double most = 0;
   for (const KernelComparison& row : leg.rows) {
-    const double before = row.baseline ? row.baseline->total_ms : 0, after = row.candidate ? row.candidate->total_ms : 0;
+    const double before = row.baseline ? row.baseline->total_ms : 0,
+                 after = row.candidate ? row.candidate->total_ms : 0;
     if (!row.material) {
       leg.remainder_baseline_ms += before;
       leg.remainder_candidate_ms += after;
@@ -165,7 +166,8 @@ std::vector<ExpectedCalls> expected_calls(const SweepLeg& leg, const KernelTable
   return list;
 }
 
-LegKernels compare_leg(const Sweep& sweep, const SweepLeg& leg, const LegEvidence& a, const LegEvidence& b, double margin) {
+LegKernels compare_leg(const Sweep& sweep, const SweepLeg& leg, const LegEvidence& a, const LegEvidence& b,
+                       double margin) {
   LegKernels result;
   result.leg = leg.name;
   result.baseline_ms = leg_ms(a.profiles);

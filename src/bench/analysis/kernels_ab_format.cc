@@ -60,9 +60,12 @@ Json leg_json(const LegKernels& leg) {
   json["candidate_ms"] = leg.candidate_ms;
   json["rounds"] = leg.rounds;
   json["rows_for_99_pct"] = leg.rows_for_99;
-  json["inventory"] = {{"baseline_rows", leg.baseline_rows}, {"candidate_rows", leg.candidate_rows},
-                       {"shared", leg.shared},               {"same_count", leg.same_count},
-                       {"slower", leg.up},                   {"faster", leg.down},
+  json["inventory"] = {{"baseline_rows", leg.baseline_rows},
+                       {"candidate_rows", leg.candidate_rows},
+                       {"shared", leg.shared},
+                       {"same_count", leg.same_count},
+                       {"slower", leg.up},
+                       {"faster", leg.down},
                        {"sign_p", sign_test_p({.positive = leg.up, .negative = leg.down})}};
   json["remainder"] = {{"baseline_ms", leg.remainder_baseline_ms}, {"candidate_ms", leg.remainder_candidate_ms}};
   json["expected_calls"] = Json::array();
@@ -79,7 +82,9 @@ Json leg_json(const LegKernels& leg) {
 
 std::string count_of(const std::optional<KernelSide>& side) { return side ? fmt::format("{}", side->calls) : ""; }
 std::string mean_of(const std::optional<KernelSide>& side) { return side ? fmt::format("{:.3f}", side->mean_us) : ""; }
-std::string total_of(const std::optional<KernelSide>& side) { return side ? fmt::format("{:.3f}", side->total_ms) : ""; }
+std::string total_of(const std::optional<KernelSide>& side) {
+  return side ? fmt::format("{:.3f}", side->total_ms) : "";
+}
 
 }  // namespace
 

@@ -103,8 +103,8 @@ std::string folder_state(const fs::path& folder) {
   for (const auto& entry : fs::recursive_directory_iterator(folder)) {
     if (entry.is_directory() && !entry.is_symlink()) continue;
     const FileDigest digest = digest_file(entry.path());
-    lines.push_back(fmt::format("{} {} {}\n", fs::relative(entry.path(), folder).generic_string(), digest.bytes,
-                                digest.sha256));
+    lines.push_back(
+        fmt::format("{} {} {}\n", fs::relative(entry.path(), folder).generic_string(), digest.bytes, digest.sha256));
   }
   std::sort(lines.begin(), lines.end());
   std::string all;

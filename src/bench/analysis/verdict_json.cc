@@ -1,9 +1,5 @@
 #include "bench/analysis/verdict_json.h"
 
-#include <cmath>
-
-#include "bench/stats/multiple_tests.h"
-
 namespace nvllm::bench {
 
 namespace {
@@ -48,33 +44,18 @@ Json input_json(const Input& input) {
   return json;
 }
 
-Json hypothesis_json(const HypothesisResult& hypothesis) {
+Json hypothesis_json(const HypothesisResult& hypothesis, const std::optional<double>& p_holm) {
   Json json;
   json["name"] = hypothesis.name;
   json["text"] = hypothesis.text;
   json["alpha"] = hypothesis.alpha;
   json["state"] = state_text(hypothesis.truth, hypothesis.grade);
+  json["p_holm"] = p_holm ? Json(*p_holm) : Json(nullptr);
   json["comparisons"] = Json::array();
   for (const ComparisonResult& one : hypothesis.comparisons) json["comparisons"].push_back(comparison_json(one));
   json["inputs"] = Json::array();
   for (const Input& input : hypothesis.inputs) json["inputs"].push_back(input_json(input));
   return json;
-}
-
-/// Holm over the hypotheses with one comparison: the family that the sweep names.
-void add_holm(Json& list) {
-  std::vector<double> p;
-  for (const Json& one : list) {
-    const Json& comparisons = one.at("comparisons");
-    if (comparisons.size() == 1 && comparisons[0].at("p").is_number()) p.push_back(comparisons[0].at("p").get<double>());
-  }
-  const std::vector<double> adjusted = holm(p);
-  std::size_t at = 0;
-  for (Json& one : list) {
-    const Json& comparisons = one.at("comparisons");
-    const bool counted = comparisons.size() == 1 && comparisons[0].at("p").is_number();
-    one["p_holm"] = counted ? Json(adjusted[at++]) : Json(nullptr);
-  }
 }
 
 }  // namespace
@@ -84,15 +65,16 @@ std::string verdict_state(const Verdict& verdict) {
 }
 
 Json verdict_json(const Sweep& sweep, const Verdict& verdict, const std::vector<HypothesisResult>& hypotheses,
-                  const Registration& registration) {
+                  const std::vector<std::optional<double>>& p_holm, const Registration& registration) {
   Json json;
   json["id"] = verdict.id;
   json["outcome"] = verdict_state(verdict);
   json["text"] = verdict.text;
   json["claim"] = sweep.claim;
   json["hypotheses"] = Json::array();
-  for (const HypothesisResult& one : hypotheses) json["hypotheses"].push_back(hypothesis_json(one));
-  add_holm(json["hypotheses"]);
+  for (std::size_t i = 0; i < hypotheses.size(); ++i) {
+    json["hypotheses"].push_back(hypothesis_json(hypotheses[i], p_holm[i]));
+  }
   json["truth_table"] = Json::array();
   for (const TruthRow& row : verdict.rows) {
     json["truth_table"].push_back({{"text", row.text},

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "bench/analysis/comparison.h"
@@ -9,9 +10,9 @@
 namespace nvllm::bench {
 
 /// Everything the verdict rests on, for verdict.json.
-///   Shapes: hypotheses in the sweep's order.
+///   Shapes: hypotheses in the sweep's order, each with its p adjusted for the family.
 Json verdict_json(const Sweep& sweep, const Verdict& verdict, const std::vector<HypothesisResult>& hypotheses,
-                  const Registration& registration);
+                  const std::vector<std::optional<double>>& p_holm, const Registration& registration);
 
 /// "CONFIRMED", "PROVISIONAL" or "INCONCLUSIVE": how far the verdict may be trusted.
 std::string verdict_state(const Verdict& verdict);

@@ -23,13 +23,15 @@ std::int64_t count(const Json& leg, const char* side, const char* field) {
 std::string answers_row(const Json& leg) {
   const auto bounds = [&](const char* side) {
     const Json& found = leg.at(side).at("bounds");
-    return found[0] == found[1] ? fmt::format("{:.0f} %", found[0].get<double>() * 100)
-                                : fmt::format("{:.0f} to {:.0f} %", found[0].get<double>() * 100, found[1].get<double>() * 100);
+    return found[0] == found[1]
+               ? fmt::format("{:.0f} %", found[0].get<double>() * 100)
+               : fmt::format("{:.0f} to {:.0f} %", found[0].get<double>() * 100, found[1].get<double>() * 100);
   };
-  return fmt::format("| {} | {} to {} of {} | {} to {} | {}; {} | {:.2f} | {:+.1f} to {:+.1f} pt | {} |\n", text_of(leg, "leg"),
-                     count(leg, "baseline", "right"), count(leg, "candidate", "right"), count(leg, "candidate", "total"),
-                     count(leg, "baseline", "censored"), count(leg, "candidate", "censored"), bounds("baseline"),
-                     bounds("candidate"), leg.at("mcnemar_p").get<double>(), leg.at("change_ci90")[0].get<double>() * 100,
+  return fmt::format("| {} | {} to {} of {} | {} to {} | {}; {} | {:.2f} | {:+.1f} to {:+.1f} pt | {} |\n",
+                     text_of(leg, "leg"), count(leg, "baseline", "right"), count(leg, "candidate", "right"),
+                     count(leg, "candidate", "total"), count(leg, "baseline", "censored"),
+                     count(leg, "candidate", "censored"), bounds("baseline"), bounds("candidate"),
+                     leg.at("mcnemar_p").get<double>(), leg.at("change_ci90")[0].get<double>() * 100,
                      leg.at("change_ci90")[1].get<double>() * 100, text_of(leg, "outcome"));
 }
 
@@ -37,7 +39,8 @@ std::string answers_row(const Json& leg) {
 std::string transitions_line(const Json& leg) {
   std::string text = fmt::format("- **{}**: ", text_of(leg, "leg"));
   const std::string lost = questions(leg.at("lost")), gained = questions(leg.at("gained"));
-  text += (lost.empty() ? "nothing lost" : lost + " lost") + ", " + (gained.empty() ? "nothing gained" : gained + " gained");
+  text += (lost.empty() ? "nothing lost" : lost + " lost") + ", " +
+          (gained.empty() ? "nothing gained" : gained + " gained");
   if (const auto& both = leg.at("timed_out_both"); both.size() > 10) {
     text += fmt::format("; {} questions timed out in both folders", both.size());
   } else if (!both.empty()) {
@@ -45,9 +48,11 @@ std::string transitions_line(const Json& leg) {
   }
   for (const Json& one : leg.at("transitions")) {
     if (leg.at("transitions").size() > 10) break;
-    text += fmt::format("; {}: {} to {}", one.at("question").get<std::int64_t>(), text_of(one, "from"), text_of(one, "to"));
+    text +=
+        fmt::format("; {}: {} to {}", one.at("question").get<std::int64_t>(), text_of(one, "from"), text_of(one, "to"));
   }
-  text += fmt::format(". Both finished: {} of {}", leg.at("both_finished").get<std::int64_t>(), leg.at("states").size());
+  text +=
+      fmt::format(". Both finished: {} of {}", leg.at("both_finished").get<std::int64_t>(), leg.at("states").size());
   if (const std::string by = text_of(leg, "identical_by"); !by.empty()) {
     text += fmt::format("; the same {}: {}", by, leg.at("identical").get<std::int64_t>());
   }
@@ -83,10 +88,12 @@ std::string power_text(const Json& analysis) {
     text += fmt::format("a net loss of {:.1f} points is found four times in five (1 % benign flips a side); ",
                         power.at("detectable_net_loss").get<double>() * 100);
   }
-  return text + fmt::format("a loss below {:g} points is shown with probability {:.2f} where nothing was lost and 3 % flip; without any "
-                            "flip {} questions are needed for {:g} points.\n",
-                            margin, power.at("noninferiority_power").get<double>(),
-                            power.at("questions_without_loss").get<std::int64_t>(), margin);
+  return text + fmt::format(
+                    "a loss below {:g} points is shown with probability {:.2f} where nothing was lost and 3 % flip; "
+                    "without any "
+                    "flip {} questions are needed for {:g} points.\n",
+                    margin, power.at("noninferiority_power").get<double>(),
+                    power.at("questions_without_loss").get<std::int64_t>(), margin);
 }
 
 }  // namespace nvllm::bench

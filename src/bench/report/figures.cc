@@ -17,7 +17,8 @@ namespace {
 constexpr double kWidth = 720, kRow = 22, kLabel = 250, kRight = 30;
 
 std::string svg(double height, const char* title, const std::string& body) {
-  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">{}</svg>\n", kWidth, height, title, body);
+  return fmt::format("<svg viewBox=\"0 0 {:.0f} {:.0f}\" role=\"img\" aria-label=\"{}\">{}</svg>\n", kWidth, height,
+                     title, body);
 }
 
 std::string text_at(double x, double y, const std::string& text, const char* anchor = "start") {
@@ -25,8 +26,9 @@ std::string text_at(double x, double y, const std::string& text, const char* anc
 }
 
 std::string bar(double x, double y, double width, double height, const char* fill, const std::string& title) {
-  return fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\"><title>{}</title></rect>", x, y,
-                     std::max(0.0, width), height, fill, escape_html(title));
+  return fmt::format(
+      "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"{:.1f}\" fill=\"{}\"><title>{}</title></rect>", x, y,
+      std::max(0.0, width), height, fill, escape_html(title));
 }
 
 std::string upright(double x, double top, double bottom, const char* style) {
@@ -81,17 +83,22 @@ std::string forest_figure(const Json& analysis) {
   reach *= 1.15;
   const double bottom = kRow * static_cast<double>(rows.size()) + 6;
   const auto x = [&](double percent) { return kLabel + (percent + reach) / (2 * reach) * (kWidth - kLabel - kRight); };
-  std::string body = bar(x(-margin), 2, x(margin) - x(-margin), bottom - 2, "#e3eef6", fmt::format("margin of {:g} %", margin));
+  std::string body =
+      bar(x(-margin), 2, x(margin) - x(-margin), bottom - 2, "#e3eef6", fmt::format("margin of {:g} %", margin));
   body += upright(x(0), 2, bottom, "stroke=\"#606060\" stroke-dasharray=\"3 3\"");
   for (std::size_t i = 0; i < rows.size(); ++i) {
     const double y = kRow * (static_cast<double>(i) + 0.5) + 4;
     body += text_at(4, y + 4, rows[i].label);
-    body += fmt::format("<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#0072b2\" stroke-width=\"3\"/>", x(rows[i].low),
-                        x(rows[i].high), y, y);
-    body += fmt::format("<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"#003a5c\"><title>{:+.2f} % ({:+.2f} to {:+.2f} %)</title></circle>",
-                        x(rows[i].at), y, rows[i].at, rows[i].low, rows[i].high);
+    body += fmt::format(
+        "<line x1=\"{:.1f}\" x2=\"{:.1f}\" y1=\"{:.1f}\" y2=\"{:.1f}\" stroke=\"#0072b2\" stroke-width=\"3\"/>",
+        x(rows[i].low), x(rows[i].high), y, y);
+    body += fmt::format(
+        "<circle cx=\"{:.1f}\" cy=\"{:.1f}\" r=\"4\" fill=\"#003a5c\"><title>{:+.2f} % ({:+.2f} to {:+.2f} "
+        "%)</title></circle>",
+        x(rows[i].at), y, rows[i].at, rows[i].low, rows[i].high);
   }
-  for (const double tick : {-margin, 0.0, margin}) body += text_at(x(tick), bottom + 16, fmt::format("{:+g} %", tick), "middle");
+  for (const double tick : {-margin, 0.0, margin})
+    body += text_at(x(tick), bottom + 16, fmt::format("{:+g} %", tick), "middle");
   return svg(bottom + 24, "change of the material kernels", body);
 }
 
@@ -115,9 +122,12 @@ std::string token_figure(const Json& analysis) {
     const double scale = (kWidth - 110 - 190) / most;
     body += text_at(4, y + 15, text_of(leg, "leg"));
     body += bar(110, y, named * scale, 18, "#0072b2", fmt::format("named kernels {:.1f} ms", named));
-    body += bar(110 + named * scale, y, (kernels - named) * scale, 18, "#7fbbe0", fmt::format("other kernels {:.1f} ms", kernels - named));
-    body += bar(110 + kernels * scale, y, (wall - kernels) * scale, 18, "#e69f00", fmt::format("rest of the wall time {:.1f} ms", wall - kernels));
-    body += text_at(116 + std::max(wall, kernels) * scale, y + 14, fmt::format("{:.1f} / {:.1f} / {:.1f} ms", named, kernels, wall));
+    body += bar(110 + named * scale, y, (kernels - named) * scale, 18, "#7fbbe0",
+                fmt::format("other kernels {:.1f} ms", kernels - named));
+    body += bar(110 + kernels * scale, y, (wall - kernels) * scale, 18, "#e69f00",
+                fmt::format("rest of the wall time {:.1f} ms", wall - kernels));
+    body += text_at(116 + std::max(wall, kernels) * scale, y + 14,
+                    fmt::format("{:.1f} / {:.1f} / {:.1f} ms", named, kernels, wall));
     y += kRow + 4;
   }
   body += text_at(110, y + 14, "named kernels / all kernels / wall time, per token");
@@ -140,8 +150,10 @@ std::string question_figure(const Json& analysis) {
         const std::string title = fmt::format("question {}: {} to {}", i + 1, before, now);
         body += bar(x, y, kCell - 1.5, 9, fill_of(before), title) + bar(x, y + 10, kCell - 1.5, 9, fill_of(now), title);
         if (before != now) {
-          body += fmt::format("<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"22\" fill=\"none\" stroke=\"#d00000\" stroke-width=\"1.5\"/>",
-                              x - 1, y - 1.5, kCell + 0.5);
+          body += fmt::format(
+              "<rect x=\"{:.1f}\" y=\"{:.1f}\" width=\"{:.1f}\" height=\"22\" fill=\"none\" stroke=\"#d00000\" "
+              "stroke-width=\"1.5\"/>",
+              x - 1, y - 1.5, kCell + 0.5);
         }
       }
       y += 28;
@@ -149,8 +161,9 @@ std::string question_figure(const Json& analysis) {
   }
   if (body.empty()) return "";
   double x = 110;
-  for (const auto& [status, word] : {std::pair("ok", "right"), std::pair("wrong", "wrong"), std::pair("timeout", "cut off by the deadline"),
-                                     std::pair("other", "no answer")}) {
+  for (const auto& [status, word] :
+       {std::pair("ok", "right"), std::pair("wrong", "wrong"), std::pair("timeout", "cut off by the deadline"),
+        std::pair("other", "no answer")}) {
     body += bar(x, y, 10, 10, fill_of(status), word) + text_at(x + 14, y + 10, word);
     x += 40 + 6.6 * static_cast<double>(std::string_view(word).size());
   }
@@ -165,14 +178,16 @@ std::string power_figure(const Json& analysis) {
   double y = 4;
   const auto line = [&](const std::string& label, double power) {
     body += text_at(4, y + 14, label);
-    body += bar(kLabel + 60, y, (kWidth - kLabel - 160) * power, 16, power >= 0.8 ? "#0072b2" : "#c8c8c8", fmt::format("{:.2f}", power));
+    body += bar(kLabel + 60, y, (kWidth - kLabel - 160) * power, 16, power >= 0.8 ? "#0072b2" : "#c8c8c8",
+                fmt::format("{:.2f}", power));
     body += text_at(kLabel + 66 + (kWidth - kLabel - 160) * power, y + 13, fmt::format("{:.2f}", power));
     y += kRow;
   };
   const Json& power = legs[0].at("power");
   const double margin = power.at("noninferiority_margin").get<double>() * 100;
   for (const Json& one : power.at("by_questions")) {
-    line(fmt::format("{} questions show a loss below {:g} pt", one.at("questions").get<std::int64_t>(), margin), one.at("power").get<double>());
+    line(fmt::format("{} questions show a loss below {:g} pt", one.at("questions").get<std::int64_t>(), margin),
+         one.at("power").get<double>());
   }
   body += text_at(4, y + 14, "chance, where nothing was lost and 3 % of the answers flip; dark from 0.8");
   return svg(y + 22, "what so many questions can show", body);

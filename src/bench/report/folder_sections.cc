@@ -34,7 +34,8 @@ std::string time_span(const Json& folder) {
   std::set<std::string> times;
   for (const Json& leg : folder.at("legs")) {
     for (const char* phase : {"profile", "gsm8k"}) {
-      if (const std::string time = leg.at(phase).is_object() ? text_of(leg.at(phase), "timestamp_iso") : ""; !time.empty()) {
+      if (const std::string time = leg.at(phase).is_object() ? text_of(leg.at(phase), "timestamp_iso") : "";
+          !time.empty()) {
         times.insert(time);
       }
     }
@@ -44,7 +45,8 @@ std::string time_span(const Json& folder) {
 
 std::string least_memory(const Json& folder) {
   const Json& provenance = folder.at("provenance");
-  if (!provenance.contains("mem_watchdog") || !provenance.at("mem_watchdog").contains("available_gib_min")) return "not recorded";
+  if (!provenance.contains("mem_watchdog") || !provenance.at("mem_watchdog").contains("available_gib_min"))
+    return "not recorded";
   return fmt::format("{:g} GiB", provenance.at("mem_watchdog").at("available_gib_min").get<double>());
 }
 
@@ -69,8 +71,8 @@ std::string box(bool ticked, const std::string& text) { return fmt::format("- [{
 std::string provenance_table(const Json& analysis) {
   const Json& whole = analysis.at("comparability");
   const Json &before = whole.at("baseline"), &now = whole.at("candidate");
-  std::string text = fmt::format("| | before | now |\n| --- | --- | --- |\n| folder | {} | {} |\n", text_of(before, "name"),
-                                 text_of(now, "name"));
+  std::string text = fmt::format("| | before | now |\n| --- | --- | --- |\n| folder | {} | {} |\n",
+                                 text_of(before, "name"), text_of(now, "name"));
   text += fmt::format("| measured | {} | {} |\n", time_span(before), time_span(now));
   for (const char* field : {"git_commit", "image_id", "model", "model_revision", "cudagraph_mode", "kv_cache_dtype",
                             "attention_backend", "max_num_seqs", "max_model_len"}) {
@@ -127,19 +129,22 @@ std::string test_plan(const Json& analysis) {
   text += box(analysis.at("comparability").at("comparable").get<bool>(), "the folders can be compared");
   for (const Json& leg : analysis.at("comparability").at("candidate").at("legs")) {
     const auto rounds = leg.at("rounds").get<std::int64_t>(), questions = leg.at("questions").get<std::int64_t>();
-    text += box(rounds > 0, fmt::format("{}: profiled in {} boot{}", text_of(leg, "leg"), rounds, rounds == 1 ? "" : "s"));
+    text +=
+        box(rounds > 0, fmt::format("{}: profiled in {} boot{}", text_of(leg, "leg"), rounds, rounds == 1 ? "" : "s"));
     text += box(questions > 0, fmt::format("{}: {} questions put", text_of(leg, "leg"), questions));
   }
   if (!analysis.contains("gates")) return text;
   for (const Json& gate : analysis.at("gates").at("gates")) {
-    text += box(gate.at("truth") == "true", fmt::format("gate {}{}: {}", text_of(gate, "name"),
-                                                        gate.at("required").get<bool>() ? " (required)" : "", text_of(gate, "outcome")));
+    text += box(gate.at("truth") == "true",
+                fmt::format("gate {}{}: {}", text_of(gate, "name"),
+                            gate.at("required").get<bool>() ? " (required)" : "", text_of(gate, "outcome")));
   }
   const Json& verdict = analysis.at("verdict");
   const bool post_hoc = verdict.value("post_hoc", true);
   text += box(!post_hoc, fmt::format("rules registered before the measurement{}{}", post_hoc ? ": post-hoc, " : ": ",
                                      text_of(verdict, "post_hoc_reason")));
-  text += box(verdict.at("outcome") == "CONFIRMED", fmt::format("verdict confirmed by rounds of its own: {}", text_of(verdict, "outcome")));
+  text += box(verdict.at("outcome") == "CONFIRMED",
+              fmt::format("verdict confirmed by rounds of its own: {}", text_of(verdict, "outcome")));
   return text;
 }
 

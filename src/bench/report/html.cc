@@ -39,13 +39,16 @@ void insert_into(std::string& html, const char* heading, const std::string& what
 std::string report_html(const Json& analysis) {
   std::string body = html_from_markdown(summary_markdown(analysis));
   if (analysis.contains("gates")) {
-    insert_into(body, "Kernels", figure(forest_figure(analysis), "Change of each material kernel, 90 % interval; shaded: the margin."));
+    insert_into(body, "Kernels",
+                figure(forest_figure(analysis), "Change of each material kernel, 90 % interval; shaded: the margin."));
     insert_into(body, "Time per token", figure(token_figure(analysis), "What a token's time is made of, now."));
-    insert_into(body, "GSM8K", figure(question_figure(analysis), "Every question in every leg.") +
-                                   figure(power_figure(analysis), "What this many questions could have shown."));
+    insert_into(body, "GSM8K",
+                figure(question_figure(analysis), "Every question in every leg.") +
+                    figure(power_figure(analysis), "What this many questions could have shown."));
   }
   return fmt::format(
-      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" content=\"width=device-width, "
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<meta name=\"viewport\" "
+      "content=\"width=device-width, "
       "initial-scale=1\">\n<title>Evidence report</title>\n<style>{}</style>\n</head>\n<body>\n{}</body>\n</html>\n",
       kStyle, body);
 }

@@ -17,7 +17,8 @@ std::string title(const Json& analysis) {
 
 std::string verdict_text(const Json& analysis) {
   const Json& verdict = analysis.at("verdict");
-  std::string text = fmt::format("Claim: {}\n\n**{}**, {}", text_of(verdict, "claim"), text_of(verdict, "id"), text_of(verdict, "outcome"));
+  std::string text = fmt::format("Claim: {}\n\n**{}**, {}", text_of(verdict, "claim"), text_of(verdict, "id"),
+                                 text_of(verdict, "outcome"));
   if (verdict.value("post_hoc", false)) text += fmt::format(", post-hoc ({})", text_of(verdict, "post_hoc_reason"));
   text += ".";
   if (const std::string say = text_of(verdict, "text"); !say.empty()) text += fmt::format(" {}", say);
@@ -28,26 +29,31 @@ std::string verdict_text(const Json& analysis) {
 std::string refusal(const Json& analysis) {
   std::string text = "| field | before | now |\n| --- | --- | --- |\n";
   for (const Json& one : analysis.at("comparability").at("blocking")) {
-    text += fmt::format("| {} | {} | {} |\n", text_of(one, "field"), text_of(one, "baseline"), text_of(one, "candidate"));
+    text +=
+        fmt::format("| {} | {} | {} |\n", text_of(one, "field"), text_of(one, "baseline"), text_of(one, "candidate"));
   }
   return text;
 }
 
 std::string legs_table(const Json& analysis) {
-  std::string text = "| leg | profiled requests | decode steps | expected calls per decode step | questions |\n| --- | ---: | ---: | --- | ---: |\n";
+  std::string text =
+      "| leg | profiled requests | decode steps | expected calls per decode step | questions |\n| --- | ---: | ---: | "
+      "--- | ---: |\n";
   for (const Json& leg : folder(analysis, "candidate").at("legs")) {
     std::string calls;
     for (const Json& compared : analysis.at("kernels_ab").at("legs")) {
       if (compared.at("leg") != leg.at("leg")) continue;
       for (const Json& one : compared.at("expected_calls")) {
-        calls += fmt::format("{}{} {}", calls.empty() ? "" : ", ", text_of(one, "kernel"), one.at("per_step").get<std::int64_t>());
+        calls += fmt::format("{}{} {}", calls.empty() ? "" : ", ", text_of(one, "kernel"),
+                             one.at("per_step").get<std::int64_t>());
         if (one.at("seen").is_number() && one.at("seen").get<double>() != one.at("per_step").get<double>()) {
           calls += fmt::format(" (seen {:.3f})", one.at("seen").get<double>());
         }
       }
     }
     text += fmt::format("| {} | {} | {} | {} | {} |\n", text_of(leg, "leg"), leg.value("requests", std::int64_t{0}),
-                        grouped(leg.value("decode_steps", std::int64_t{0})), calls, leg.at("questions").get<std::int64_t>());
+                        grouped(leg.value("decode_steps", std::int64_t{0})), calls,
+                        leg.at("questions").get<std::int64_t>());
   }
   return text;
 }
@@ -60,19 +66,24 @@ std::string truth_table_text(const Json& analysis) {
       if (c == '|') condition += '\\';  // a bar would end the cell
       condition += c;
     }
-    text += fmt::format("| `{}` | {} | {} | {} |\n", condition, text_of(row, "truth"), text_of(row, "grade"), text_of(row, "note"));
+    text += fmt::format("| `{}` | {} | {} | {} |\n", condition, text_of(row, "truth"), text_of(row, "grade"),
+                        text_of(row, "note"));
   }
   return text;
 }
 
 std::string reproduce(const Json& analysis) {
-  return fmt::format("```\nnvllm bench compare {} {} --rules SWEEP.toml --out DIR\n```\n\nSweep file {}, its rules {}. Every figure above "
-                     "comes out of `analysis/`; running it again gives the same bytes.\n",
-                     text_of(folder(analysis, "baseline"), "name"), text_of(folder(analysis, "candidate"), "name"),
-                     text_of(analysis.at("verdict"), "sweep_hash"), text_of(analysis.at("verdict"), "prereg_hash"));
+  return fmt::format(
+      "```\nnvllm bench compare {} {} --rules SWEEP.toml --out DIR\n```\n\nSweep file {}, its rules {}. Every figure "
+      "above "
+      "comes out of `analysis/`; running it again gives the same bytes.\n",
+      text_of(folder(analysis, "baseline"), "name"), text_of(folder(analysis, "candidate"), "name"),
+      text_of(analysis.at("verdict"), "sweep_hash"), text_of(analysis.at("verdict"), "prereg_hash"));
 }
 
-std::string section(const char* heading, const std::string& body) { return fmt::format("\n## {}\n\n{}", heading, body); }
+std::string section(const char* heading, const std::string& body) {
+  return fmt::format("\n## {}\n\n{}", heading, body);
+}
 
 }  // namespace
 
@@ -82,12 +93,14 @@ std::string summary_markdown(const Json& analysis) {
   if (!analysis.contains("gates")) {
     return text + section("What differs", refusal(analysis)) + section("Provenance", provenance_table(analysis));
   }
-  text += section("Provenance", fmt::format("{}\n{}\n{}", provenance_table(analysis), deviations_text(analysis), files_text(analysis)));
+  text += section("Provenance", fmt::format("{}\n{}\n{}", provenance_table(analysis), deviations_text(analysis),
+                                            files_text(analysis)));
   text += section("Legs", legs_table(analysis));
   text += section("Kernels", kernels_table(analysis, KernelRows::kMaterial) + "\n" + inventory_text(analysis));
   text += section("Time per token", tokens_table(analysis) + "\n" + order_text(analysis));
   text += section("GSM8K", answers_text(analysis) + "\n" + power_text(analysis));
-  text += section("Conclusion", gates_table(analysis) + "\n" + hypotheses_text(analysis) + "\n" + truth_table_text(analysis));
+  text += section("Conclusion",
+                  gates_table(analysis) + "\n" + hypotheses_text(analysis) + "\n" + truth_table_text(analysis));
   text += section("Reproduce", reproduce(analysis));
   return text;
 }
@@ -95,7 +108,8 @@ std::string summary_markdown(const Json& analysis) {
 std::string pr_markdown(const Json& analysis) {
   std::string text = fmt::format("# {}\n", title(analysis));
   text += section("Summary", verdict_text(analysis));
-  if (!analysis.contains("gates")) return text + section("What differs", refusal(analysis)) + section("Test plan", test_plan(analysis));
+  if (!analysis.contains("gates"))
+    return text + section("What differs", refusal(analysis)) + section("Test plan", test_plan(analysis));
   text += section("Kernels", kernels_table(analysis, KernelRows::kNamed) + "\n" + inventory_text(analysis));
   text += section("Time per token", tokens_table(analysis) + "\n" + order_text(analysis));
   text += section("GSM8K", answers_text(analysis) + "\n" + power_text(analysis));

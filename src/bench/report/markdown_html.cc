@@ -27,7 +27,8 @@ std::string paired(std::string text, std::string_view mark, std::string_view ele
 std::string inline_html(std::string_view text) {
   std::string html = paired(paired(escape_html(text), "**", "strong"), "`", "code");
   constexpr std::string_view kBreak = "&lt;br&gt;";
-  for (std::size_t at = html.find(kBreak); at != std::string::npos; at = html.find(kBreak, at)) html.replace(at, kBreak.size(), "<br>");
+  for (std::size_t at = html.find(kBreak); at != std::string::npos; at = html.find(kBreak, at))
+    html.replace(at, kBreak.size(), "<br>");
   return html;
 }
 
@@ -91,11 +92,20 @@ class Converter {
 
   void close() {
     switch (block_) {
-      case Block::kTable: html_ += "</table></div>\n"; break;
-      case Block::kList: html_ += "</ul>\n"; break;
-      case Block::kCode: html_ += "</pre>\n"; break;
-      case Block::kParagraph: html_ += "</p>\n"; break;
-      case Block::kNone: break;
+      case Block::kTable:
+        html_ += "</table></div>\n";
+        break;
+      case Block::kList:
+        html_ += "</ul>\n";
+        break;
+      case Block::kCode:
+        html_ += "</pre>\n";
+        break;
+      case Block::kParagraph:
+        html_ += "</p>\n";
+        break;
+      case Block::kNone:
+        break;
     }
     block_ = Block::kNone;
   }
@@ -110,7 +120,8 @@ class Converter {
     open(Block::kTable, "<div class=\"wide\"><table>\n");
     if (text.starts_with("| ---")) return;
     html_ += "<tr>";
-    for (const std::string& cell : cells(text)) html_ += fmt::format("<{0}>{1}</{0}>", head ? "th" : "td", inline_html(cell));
+    for (const std::string& cell : cells(text))
+      html_ += fmt::format("<{0}>{1}</{0}>", head ? "th" : "td", inline_html(cell));
     html_ += "</tr>\n";
   }
 

@@ -33,9 +33,10 @@ Json read_analysis(const fs::path& folder) {
         parse_json(read_file(path, kFileBytesMax), path.string(), {.depth_max = 32, .nodes_max = 5'000'000});
   }
   if (!analysis.contains("verdict") || !analysis.contains("comparability")) {
-    throw Error(ErrorKind::kNotFound,
-                fmt::format("{}: no analysis/verdict.json and comparability.json, wanted what `bench compare` wrote to --out",
-                            folder.string()));
+    throw Error(
+        ErrorKind::kNotFound,
+        fmt::format("{}: no analysis/verdict.json and comparability.json, wanted what `bench compare` wrote to --out",
+                    folder.string()));
   }
   return analysis;
 }
@@ -57,14 +58,14 @@ std::map<std::string, std::string> render_reports(const Json& analysis) {
 
 std::string terminal_report(const Json& analysis) {
   const Json& verdict = analysis.at("verdict");
-  std::string text = fmt::format("verdict: {} ({}){}\n", verdict.at("id").get<std::string>(),
-                                 verdict.at("outcome").get<std::string>(),
-                                 verdict.value("post_hoc", false) ? ", post-hoc" : "");
+  std::string text =
+      fmt::format("verdict: {} ({}){}\n", verdict.at("id").get<std::string>(), verdict.at("outcome").get<std::string>(),
+                  verdict.value("post_hoc", false) ? ", post-hoc" : "");
   if (const auto say = verdict.at("text").get<std::string>(); !say.empty()) text += fmt::format("  {}\n", say);
   if (!analysis.contains("gates")) return text;
   for (const Json& gate : analysis.at("gates").at("gates")) {
-    text += fmt::format("gate {:<10} {:<20} {}\n", gate.at("name").get<std::string>(), gate.at("outcome").get<std::string>(),
-                        gate.at("required").get<bool>() ? "required" : "");
+    text += fmt::format("gate {:<10} {:<20} {}\n", gate.at("name").get<std::string>(),
+                        gate.at("outcome").get<std::string>(), gate.at("required").get<bool>() ? "required" : "");
   }
   return text;
 }

@@ -37,11 +37,12 @@ std::string kernel_row(const std::string& leg, const Json& kernel) {
   if (kernel.contains("test")) {
     const Json& test = kernel.at("test");
     change = fmt::format("{:+.2f} %", test.at("delta_pct").get<double>());
-    interval = fmt::format("{:+.2f} to {:+.2f} %", test.at("ci90_pct")[0].get<double>(), test.at("ci90_pct")[1].get<double>());
+    interval =
+        fmt::format("{:+.2f} to {:+.2f} %", test.at("ci90_pct")[0].get<double>(), test.at("ci90_pct")[1].get<double>());
   }
-  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", leg, text_of(kernel, "short_name"), calls("baseline"),
-                     calls("candidate"), side("baseline", "mean_us", "{:.1f}"), side("candidate", "mean_us", "{:.1f}"), change,
-                     interval, text_of(kernel, "outcome"));
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", leg, text_of(kernel, "short_name"),
+                     calls("baseline"), calls("candidate"), side("baseline", "mean_us", "{:.1f}"),
+                     side("candidate", "mean_us", "{:.1f}"), change, interval, text_of(kernel, "outcome"));
 }
 
 std::string inventory_line(const Json& leg) {
@@ -56,23 +57,25 @@ std::string inventory_line(const Json& leg) {
     if (counted) changed_ms += side.at("total_ms").get<double>();
   }
   return fmt::format(
-      "- **{}**: {:.1f} to {:.1f} ms of kernel time ({:+.3f} %); {} kernels carry 99 % of it. {} and {} kernels, {} shared, {} of "
-      "these with the same calls, {} only before, {} only now: what came, went or changed its calls is {:.3f} % of the time. "
+      "- **{}**: {:.1f} to {:.1f} ms of kernel time ({:+.3f} %); {} kernels carry 99 % of it. {} and {} kernels, {} "
+      "shared, {} of "
+      "these with the same calls, {} only before, {} only now: what came, went or changed its calls is {:.3f} % of the "
+      "time. "
       "{} slower, {} faster (sign test {}, descriptive: kernels of one boot share its clock and heat).\n",
       text_of(leg, "leg"), before, after, (after / before - 1) * 100, leg.at("rows_for_99_pct").get<std::int64_t>(),
-      count("baseline_rows"), count("candidate_rows"), count("shared"), count("same_count"), count("baseline_rows") - count("shared"),
-      count("candidate_rows") - count("shared"), changed_ms / after * 100, count("slower"), count("faster"),
-      p_text(found.at("sign_p").get<double>()));
+      count("baseline_rows"), count("candidate_rows"), count("shared"), count("same_count"),
+      count("baseline_rows") - count("shared"), count("candidate_rows") - count("shared"), changed_ms / after * 100,
+      count("slower"), count("faster"), p_text(found.at("sign_p").get<double>()));
 }
 
 std::string tokens_row(const std::string& leg, const char* folder, const Json& side) {
   const std::int64_t answers = side.at("wall_answers").get<std::int64_t>();
-  return fmt::format("| {} | {} | {} | {} | {} | {} |\n", leg, folder, number_or_dash(side.at("named_ms"), "{:.1f}"),
-                     number_or_dash(side.at("kernels_ms"), "{:.1f}"),
-                     side.at("wall_ms").is_number()
-                         ? fmt::format("{:.1f} ({} answers)", side.at("wall_ms").get<double>(), answers)
-                         : "-",
-                     side.at("coverage").is_number() ? fmt::format("{:.1f} %", side.at("coverage").get<double>() * 100) : "-");
+  return fmt::format(
+      "| {} | {} | {} | {} | {} | {} |\n", leg, folder, number_or_dash(side.at("named_ms"), "{:.1f}"),
+      number_or_dash(side.at("kernels_ms"), "{:.1f}"),
+      side.at("wall_ms").is_number() ? fmt::format("{:.1f} ({} answers)", side.at("wall_ms").get<double>(), answers)
+                                     : "-",
+      side.at("coverage").is_number() ? fmt::format("{:.1f} %", side.at("coverage").get<double>() * 100) : "-");
 }
 
 }  // namespace
@@ -86,7 +89,8 @@ std::string grouped(std::int64_t number) {
 std::string listed(const std::vector<std::string>& words) {
   if (words.empty()) return "none";
   std::string text = words[0];
-  for (std::size_t i = 1; i < words.size(); ++i) text += fmt::format("{}{}", i + 1 == words.size() ? " and " : ", ", words[i]);
+  for (std::size_t i = 1; i < words.size(); ++i)
+    text += fmt::format("{}{}", i + 1 == words.size() ? " and " : ", ", words[i]);
   return text;
 }
 
@@ -124,8 +128,9 @@ std::string kernels_table(const Json& analysis, KernelRows which) {
   }
   if (borrowed) {
     const Json& noise = analysis.at("verdict").at("borrowed_noise");
-    text += fmt::format("\nOne boot a side: the intervals rest on **borrowed** noise of {:.3f} % ({}). PROVISIONAL at best.\n",
-                        noise.at("boot_sigma").get<double>() * 100, text_of(noise, "source"));
+    text += fmt::format(
+        "\nOne boot a side: the intervals rest on **borrowed** noise of {:.3f} % ({}). PROVISIONAL at best.\n",
+        noise.at("boot_sigma").get<double>() * 100, text_of(noise, "source"));
   }
   return text;
 }
@@ -162,7 +167,8 @@ std::string order_text(const Json& analysis) {
         text += fmt::format("{}{:.1f} ms", i == 0 ? "" : ", ", one.at("ms_per_token")[i].get<double>());
       }
       text += "; each over the one before it: ";
-      for (std::size_t i = 0; i < one.at("gaps").size(); ++i) text += fmt::format("{}{}", i == 0 ? "" : ", ", ratio_text(one.at("gaps")[i]));
+      for (std::size_t i = 0; i < one.at("gaps").size(); ++i)
+        text += fmt::format("{}{}", i == 0 ? "" : ", ", ratio_text(one.at("gaps")[i]));
       text += fmt::format("; all gaps together {} ({} noise).\n", p_text(one.at("p").get<double>()),
                           order.at("se_source") == "borrowed" ? "borrowed" : "rounds'");
     }

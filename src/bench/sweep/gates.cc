@@ -29,7 +29,8 @@ GateKind read_kind(Section& section) {
   return std::find_if(kKinds.begin(), kKinds.end(), [&](const auto& k) { return k.second == *found; })->first;
 }
 
-void check_leg(const Section& section, std::string_view key, const std::string& leg, const std::vector<SweepLeg>& legs) {
+void check_leg(const Section& section, std::string_view key, const std::string& leg,
+               const std::vector<SweepLeg>& legs) {
   for (const SweepLeg& one : legs) {
     if (one.name == leg) return;
   }
@@ -50,7 +51,8 @@ void read_order(Section& section, const std::vector<SweepLeg>& legs, Gate& gate)
       gate.order.push_back(word);
       continue;
     }
-    if (word != "<" && word != "~") section.refuse("expect", fmt::format("has '{}' between legs, wanted '<' or '~'", word));
+    if (word != "<" && word != "~")
+      section.refuse("expect", fmt::format("has '{}' between legs, wanted '<' or '~'", word));
     gate.tied.push_back(word == "~");
   }
   if (gate.order.size() < 2 || gate.tied.size() + 1 != gate.order.size()) {

@@ -2,9 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <toml++/toml.h>
 #include <algorithm>
 #include <cmath>
-#include <toml++/toml.h>
 
 #include "base/error.h"
 
@@ -13,7 +13,8 @@ namespace nvllm::bench {
 namespace {
 
 Place place_of(const toml::source_region& source) {
-  return {.line = static_cast<std::int64_t>(source.begin.line), .column = static_cast<std::int64_t>(source.begin.column)};
+  return {.line = static_cast<std::int64_t>(source.begin.line),
+          .column = static_cast<std::int64_t>(source.begin.column)};
 }
 
 bool stands_before(const Node& a, const Node& b) {
@@ -90,22 +91,32 @@ Json to_json(const Node& node) {
       json = Json::array();
       for (const Node& item : node.items) json.push_back(to_json(item));
       break;
-    case NodeKind::kText: return node.text;
-    case NodeKind::kInteger: return node.integer;
-    case NodeKind::kNumber: return node.number;
-    case NodeKind::kBool: return node.truth;
+    case NodeKind::kText:
+      return node.text;
+    case NodeKind::kInteger:
+      return node.integer;
+    case NodeKind::kNumber:
+      return node.number;
+    case NodeKind::kBool:
+      return node.truth;
   }
   return json;
 }
 
 std::string_view describe(NodeKind kind) {
   switch (kind) {
-    case NodeKind::kTable: return "a table";
-    case NodeKind::kArray: return "an array";
-    case NodeKind::kText: return "a text";
-    case NodeKind::kInteger: return "a whole number";
-    case NodeKind::kNumber: return "a number";
-    case NodeKind::kBool: return "true or false";
+    case NodeKind::kTable:
+      return "a table";
+    case NodeKind::kArray:
+      return "an array";
+    case NodeKind::kText:
+      return "a text";
+    case NodeKind::kInteger:
+      return "a whole number";
+    case NodeKind::kNumber:
+      return "a number";
+    case NodeKind::kBool:
+      return "true or false";
   }
   return "nothing";
 }

@@ -18,10 +18,9 @@ namespace {
 constexpr std::int64_t kSweepBytesMax = 1 << 20;
 
 /// What two folders have to share unless the sweep says otherwise.
-const std::vector<std::string> kMustMatch = {
-    "model",         "model_revision",         "cudagraph_mode", "max_num_seqs",
-    "max_model_len", "max_num_batched_tokens", "kv_cache_dtype", "attention_backend",
-    "env"};
+const std::vector<std::string> kMustMatch = {"model",          "model_revision",    "cudagraph_mode",
+                                             "max_num_seqs",   "max_model_len",     "max_num_batched_tokens",
+                                             "kv_cache_dtype", "attention_backend", "env"};
 
 /// Errors of the rules language become errors of the file and line.
 template <class Act>
@@ -75,6 +74,7 @@ void read_comparability(Section section, Sweep& sweep) {
 SweepHypothesis read_hypothesis(const std::string& name, Section section) {
   SweepHypothesis hypothesis;
   hypothesis.name = name;
+  hypothesis.place = section.node().place;
   const std::string text = section.required_text("expr");
   hypothesis.rule = with_place(section, "expr", [&] { return parse_rule(text); });
   hypothesis.alpha = section.number("alpha", 1e-6, 0.2).value_or(0.05);

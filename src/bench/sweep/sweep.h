@@ -14,6 +14,7 @@
 
 #include "base/json.h"
 #include "bench/rules/verdict.h"
+#include "bench/sweep/node.h"
 
 namespace nvllm::bench {
 
@@ -56,8 +57,8 @@ struct Gate {
   std::string metric;  ///< kOrder: "named", "kernels" or "wall"
   std::string expect;  ///< kOrder: as written
   std::vector<std::string> order;
-  std::vector<bool> tied;   ///< kOrder: by step
-  double lo = 0, hi = 0;    ///< kClosure: shares
+  std::vector<bool> tied;  ///< kOrder: by step
+  double lo = 0, hi = 0;   ///< kClosure: shares
 };
 
 /// A hypothesis before anything is measured.
@@ -65,6 +66,7 @@ struct SweepHypothesis {
   std::string name;
   Rule rule;
   double alpha = 0.05;
+  Place place;  ///< in the file
 };
 
 /// A whole sweep file.

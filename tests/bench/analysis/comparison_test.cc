@@ -16,7 +16,8 @@ TEST(Comparison, TwoFoldersAlikePassEveryGateAndConfirm) {
   EXPECT_EQ(same.exit, ComparisonExit::kPassed);
   EXPECT_EQ(verdict(same), "stays-dead");
   EXPECT_EQ(same.analysis.at("verdict").at("outcome"), "CONFIRMED");
-  for (const char* name : {"calls", "kernels", "order", "quality", "legacy", "floor"}) EXPECT_EQ(gate(same, name), "PASS") << name;
+  for (const char* name : {"calls", "kernels", "order", "quality", "legacy", "floor"})
+    EXPECT_EQ(gate(same, name), "PASS") << name;
   EXPECT_THAT(same.analysis.at("verdict").at("text").get<std::string>(), HasSubstr("62.5 % cheaper"));  // 400 to 150 us
 }
 
@@ -26,7 +27,8 @@ TEST(Comparison, AKernelFivePercentSlowerIsSlowerAndFailsTheGate) {
   EXPECT_EQ(outcome(slow, "DecodeKernel"), "EQUIVALENT");
   EXPECT_EQ(gate(slow, "kernels"), "FAIL");
   EXPECT_EQ(slow.exit, ComparisonExit::kGateFailed);
-  EXPECT_EQ(outcome(compared(folder(4, {.fused_us = 400, .plain_us = 150, .gemm_us = 52.5}), folder(4)), "some_gemm"), "FASTER");
+  EXPECT_EQ(outcome(compared(folder(4, {.fused_us = 400, .plain_us = 150, .gemm_us = 52.5}), folder(4)), "some_gemm"),
+            "FASTER");
 }
 
 TEST(Comparison, ARealButSmallShiftIsEquivalentShifted) {
@@ -74,7 +76,9 @@ TEST(Comparison, CallsThatTheRequestsDoNotExplainAreIncomplete) {
       }
     }
   }
-  EXPECT_EQ(outcome(compared(folder(1), folder(1), rules("[noise]\nkind = \"borrowed\"\nboot_sigma = \"0.1%\"\nsource = \"s\"")), "some_gemm"),
+  EXPECT_EQ(outcome(compared(folder(1), folder(1),
+                             rules("[noise]\nkind = \"borrowed\"\nboot_sigma = \"0.1%\"\nsource = \"s\"")),
+                    "some_gemm"),
             "EQUIVALENT");
   before.legs[0].profiles.resize(1);
   now.legs[0].profiles.resize(1);
@@ -133,7 +137,8 @@ TEST(Comparison, OneBootWithoutLentNoiseLeavesTimesUntested) {
 }
 
 TEST(Comparison, LentNoiseMakesEverythingProvisional) {
-  const Comparison lent = compared(folder(1), folder(1), rules("[noise]\nkind = \"borrowed\"\nboot_sigma = \"0.2%\"\nsource = \"s\""));
+  const Comparison lent =
+      compared(folder(1), folder(1), rules("[noise]\nkind = \"borrowed\"\nboot_sigma = \"0.2%\"\nsource = \"s\""));
   EXPECT_EQ(gate(lent, "kernels"), "PASS (PROVISIONAL)");
   EXPECT_EQ(gate(lent, "order"), "PASS (PROVISIONAL)");
   EXPECT_EQ(lent.analysis.at("verdict").at("outcome"), "PROVISIONAL");
@@ -174,6 +179,11 @@ TEST(Comparison, OtherLegsQuestionsAndLengthsAreNotComparableEither) {
   now = folder(4);
   now.legs[1].profiles[0].decode_steps = 2000;
   EXPECT_EQ(field(now), "many/profile/workload");
+  now = folder(4);
+  EvidenceFolder before = folder(4);
+  before.legs[0].questions[0].deadline_s = 180;
+  now.legs[0].questions[0].deadline_s = 60;
+  EXPECT_EQ(compared(before, now).analysis.at("comparability").at("first_differing_field"), "few/gsm8k/deadline_s");
 }
 
 TEST(Comparison, OnAnotherHostTimesAreNotComparedButCountsAndAnswersAre) {
@@ -194,7 +204,8 @@ TEST(Comparison, OnAnotherHostTimesAreNotComparedButCountsAndAnswersAre) {
 
 TEST(Comparison, MuchCensoringLeavesAccuracyOpenWhateverTheCounts) {
   EvidenceFolder now = folder(4);
-  for (std::size_t i = 0; i < 10; ++i) now.legs[0].questions[i] = answer(static_cast<std::int64_t>(i) + 1, QuestionStatus::kTimeout);
+  for (std::size_t i = 0; i < 10; ++i)
+    now.legs[0].questions[i] = answer(static_cast<std::int64_t>(i) + 1, QuestionStatus::kTimeout);
   const Comparison cut = compared(folder(4), now);
   const Json& leg = cut.analysis.at("accuracy").at("legs").at(0);
   EXPECT_EQ(leg.at("outcome"), "INCONCLUSIVE");
@@ -207,7 +218,8 @@ TEST(Comparison, MuchCensoringLeavesAccuracyOpenWhateverTheCounts) {
 
 TEST(Comparison, ManyLostAnswersFailTheQualityGate) {
   EvidenceFolder now = folder(4);
-  for (std::size_t i = 0; i < 40; ++i) now.legs[0].questions[i] = answer(static_cast<std::int64_t>(i) + 1, QuestionStatus::kWrong);
+  for (std::size_t i = 0; i < 40; ++i)
+    now.legs[0].questions[i] = answer(static_cast<std::int64_t>(i) + 1, QuestionStatus::kWrong);
   const Comparison worse = compared(folder(4), now);
   EXPECT_EQ(gate(worse, "quality"), "FAIL");
   EXPECT_EQ(gate(worse, "legacy"), "FAIL");
@@ -218,7 +230,13 @@ TEST(Comparison, ManyLostAnswersFailTheQualityGate) {
 TEST(Comparison, AHypothesisAboutAnUnknownLegIsWrongUsage) {
   Sweep sweep = rules();
   sweep.hypotheses[0].rule = parse_rule("mean_us(fwe,DecodeKernel) > 0 us");
-  EXPECT_THROW(compared(folder(4), folder(4), sweep), Error);
+  try {
+    compared(folder(4), folder(4), sweep);
+    ADD_FAILURE() << "nothing was thrown";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_THAT(error.what(), testing::AllOf(HasSubstr("synthetic.toml:17:"), HasSubstr("mean_us(LEG,KERNEL)")));
+  }
 }
 
 TEST(Comparison, AMissingKernelMakesTheHypothesisUnknownNotFalse) {

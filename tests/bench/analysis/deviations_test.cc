@@ -26,7 +26,8 @@ TEST(Deviations, ABuildScoredInAnotherModeThanTimedIsTold) {
   EvidenceFolder bent = spotless();
   bent.legs[0].profile_metadata["cudagraph_mode"] = "FULL";
   bent.legs[0].eval_metadata = {{"cudagraph_mode", "PIECEWISE"}};
-  EXPECT_THAT(find_deviations(rules(), bent), ElementsAre(HasSubstr("few: timed with cudagraph_mode \"FULL\", scored with \"PIECEWISE\"")));
+  EXPECT_THAT(find_deviations(rules(), bent),
+              ElementsAre(HasSubstr("few: timed with cudagraph_mode \"FULL\", scored with \"PIECEWISE\"")));
 }
 
 TEST(Deviations, UnequalBurstsOneBootAndShortCommitsAreTold) {

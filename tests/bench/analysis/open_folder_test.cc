@@ -29,7 +29,8 @@ TEST(OpenFolder, AWrittenFolderComparesAsTheOneInMemory) {
   const test::TempFolder temp;
   write_folder(temp.path() / "a", folder(4));
   write_folder(temp.path() / "b", folder(4, {.fused_us = 400, .plain_us = 150, .gemm_us = 55}));
-  const Comparison written = compare_folders(rules(), open_evidence(temp.path() / "a"), open_evidence(temp.path() / "b"), "nvllm test");
+  const Comparison written =
+      compare_folders(rules(), open_evidence(temp.path() / "a"), open_evidence(temp.path() / "b"), "nvllm test");
   EXPECT_EQ(written.exit, ComparisonExit::kGateFailed);
   EXPECT_EQ(outcome(written, "some_gemm"), "SLOWER");
   EXPECT_EQ(gate(written, "calls"), "PASS");
@@ -43,8 +44,8 @@ TEST(OpenFolder, RulesRegisteredBeforeAreNotPostHocAndChangedOnesAre) {
   EXPECT_TRUE(check_registration(sweep, open_evidence(temp.path())).post_hoc);
   put_file(temp.path() / "prereg.json", readable_json({{"rules_hash", sweep.rules_hash}}));
   EXPECT_FALSE(check_registration(sweep, open_evidence(temp.path())).post_hoc);
-  const Registration changed =
-      check_registration(rules("[noise]\nkind = \"borrowed\"\nboot_sigma = \"9%\"\nsource = \"s\""), open_evidence(temp.path()));
+  const Registration changed = check_registration(
+      rules("[noise]\nkind = \"borrowed\"\nboot_sigma = \"9%\"\nsource = \"s\""), open_evidence(temp.path()));
   EXPECT_TRUE(changed.post_hoc);
   EXPECT_THAT(changed.reason, testing::HasSubstr("the rules registered were others"));
 }

@@ -23,7 +23,8 @@ class PublishedComparison : public testing::Test {
     const char* shared = std::getenv("NVLLM_SHARED");
     const std::filesystem::path source = NVLLM_SOURCE_DIR;
     root_ = (shared != nullptr ? std::filesystem::path(shared) : source / "../shared") / "data/phaseE-tax";
-    if (!std::filesystem::exists(root_)) GTEST_SKIP() << "no published folders below " << root_ << " (set NVLLM_SHARED)";
+    if (!std::filesystem::exists(root_))
+      GTEST_SKIP() << "no published folders below " << root_ << " (set NVLLM_SHARED)";
     sweep_ = read_sweep(source / "sweeps/phaseE-tax.toml");
     result_ = compare();
   }
@@ -116,7 +117,8 @@ TEST_F(PublishedComparison, TimePerTokenClosesTheBudgetAndKeepsTheOrder) {
     double named_ms, coverage_pct;
     std::int64_t answers;
   };
-  for (const Fact& fact : {Fact{"lower8", 322.4, 98.0, 49}, Fact{"phaseE-off", 662.7, 99.2, 4}, Fact{"all-beta", 371.5, 98.4, 49}}) {
+  for (const Fact& fact :
+       {Fact{"lower8", 322.4, 98.0, 49}, Fact{"phaseE-off", 662.7, 99.2, 4}, Fact{"all-beta", 371.5, 98.4, 49}}) {
     SCOPED_TRACE(fact.leg);
     const Json& found = leg("aggregate", fact.leg).at("candidate");
     EXPECT_NEAR(found.at("named_ms").get<double>(), fact.named_ms, 0.0501);

@@ -28,7 +28,8 @@ inline KernelRow kernel_row(const std::string& name, std::int64_t calls, double 
 }
 
 /// A burst of 10 requests with 100 decode steps each: 2 fused, 14 plain and 100 gemm calls a step.
-inline KernelTable boot(const std::string& leg, std::int64_t round, const BootTimes& times, std::int64_t fused_calls = 2) {
+inline KernelTable boot(const std::string& leg, std::int64_t round, const BootTimes& times,
+                        std::int64_t fused_calls = 2) {
   KernelTable table;
   table.leg = leg;
   table.round = round;
@@ -67,7 +68,8 @@ inline EvidenceFolder folder(std::int64_t boots, const BootTimes& times = {}) {
     leg.profile_metadata = {{"model", "m"}, {"env", {{"FUSE", name}}}};
     for (std::int64_t round = 1; round <= boots; ++round) {
       const double drift = 1 + 0.001 * static_cast<double>(round % 3 - 1);
-      leg.profiles.push_back(boot(name, round, {times.fused_us * drift, times.plain_us * (2 - drift), times.gemm_us * drift},
+      leg.profiles.push_back(boot(name, round,
+                                  {times.fused_us * drift, times.plain_us * (2 - drift), times.gemm_us * drift},
                                   name == "few" ? 2 : 4));
     }
     for (std::int64_t i = 1; i <= 200; ++i) leg.questions.push_back(answer(i, QuestionStatus::kOk));
@@ -86,7 +88,8 @@ claim = "fusion does not pay"
 expect_kernels = { DecodeKernel = 14, "PhaseE*" = 2 }
 [legs.many]
 expect_kernels = { DecodeKernel = 14, "PhaseE*" = 4 }
-)toml" + noise + R"toml(
+)toml" + noise +
+          R"toml(
 [gates]
 calls = { kind = "identity", required = true }
 kernels = { kind = "equivalent", margin = "2%", required = true }
@@ -110,7 +113,8 @@ id = "open"
       "synthetic.toml");
 }
 
-inline Comparison compared(const EvidenceFolder& baseline, const EvidenceFolder& candidate, const Sweep& sweep = rules()) {
+inline Comparison compared(const EvidenceFolder& baseline, const EvidenceFolder& candidate,
+                           const Sweep& sweep = rules()) {
   // The folders exist in memory only; an empty one stands for their files.
   EvidenceFolder a = baseline, b = candidate;
   a.path = b.path = std::filesystem::temp_directory_path() / "nvllm_no_files";

@@ -27,7 +27,8 @@ inline void write_folder(const std::filesystem::path& root, const EvidenceFolder
                             {"max_tokens", leg.profiles.at(0).decode_steps / leg.profiles.at(0).requests + 1}};
     put_file(root / leg.leg / "profile_metadata.json", readable_json(metadata));
     for (const KernelTable& table : leg.profiles) {
-      put_file(root / leg.leg / fmt::format("rounds/{:02}/profile/kernels.csv", table.round), format_kernels(table, nullptr));
+      put_file(root / leg.leg / fmt::format("rounds/{:02}/profile/kernels.csv", table.round),
+               format_kernels(table, nullptr));
     }
     put_file(root / leg.leg / "rounds/01/gsm8k/perq.jsonl", format_perq(leg.questions));
   }

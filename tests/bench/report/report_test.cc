@@ -42,7 +42,8 @@ TEST(Report, SentencesFollowTheQuestionsThatChanged) {
 TEST(Report, BoxesAreTickedByGatesAlone) {
   const std::string good = render_report(compared(folder(4), folder(4)).analysis, "pr");
   EXPECT_THAT(good, HasSubstr("- [x] gate kernels (required): PASS\n"));
-  const std::string slow = render_report(compared(folder(4), folder(4, {.fused_us = 400, .plain_us = 150, .gemm_us = 55})).analysis, "pr");
+  const std::string slow =
+      render_report(compared(folder(4), folder(4, {.fused_us = 400, .plain_us = 150, .gemm_us = 55})).analysis, "pr");
   EXPECT_THAT(slow, HasSubstr("- [ ] gate kernels (required): FAIL\n"));
   EXPECT_THAT(slow, HasSubstr("- [ ] rules registered before the measurement: post-hoc"));
 }

@@ -52,7 +52,8 @@ TEST(Sweep, BorrowedNoiseIsLabelledWithItsSource) {
 
 TEST(Sweep, ComplaintsNameFileAndLineAndWhatWasWanted) {
   EXPECT_THAT(error_of(small("colour = 1")), HasSubstr("x.toml:5:1: unknown key 'legs.a.colour', wanted one of:"));
-  EXPECT_THAT(error_of(small("[gsm8k]\nn = \"fifty\"")), HasSubstr("x.toml:6:1: 'gsm8k.n' is a text, wanted a whole number"));
+  EXPECT_THAT(error_of(small("[gsm8k]\nn = \"fifty\"")),
+              HasSubstr("x.toml:6:1: 'gsm8k.n' is a text, wanted a whole number"));
   EXPECT_THAT(error_of(small("[gsm8k]\nn = 0")), HasSubstr("x.toml:6:1: 'gsm8k.n' is 0, wanted 1 to"));
   EXPECT_THAT(error_of(small("[gsm8k\n")), HasSubstr("x.toml:5:7: no TOML"));
   EXPECT_THAT(error_of(small("[gsm8k]\ndeadline_s = nan")), HasSubstr("x.toml:6"));
@@ -64,17 +65,21 @@ TEST(Sweep, ImpossibleValuesAreRefused) {
   EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"equivalent\", margin = \"2\" }")),
               HasSubstr("'gates.k.margin' is \"2\", wanted \"0.01%\" to \"100%\""));
   EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"equivalent\", margin = \"-2%\" }")), HasSubstr("gates.k.margin"));
-  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"closure\", lo = \"99%\", hi = \"98%\" }")), HasSubstr("gates.k.hi"));
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"closure\", lo = \"99%\", hi = \"98%\" }")),
+              HasSubstr("gates.k.hi"));
   EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"faster\" }")), HasSubstr("wanted one of: identity, equivalent"));
   EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"order\", expect = \"a < b\" }")), HasSubstr("names leg 'b'"));
   EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"order\", expect = \"a <\" }")), HasSubstr("LEG < LEG"));
-  EXPECT_THAT(error_of(small("[profile]\nbursts = [{ requests = 10, max_tokens = 1 }]")), HasSubstr("max_tokens' is 1"));
-  EXPECT_THAT(error_of(small("[schedule]\nmax_rounds = 2\nrounds = { profile = 3 }")), HasSubstr("more than max_rounds = 2"));
+  EXPECT_THAT(error_of(small("[profile]\nbursts = [{ requests = 10, max_tokens = 1 }]")),
+              HasSubstr("max_tokens' is 1"));
+  EXPECT_THAT(error_of(small("[schedule]\nmax_rounds = 2\nrounds = { profile = 3 }")),
+              HasSubstr("more than max_rounds = 2"));
 }
 
 TEST(Sweep, RulesAreCheckedBeforeAnythingIsMeasured) {
   EXPECT_THAT(error_of(small("[hypotheses]\nH1 = { expr = \"1 +\" }")), HasSubstr("x.toml:6"));
-  EXPECT_THAT(error_of("schema = \"nvllm.sweep/v1\"\nname = \"s\"\nclaim = \"c\"\n[legs.a]\n[[verdict]]\nwhen = \"H9\"\nid = \"x\"\n"),
+  EXPECT_THAT(error_of("schema = \"nvllm.sweep/v1\"\nname = \"s\"\nclaim = \"c\"\n[legs.a]\n[[verdict]]\nwhen = "
+                       "\"H9\"\nid = \"x\"\n"),
               testing::AllOf(HasSubstr("x.toml:6:1"), HasSubstr("'H9'")));
 }
 
