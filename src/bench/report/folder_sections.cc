@@ -76,7 +76,7 @@ std::string provenance_table(const Json& analysis) {
   text += fmt::format("| measured | {} | {} |\n", time_span(before), time_span(now));
   for (const char* field : {"git_commit", "image_id", "model", "model_revision", "cudagraph_mode", "kv_cache_dtype",
                             "attention_backend", "max_num_seqs", "max_model_len"}) {
-    text += fmt::format("| {} | {} | {} |\n", field, over_legs(before, field), over_legs(now, field));
+    text += fmt::format("| {} | {} | {} |\n", field, cell(over_legs(before, field)), cell(over_legs(now, field)));
   }
   text += fmt::format("| boots profiled | {} | {} |\n", rounds_of(before), rounds_of(now));
   text += fmt::format("| least memory available | {} | {} |\n", least_memory(before), least_memory(now));

@@ -30,7 +30,7 @@ std::string refusal(const Json& analysis) {
   std::string text = "| field | before | now |\n| --- | --- | --- |\n";
   for (const Json& one : analysis.at("comparability").at("blocking")) {
     text +=
-        fmt::format("| {} | {} | {} |\n", text_of(one, "field"), text_of(one, "baseline"), text_of(one, "candidate"));
+        fmt::format("| {} | {} | {} |\n", cell(text_of(one, "field")), cell(text_of(one, "baseline")), cell(text_of(one, "candidate")));
   }
   return text;
 }
@@ -61,12 +61,7 @@ std::string legs_table(const Json& analysis) {
 std::string truth_table_text(const Json& analysis) {
   std::string text = "| condition | truth | grade | note |\n| --- | --- | --- | --- |\n";
   for (const Json& row : analysis.at("verdict").at("truth_table")) {
-    std::string condition;
-    for (const char c : text_of(row, "text")) {
-      if (c == '|') condition += '\\';  // a bar would end the cell
-      condition += c;
-    }
-    text += fmt::format("| `{}` | {} | {} | {} |\n", condition, text_of(row, "truth"), text_of(row, "grade"),
+    text += fmt::format("| `{}` | {} | {} | {} |\n", cell(text_of(row, "text")), text_of(row, "truth"), text_of(row, "grade"),
                         text_of(row, "note"));
   }
   return text;

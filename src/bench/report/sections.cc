@@ -40,7 +40,7 @@ std::string kernel_row(const std::string& leg, const Json& kernel) {
     interval =
         fmt::format("{:+.2f} to {:+.2f} %", test.at("ci90_pct")[0].get<double>(), test.at("ci90_pct")[1].get<double>());
   }
-  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", leg, text_of(kernel, "short_name"),
+  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", leg, cell(text_of(kernel, "short_name")),
                      calls("baseline"), calls("candidate"), side("baseline", "mean_us", "{:.1f}"),
                      side("candidate", "mean_us", "{:.1f}"), change, interval, text_of(kernel, "outcome"));
 }
@@ -92,6 +92,15 @@ std::string listed(const std::vector<std::string>& words) {
   for (std::size_t i = 1; i < words.size(); ++i)
     text += fmt::format("{}{}", i + 1 == words.size() ? " and " : ", ", words[i]);
   return text;
+}
+
+std::string cell(const std::string& text) {
+  std::string safe;
+  for (const char c : text) {
+    if (c == '|') safe += '\\';
+    safe += c == '\n' ? ' ' : c;
+  }
+  return safe;
 }
 
 std::string text_of(const Json& object, const char* key) {

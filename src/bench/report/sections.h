@@ -20,6 +20,9 @@ std::string listed(const std::vector<std::string>& words);
 /// A text of a JSON field; empty where it is absent or null.
 std::string text_of(const Json& object, const char* key);
 
+/// A text for a cell of a Markdown table: a bar would end it, a line end the row.
+std::string cell(const std::string& text);
+
 /// The gates as a table, with what was seen in each leg.
 std::string gates_table(const Json& analysis);
 

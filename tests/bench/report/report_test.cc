@@ -86,6 +86,8 @@ TEST(Report, RefusesOtherFormatsAndFoldersWithoutAnalysis) {
   EXPECT_THROW(render_report(Json::object(), "summary"), Error);
 }
 
+TEST(Cell, KeepsATableATable) { EXPECT_EQ(cell("a|b\nc"), "a\\|b c"); }
+
 TEST(Grouped, SetsThousandsApart) {
   EXPECT_EQ(grouped(0), "0");
   EXPECT_EQ(grouped(999), "999");
