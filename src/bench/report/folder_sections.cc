@@ -114,7 +114,7 @@ std::string files_text(const Json& analysis) {
       ++committed;
       bytes += file.at("bytes").get<std::int64_t>();
     }
-    text += fmt::format("- {} (`{}`): {} files committed, {} bytes; ignored by git and present here: {}.\n", name,
+    text += fmt::format("- {} (`{}`): {} files for git, {} bytes; files here that git ignores: {}.\n", name,
                         text_of(folder, "name"), committed, grouped(bytes), listed(ignored));
   }
   text += fmt::format("- Git ignores the raw files: {}. ", patterns_text());

@@ -29,8 +29,8 @@ std::string verdict_text(const Json& analysis) {
 std::string refusal(const Json& analysis) {
   std::string text = "| field | before | now |\n| --- | --- | --- |\n";
   for (const Json& one : analysis.at("comparability").at("blocking")) {
-    text +=
-        fmt::format("| {} | {} | {} |\n", cell(text_of(one, "field")), cell(text_of(one, "baseline")), cell(text_of(one, "candidate")));
+    text += fmt::format("| {} | {} | {} |\n", cell(text_of(one, "field")), cell(text_of(one, "baseline")),
+                        cell(text_of(one, "candidate")));
   }
   return text;
 }
@@ -61,8 +61,8 @@ std::string legs_table(const Json& analysis) {
 std::string truth_table_text(const Json& analysis) {
   std::string text = "| condition | truth | grade | note |\n| --- | --- | --- | --- |\n";
   for (const Json& row : analysis.at("verdict").at("truth_table")) {
-    text += fmt::format("| `{}` | {} | {} | {} |\n", cell(text_of(row, "text")), text_of(row, "truth"), text_of(row, "grade"),
-                        text_of(row, "note"));
+    text += fmt::format("| `{}` | {} | {} | {} |\n", cell(text_of(row, "text")), text_of(row, "truth"),
+                        text_of(row, "grade"), text_of(row, "note"));
   }
   return text;
 }

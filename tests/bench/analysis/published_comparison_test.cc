@@ -152,6 +152,35 @@ TEST_F(PublishedComparison, FinishesWithAFailedShipGateAndSaysSoInItsExitCode) {
   EXPECT_EQ(result_.exit, ComparisonExit::kGateFailed);
 }
 
+TEST_F(PublishedComparison, ThePrReportTellsTheWholeExperiment) {
+  const std::string pr = render_report(result_.analysis, "pr");
+  for (const char* part :
+       {"| lower8 | DecodeKernel | 35,700 | 35,700 | 17088.5 | 17128.2 | +0.23 % |",
+        "| lower8 | PhaseE_Beta_Kernel | 5,100 | 5,100 |", "| phaseE-off | Phase_D_MLP_Kernel | 40,800 | 40,800 |",
+        "| phaseE-off | DecodeKernel | 40,800 | 40,800 |", "| all-beta | DecodeKernel | 12,240 | 12,240 |",
+        "| all-beta | PhaseE_Beta_Kernel | 4,080 | 4,080 |",
+        "| lower8 | now | 322.4 | 428.1 | 437.0 (49 answers) | 98.0 % |", "| lower8 | 47 to 46 of 50 |",
+        "| phaseE-off | 2 to 4 of 50 |", "| all-beta | 47 to 47 of 50 |",
+        "questions 8 and 24 lost, question 11 gained; question 45 timed out in both folders",
+        "6 of 6 material kernels within 2 %", "band +-2", "46 of 50 right, wanted 47",
+        "- [ ] gate ship (required): FAIL", "- [x] gate order (required): PASS (PROVISIONAL)",
+        "| git_commit | 10aa78757 | 67619835b |", "`*.pt.trace.json.gz`"}) {
+    EXPECT_THAT(pr, HasSubstr(part));
+  }
+  EXPECT_EQ(pr.find(" nan"), std::string::npos);
+}
+
+TEST_F(PublishedComparison, TheHtmlReportIsSmallAndLoadsNothing) {
+  const std::string html = render_report(result_.analysis, "html");
+  EXPECT_LT(html.size(), std::size_t{2} << 20);
+  for (const char* word : {"http:", "https:", "src=", "href=", "<script", "@import", "url("}) {
+    EXPECT_EQ(html.find(word), std::string::npos) << word;
+  }
+  std::size_t figures = 0;
+  for (std::size_t at = html.find("<svg"); at != std::string::npos; at = html.find("<svg", at + 1)) ++figures;
+  EXPECT_EQ(figures, 4u);
+}
+
 TEST_F(PublishedComparison, TwiceGivesTheSameBytes) {
   const Comparison again = compare();
   EXPECT_EQ(again.files, result_.files);
