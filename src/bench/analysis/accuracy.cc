@@ -13,18 +13,21 @@ namespace nvllm::bench {
 
 namespace {
 
-using Key = std::pair<std::int64_t, std::int64_t>;  // round, question
+using ByQuestion = std::map<std::int64_t, const QuestionResult*>;
 
-std::map<Key, const QuestionResult*> by_key(const LegEvidence& leg) {
-  std::map<Key, const QuestionResult*> found;
+/// The first round's answers, the last attempt of each. A question put again in another boot is no
+/// further question: more rounds would only make every interval look narrower than it is.
+ByQuestion first_round(const LegEvidence& leg) {
+  ByQuestion found;
   for (const QuestionResult& q : leg.questions) {
-    const QuestionResult*& place = found[{q.round, q.prompt_index}];
+    if (q.round != leg.questions.front().round) continue;
+    const QuestionResult*& place = found[q.prompt_index];
     if (place == nullptr || q.attempt > place->attempt) place = &q;
   }
   return found;
 }
 
-AnswerSide side_of(const std::map<Key, const QuestionResult*>& questions) {
+AnswerSide side_of(const ByQuestion& questions) {
   AnswerSide side;
   double tokens = 0;
   std::int64_t with_tokens = 0;
@@ -146,7 +149,7 @@ std::vector<LegAccuracy> compare_accuracy(const Sweep& sweep, const EvidenceFold
     if (a == nullptr || b == nullptr || a->questions.empty() || b->questions.empty()) continue;
     LegAccuracy one;
     one.leg = leg.name;
-    const auto before = by_key(*a), after = by_key(*b);
+    const ByQuestion before = first_round(*a), after = first_round(*b);
     one.baseline = side_of(before);
     one.candidate = side_of(after);
     for (const auto& [key, question] : before) {

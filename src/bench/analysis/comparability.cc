@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <set>
 
 namespace nvllm::bench {
 
@@ -115,6 +116,20 @@ void compare_leg(const Sweep& sweep, const LegEvidence& a, const LegEvidence& b,
   compare_questions(a, b, result);
 }
 
+/// Legs that the sweep does not speak of: left out, and said so.
+void list_other_legs(const Sweep& sweep, const EvidenceFolder& a, const EvidenceFolder& b, Comparability& result) {
+  std::set<std::string> others;
+  for (const EvidenceFolder* side : {&a, &b}) {
+    for (const LegEvidence& leg : side->legs) others.insert(leg.leg);
+  }
+  for (const SweepLeg& leg : sweep.legs) others.erase(leg.name);
+  for (const std::string& leg : others) {
+    result.changed.push_back({.field = fmt::format("legs/{} (not in the sweep)", leg),
+                              .baseline = find_leg(a, leg) == nullptr ? "absent" : "present",
+                              .candidate = find_leg(b, leg) == nullptr ? "absent" : "present"});
+  }
+}
+
 /// By the graphics processor's name and the host's hashed id, where both folders have them.
 void compare_hosts(const EvidenceFolder& a, const EvidenceFolder& b, Comparability& result) {
   std::int64_t known = 0;
@@ -157,6 +172,7 @@ Comparability check_comparability(const Sweep& sweep, const EvidenceFolder& base
                                .baseline = a == nullptr ? "absent" : "present",
                                .candidate = b == nullptr ? "absent" : "present"});
   }
+  list_other_legs(sweep, baseline, candidate, result);
   compare_hosts(baseline, candidate, result);
   return result;
 }

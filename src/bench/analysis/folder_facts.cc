@@ -61,7 +61,10 @@ Fact FolderFacts::count_answers(const std::string& leg, const std::string& what)
     return unknown_fact(unit(""), fmt::format("leg {} put no questions", leg));
   }
   std::int64_t count = 0;
-  for (const QuestionResult& q : found->questions) count += what == "right" ? q.correct : q.censored;
+  for (const QuestionResult& q : found->questions) {
+    if (q.round != found->questions.front().round) continue;  // as accuracy counts: each question once
+    count += what == "right" ? q.correct : q.censored;
+  }
   Fact fact;
   fact.estimate = {.value = static_cast<double>(count), .unit = unit("")};
   fact.standard_error = 0;

@@ -56,6 +56,14 @@ std::string transitions_line(const Json& leg) {
   if (const std::string by = text_of(leg, "identical_by"); !by.empty()) {
     text += fmt::format("; the same {}: {}", by, leg.at("identical").get<std::int64_t>());
   }
+  const Json &before = leg.at("baseline").at("completion_tokens_mean"),
+             &now = leg.at("candidate").at("completion_tokens_mean");
+  if (before.is_number() && now.is_number()) {
+    // A model that answers in other lengths is another model, however many answers are right.
+    const double ratio = now.get<double>() / before.get<double>();
+    text += fmt::format("; finished answers hold {:.0f} to {:.0f} tokens on average{}", before.get<double>(),
+                        now.get<double>(), ratio < 0.9 || ratio > 1.1 ? ", **beyond +-10 %**" : "");
+  }
   text += ".";
   if (const std::string why = text_of(leg, "undecided_because"); !why.empty()) {
     text += fmt::format(" Accuracy INCONCLUSIVE: {}.", why);

@@ -97,6 +97,12 @@ std::string deviations_text(const Json& analysis) {
       text += fmt::format("- {}, met while reading: {}.\n", name, one.get<std::string>());
     }
   }
+  for (const Json& one : analysis.at("comparability").at("changed")) {
+    const std::string field = text_of(one, "field");
+    if (!field.starts_with("legs/")) continue;
+    text +=
+        fmt::format("- {}: {} before, {} now, left out.\n", field, text_of(one, "baseline"), text_of(one, "candidate"));
+  }
   return text.empty() ? "None found.\n" : text;
 }
 

@@ -216,6 +216,27 @@ TEST(Comparison, MuchCensoringLeavesAccuracyOpenWhateverTheCounts) {
   EXPECT_EQ(gate(compared(folder(4), now), "floor"), "INCONCLUSIVE");
 }
 
+TEST(Comparison, AQuestionPutAgainInAnotherBootIsNoFurtherQuestion) {
+  EvidenceFolder before = folder(4), now = folder(4);
+  for (EvidenceFolder* one : {&before, &now}) {
+    for (std::int64_t i = 1; i <= 200; ++i) {
+      QuestionResult again = answer(i, QuestionStatus::kOk);
+      again.round = 2;
+      one->legs[0].questions.push_back(again);
+    }
+  }
+  EXPECT_EQ(compared(before, now).analysis.at("accuracy").at("legs").at(0).at("candidate").at("total"), 200);
+}
+
+TEST(Comparison, LegsThatTheSweepDoesNotKnowAreLeftOutAndToldOf) {
+  EvidenceFolder now = folder(4);
+  now.legs.push_back(now.legs[0]);
+  now.legs[2].leg = "extra";
+  const Comparison wider = compared(folder(4), now);
+  EXPECT_EQ(wider.exit, ComparisonExit::kPassed);
+  EXPECT_EQ(wider.analysis.at("comparability").at("changed").at(0).at("field"), "legs/extra (not in the sweep)");
+}
+
 TEST(Comparison, ManyLostAnswersFailTheQualityGate) {
   EvidenceFolder now = folder(4);
   for (std::size_t i = 0; i < 40; ++i)

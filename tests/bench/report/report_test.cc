@@ -39,6 +39,14 @@ TEST(Report, SentencesFollowTheQuestionsThatChanged) {
   EXPECT_THAT(pr, HasSubstr("199 to 198 of 200"));
 }
 
+TEST(Report, AnswersOfOtherLengthsAreTold) {
+  EvidenceFolder now = folder(4);
+  for (QuestionResult& q : now.legs[0].questions) q.completion_tokens *= 2;
+  const std::string pr = render_report(compared(folder(4), now).analysis, "pr");
+  EXPECT_THAT(pr, HasSubstr("hold 110 to 221 tokens on average, **beyond +-10 %**"));  // 10 + i, i to 200
+  EXPECT_THAT(pr, HasSubstr("hold 110 to 110 tokens on average."));
+}
+
 TEST(Report, BoxesAreTickedByGatesAlone) {
   const std::string good = render_report(compared(folder(4), folder(4)).analysis, "pr");
   EXPECT_THAT(good, HasSubstr("- [x] gate kernels (required): PASS\n"));
