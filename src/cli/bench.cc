@@ -16,6 +16,7 @@
 #include "bench/leg_table.h"
 #include "bench/server_process.h"
 #include "bench/speed.h"
+#include "cli/bench_evidence.h"
 #include "cli/command_table.h"
 #include "kernels/fusion_plan.h"
 
@@ -162,7 +163,9 @@ void configure_bench(CLI::App& app, Action& action) {
   add_speed_flags(*decode, *decode_flags);
   CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
   add_speed_flags(*kernels, *kernel_flags);
+  const auto evidence = add_evidence_verbs(app);
   action = [=] {
+    if (const auto code = evidence()) return *code;
     if (eval->parsed()) return run_eval(*eval_flags);
     if (legs->parsed()) return run_legs(*leg_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });

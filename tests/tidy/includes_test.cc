@@ -33,7 +33,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
 const std::vector<std::pair<std::string, std::string>> kGuests = {
     {"hwy/", "kernels/cpu/"}, {"boost/", "net/"},    {"pcre2", "tokenizer/"}, {"utf8proc", "tokenizer/"},
     {"spdlog/", "base/"},     {"openssl/", "base/"}, {"nlohmann/", "base/"},  {"CLI/", "cli/"},
-    {"zlib.h", "bench/"},    {"sqlite3.h", "bench/"},
+    {"zlib.h", "bench/"},    {"sqlite3.h", "bench/"}, {"toml++/", "bench/sweep/"},
 };
 
 struct Include {

@@ -13,7 +13,7 @@ namespace {
 }
 
 /// The literal zero takes the other side's unit.
-Unit common_unit(const Rule& rule, const Token& operation, const Number& left,
+QuantityUnit common_unit(const Rule& rule, const Token& operation, const Number& left,
                  const Number& right) {
   if (left.zero) return right.unit;
   if (right.zero || left.unit.dimension == right.unit.dimension) return left.unit;

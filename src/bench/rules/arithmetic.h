@@ -10,7 +10,7 @@ namespace nvllm::bench {
 /// A number on its way through an expression.
 struct Number {
   double base = 0;    ///< in base units
-  Unit unit;          ///< to print it in
+  QuantityUnit unit;          ///< to print it in
   bool zero = false;  ///< the literal 0, which goes with every unit
 };
 

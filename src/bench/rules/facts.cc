@@ -18,7 +18,7 @@ Fact fact_from_interval(const Quantity& estimate, Interval interval, double leve
   return fact;
 }
 
-Fact unknown_fact(const Unit& unit, std::string reason) {
+Fact unknown_fact(const QuantityUnit& unit, std::string reason) {
   NVLLM_CHECK(!reason.empty());
   Fact fact;
   fact.estimate = {.value = 0, .unit = unit};
@@ -26,7 +26,7 @@ Fact unknown_fact(const Unit& unit, std::string reason) {
   return fact;
 }
 
-Fact fact_from_rounds(std::vector<double> rounds, const Unit& unit, Grade grade) {
+Fact fact_from_rounds(std::vector<double> rounds, const QuantityUnit& unit, Grade grade) {
   const PairedSummary summary = summarise(rounds);
   Fact fact;
   fact.estimate = {.value = summary.mean, .unit = unit};

@@ -28,10 +28,10 @@ struct Fact {
 Fact fact_from_interval(const Quantity& estimate, Interval interval, double level, Grade grade);
 
 /// A fact that could not be established.
-Fact unknown_fact(const Unit& unit, std::string reason);
+Fact unknown_fact(const QuantityUnit& unit, std::string reason);
 
 /// A fact from one value per round (two or more): mean and standard error.
-Fact fact_from_rounds(std::vector<double> rounds, const Unit& unit, Grade grade);
+Fact fact_from_rounds(std::vector<double> rounds, const QuantityUnit& unit, Grade grade);
 
 /// Where function calls get their values. What a function means is not the language's business.
 class Facts {

@@ -95,7 +95,7 @@ class Lexer {
     token.number = {.value = value, .unit = unit_after_number()};
   }
 
-  Unit unit_after_number() {
+  QuantityUnit unit_after_number() {
     const std::size_t start_of_spaces = at_;
     skip_spaces();
     if (peek() == '%') {

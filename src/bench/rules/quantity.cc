@@ -50,34 +50,34 @@ std::string spelled_out(const Dimension& dimension) {
 
 }  // namespace
 
-std::optional<Unit> find_unit(std::string_view symbol) {
+std::optional<QuantityUnit> find_unit(std::string_view symbol) {
   for (const NamedUnit& known : kUnits) {
     if (known.symbol == symbol) {
-      return Unit{
+      return QuantityUnit{
           .dimension = known.dimension, .scale = known.scale, .symbol = std::string(symbol)};
     }
   }
   return std::nullopt;
 }
 
-Unit unit(std::string_view symbol) {
-  const std::optional<Unit> found = find_unit(symbol);
+QuantityUnit unit(std::string_view symbol) {
+  const std::optional<QuantityUnit> found = find_unit(symbol);
   NVLLM_CHECK(found.has_value());
   return *found;
 }
 
-Unit unit_of(const Dimension& dimension, double scale) {
+QuantityUnit unit_of(const Dimension& dimension, double scale) {
   for (const NamedUnit& known : kUnits) {
     // Scales are products of powers of ten: exact to a few roundings.
     if (known.dimension == dimension && std::abs(known.scale / scale - 1) < 1e-12) {
-      return Unit{
+      return QuantityUnit{
           .dimension = dimension, .scale = known.scale, .symbol = std::string(known.symbol)};
     }
   }
-  return Unit{.dimension = dimension, .scale = 1, .symbol = spelled_out(dimension)};
+  return QuantityUnit{.dimension = dimension, .scale = 1, .symbol = spelled_out(dimension)};
 }
 
-Quantity in_unit(double base_value, const Unit& unit) {
+Quantity in_unit(double base_value, const QuantityUnit& unit) {
   return {.value = base_value / unit.scale, .unit = unit};
 }
 
@@ -92,7 +92,7 @@ std::string format_quantity(const Quantity& quantity) {
   return quantity.unit.symbol.empty() ? number : number + " " + quantity.unit.symbol;
 }
 
-std::string describe(const Unit& unit) {
+std::string describe(const QuantityUnit& unit) {
   return unit.symbol.empty() ? "a plain number" : unit.symbol;
 }
 

@@ -22,7 +22,7 @@ TEST(Quantity, KeepsEveryWholeDigit) {
   EXPECT_EQ(format_number(-1450000), "-1450000");
 }
 
-TEST(Unit, KnowsItsNamesAndNoOthers) {
+TEST(QuantityUnit, KnowsItsNamesAndNoOthers) {
   for (const char* symbol :
        {"us", "ms", "s", "%", "pt", "tokens", "token", "", "ms/token", "tokens/s"}) {
     EXPECT_TRUE(find_unit(symbol).has_value()) << symbol;
@@ -31,10 +31,10 @@ TEST(Unit, KnowsItsNamesAndNoOthers) {
     EXPECT_FALSE(find_unit(symbol).has_value()) << symbol;
 }
 
-TEST(Unit, ProductsFindTheirName) {
+TEST(QuantityUnit, ProductsFindTheirName) {
   EXPECT_EQ(unit_of({.time = 1}, 1e3).symbol, "ms");
   EXPECT_EQ(unit_of({.time = 1, .tokens = -1}, 1e3).symbol, "ms/token");
-  const Unit odd = unit_of({.time = 2, .tokens = -1}, 1e6);
+  const QuantityUnit odd = unit_of({.time = 2, .tokens = -1}, 1e6);
   EXPECT_EQ(odd.symbol, "us^2 token^-1");
   EXPECT_EQ(odd.scale, 1);
 }

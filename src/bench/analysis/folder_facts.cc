@@ -1,0 +1,110 @@
+#include "bench/analysis/folder_facts.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/error.h"
+#include "bench/rules/hypothesis.h"
+
+namespace nvllm::bench {
+
+namespace {
+
+/// Total time over calls of all rows that the pattern finds; nothing where it finds none.
+std::optional<double> mean_us(const KernelTable& table, const std::string& pattern) {
+  const auto rows = find_kernels(table, pattern);
+  if (rows.size() == 1) return rows[0]->mean_us;
+  double sum_us = 0;
+  std::int64_t calls = 0;
+  for (const KernelRow* row : rows) {
+    sum_us += row->mean_us * static_cast<double>(row->n_calls);
+    calls += row->n_calls;
+  }
+  if (calls == 0) return std::nullopt;
+  return sum_us / static_cast<double>(calls);
+}
+
+}  // namespace
+
+Fact FolderFacts::from_rounds(std::vector<double> values, const char* symbol, const std::string& missing) const {
+  if (values.empty()) return unknown_fact(unit(symbol), missing);
+  if (values.size() >= 2) return fact_from_rounds(std::move(values), unit(symbol), Grade::kConfirmed);
+  Fact fact;
+  fact.estimate = {.value = values[0], .unit = unit(symbol)};
+  fact.grade = Grade::kProvisional;
+  if (sweep_.noise) fact.standard_error = values[0] * sweep_.noise->boot_sigma;
+  return fact;
+}
+
+Fact FolderFacts::mean_time(const std::string& leg, const std::string& kernel, const char* symbol) const {
+  std::vector<double> values;
+  if (const LegEvidence* found = find_leg(folder_, leg)) {
+    for (const KernelTable& table : found->profiles) {
+      const auto mean = mean_us(table, kernel);
+      if (mean) values.push_back(*mean / unit(symbol).scale);
+    }
+  }
+  return from_rounds(std::move(values), symbol, fmt::format("no kernel {} was profiled in leg {}", kernel, leg));
+}
+
+Fact FolderFacts::token_time(const std::string& leg, const std::string& metric) const {
+  const auto found = std::find_if(legs_.begin(), legs_.end(), [&](const LegAggregate& one) { return one.leg == leg; });
+  std::vector<double> values;
+  if (found != legs_.end()) values = values_of(found->candidate, metric);
+  return from_rounds(std::move(values), "ms/token", fmt::format("leg {} has no {} time per token", leg, metric));
+}
+
+Fact FolderFacts::count_answers(const std::string& leg, const std::string& what) const {
+  const LegEvidence* found = find_leg(folder_, leg);
+  if (found == nullptr || found->questions.empty()) {
+    return unknown_fact(unit(""), fmt::format("leg {} put no questions", leg));
+  }
+  std::int64_t count = 0;
+  for (const QuestionResult& q : found->questions) {
+    if (q.round != found->questions.front().round) continue;  // as accuracy counts: each question once
+    count += what == "right" ? q.correct : q.censored;
+  }
+  Fact fact;
+  fact.estimate = {.value = static_cast<double>(count), .unit = unit("")};
+  fact.standard_error = 0;
+  return fact;
+}
+
+std::optional<Fact> FolderFacts::find(const std::string& name, const std::vector<std::string>& arguments) const {
+  const bool leg_known =
+      !arguments.empty() && std::any_of(sweep_.legs.begin(), sweep_.legs.end(),
+                                        [&](const SweepLeg& leg) { return leg.name == arguments[0]; });
+  if (!leg_known) return std::nullopt;
+  const std::string& leg = arguments[0];
+  if (name == "mean_us" && arguments.size() == 2) return mean_time(leg, arguments[1], "us");
+  if (name == "mean_ms" && arguments.size() == 2) return mean_time(leg, arguments[1], "ms");
+  if (name == "ms_per_token" && arguments.size() == 1) return token_time(leg, "kernels");
+  if (name == "ms_per_token" && arguments.size() == 2) {
+    for (const char* metric : {"named", "kernels", "wall"}) {
+      if (arguments[1] == metric) return token_time(leg, metric);
+    }
+  }
+  if ((name == "right" || name == "censored") && arguments.size() == 1) return count_answers(leg, name);
+  return std::nullopt;
+}
+
+void check_hypotheses(const Sweep& sweep) {
+  const EvidenceFolder nothing;
+  const std::vector<LegAggregate> no_legs;
+  const FolderFacts facts(sweep, nothing, no_legs);
+  for (const SweepHypothesis& one : sweep.hypotheses) {
+    try {
+      static_cast<void>(evaluate_hypothesis(one.name, one.rule, facts, one.alpha));
+    } catch (const Error& error) {
+      throw_sweep_error(sweep.what, one.place, fmt::format("'hypotheses.{}.expr' {}", one.name, error.what()));
+    }
+  }
+}
+
+std::string FolderFacts::vocabulary() const {
+  return "mean_us(LEG,KERNEL), mean_ms(LEG,KERNEL), ms_per_token(LEG), ms_per_token(LEG,named|kernels|wall), "
+         "right(LEG), censored(LEG), with a leg of the sweep";
+}
+
+}  // namespace nvllm::bench

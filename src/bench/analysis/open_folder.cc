@@ -1,0 +1,115 @@
+#include "bench/analysis/open_folder.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <vector>
+
+#include "base/error.h"
+#include "base/files.h"
+#include "base/hashing.h"
+#include "base/json.h"
+#include "bench/import/legacy_3leg.h"
+#include "bench/store/file_digest.h"
+#include "bench/store/json_field.h"
+#include "bench/store/kernel_csv.h"
+#include "bench/store/perq.h"
+
+namespace nvllm::bench {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr std::int64_t kFileBytesMax = 64ll << 20;
+
+Json read_json_file(const fs::path& path) {
+  if (!fs::exists(path)) return nullptr;
+  return parse_json(read_file(path, kFileBytesMax), path.string(), {.depth_max = 32, .nodes_max = 5'000'000});
+}
+
+std::vector<fs::path> sorted_folders(const fs::path& parent) {
+  std::vector<fs::path> found;
+  if (!fs::is_directory(parent)) return found;
+  for (const auto& entry : fs::directory_iterator(parent)) {
+    if (entry.is_directory()) found.push_back(entry.path());
+  }
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
+/// Requests and steps of the burst, as the profile's metadata states them.
+void read_workload(const Json& metadata, const std::string& what, KernelTable& table) {
+  if (!metadata.is_object() || !metadata.contains("workload")) return;
+  const Json& workload = metadata.at("workload");
+  table.requests = int_field(workload, "requests", what);
+  table.decode_steps = table.requests * (int_field(workload, "max_tokens", what) - 1);
+  table.prefills = table.requests;
+}
+
+void read_round(const fs::path& folder, std::int64_t round, LegEvidence& leg) {
+  if (const fs::path kernels = folder / "profile/kernels.csv"; fs::exists(kernels)) {
+    KernelTable table = parse_kernels(read_file(kernels, kFileBytesMax), kernels.string(), leg.leg);
+    table.leg = leg.leg;
+    table.round = round;
+    const fs::path own = folder / "profile/profile_metadata.json";
+    read_workload(fs::exists(own) ? read_json_file(own) : leg.profile_metadata, own.string(), table);
+    leg.profiles.push_back(std::move(table));
+  }
+  if (const fs::path lines = folder / "gsm8k/perq.jsonl"; fs::exists(lines)) {
+    for (QuestionResult& question : parse_perq(read_file(lines, kFileBytesMax), lines.string())) {
+      question.leg = leg.leg;
+      question.round = round;
+      leg.questions.push_back(std::move(question));
+    }
+  }
+}
+
+LegEvidence read_own_leg(const fs::path& folder) {
+  LegEvidence leg;
+  leg.leg = folder.filename().string();
+  leg.profile_metadata = read_json_file(folder / "profile_metadata.json");
+  leg.eval_metadata = read_json_file(folder / "gsm8k_metadata.json");
+  for (const fs::path& round : sorted_folders(folder / "rounds")) {
+    const std::string name = round.filename().string();
+    std::int64_t number = 0;
+    if (std::from_chars(name.data(), name.data() + name.size(), number).ec != std::errc()) continue;
+    read_round(round, number, leg);
+  }
+  return leg;
+}
+
+}  // namespace
+
+EvidenceFolder open_evidence(const fs::path& folder) {
+  if (!fs::is_directory(folder)) {
+    throw Error(ErrorKind::kNotFound, fmt::format("{}: no such folder", folder.string()));
+  }
+  EvidenceFolder own;
+  own.path = folder;
+  for (const fs::path& leg : sorted_folders(folder)) {
+    if (fs::is_directory(leg / "rounds")) own.legs.push_back(read_own_leg(leg));
+  }
+  if (own.legs.empty()) return import_legacy_3leg(folder);
+  own.provenance = read_json_file(folder / "provenance.json");
+  if (own.provenance.is_null()) own.provenance = Json::object();
+  return own;
+}
+
+std::string folder_state(const fs::path& folder) {
+  std::vector<std::string> lines;
+  for (const auto& entry : fs::recursive_directory_iterator(folder)) {
+    if (entry.is_directory() && !entry.is_symlink()) continue;
+    const FileDigest digest = digest_file(entry.path());
+    lines.push_back(
+        fmt::format("{} {} {}\n", fs::relative(entry.path(), folder).generic_string(), digest.bytes, digest.sha256));
+  }
+  std::sort(lines.begin(), lines.end());
+  std::string all;
+  for (const std::string& line : lines) all += line;
+  return sha256_hex(std::string_view(all));
+}
+
+}  // namespace nvllm::bench

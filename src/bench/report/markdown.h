@@ -1,0 +1,16 @@
+#pragma once
+
+#include <string>
+
+#include "base/json.h"
+
+namespace nvllm::bench {
+
+/// summary.md: verdict, provenance, legs, kernels, time per token, GSM8K, conclusion, reproduce.
+std::string summary_markdown(const Json& analysis);
+
+/// The same evidence as the text of a pull request: the rows that the sweep names, the gates and
+/// bands, what is committed, and the plan with its boxes.
+std::string pr_markdown(const Json& analysis);
+
+}  // namespace nvllm::bench

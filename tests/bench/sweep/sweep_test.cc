@@ -1,0 +1,99 @@
+#include "bench/sweep/sweep.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "base/error.h"
+
+namespace nvllm::bench {
+namespace {
+
+using testing::HasSubstr;
+
+/// The smallest sweep file, with `more` after its first four lines.
+std::string small(const std::string& more) {
+  return "schema = \"nvllm.sweep/v1\"\nname = \"s\"\nclaim = \"c\"\n[legs.a]\n" + more +
+         "\n[[verdict]]\nwhen = \"true\"\nid = \"open\"\n";
+}
+
+std::string error_of(const std::string& text) {
+  try {
+    parse_sweep(text, "x.toml");
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    return error.what();
+  }
+  ADD_FAILURE() << "nothing was thrown for " << text;
+  return {};
+}
+
+TEST(Sweep, TheShippedFilesRead) {
+  for (const char* name : {"phaseE-tax.toml", "three-leg.toml"}) {
+    const Sweep sweep = read_sweep(std::filesystem::path(NVLLM_SOURCE_DIR) / "sweeps" / name);
+    ASSERT_EQ(sweep.legs.size(), 3u) << name;
+    EXPECT_EQ(sweep.legs[0].name, "lower8");  // the order written, not that of names
+    EXPECT_EQ(sweep.legs[2].name, "all-beta");
+    EXPECT_GE(sweep.verdict.size(), 3u);
+  }
+}
+
+TEST(Sweep, BorrowedNoiseIsLabelledWithItsSource) {
+  const Sweep sweep = read_sweep(std::filesystem::path(NVLLM_SOURCE_DIR) / "sweeps/phaseE-tax.toml");
+  ASSERT_TRUE(sweep.noise.has_value());
+  EXPECT_DOUBLE_EQ(sweep.noise->boot_sigma, 0.00109);
+  EXPECT_THAT(sweep.noise->source, HasSubstr("is not in it"));
+  EXPECT_THAT(error_of(small("[noise]\nkind = \"measured\"\nboot_sigma = \"1%\"\nsource = \"s\"")),
+              HasSubstr("'noise.kind' is not \"borrowed\""));
+  EXPECT_THAT(error_of(small("[noise]\nkind = \"borrowed\"\nboot_sigma = \"1%\"")),
+              HasSubstr("'noise.source' is missing"));
+}
+
+TEST(Sweep, ComplaintsNameFileAndLineAndWhatWasWanted) {
+  EXPECT_THAT(error_of(small("colour = 1")), HasSubstr("x.toml:5:1: unknown key 'legs.a.colour', wanted one of:"));
+  EXPECT_THAT(error_of(small("[gsm8k]\nn = \"fifty\"")),
+              HasSubstr("x.toml:6:1: 'gsm8k.n' is a text, wanted a whole number"));
+  EXPECT_THAT(error_of(small("[gsm8k]\nn = 0")), HasSubstr("x.toml:6:1: 'gsm8k.n' is 0, wanted 1 to"));
+  EXPECT_THAT(error_of(small("[gsm8k\n")), HasSubstr("x.toml:5:7: no TOML"));
+  EXPECT_THAT(error_of(small("[gsm8k]\ndeadline_s = nan")), HasSubstr("x.toml:6"));
+  EXPECT_THAT(error_of("schema = \"nvllm.sweep/v2\"\n"), HasSubstr("wanted \"nvllm.sweep/v1\""));
+  EXPECT_THAT(error_of("name = \"s\"\n"), HasSubstr("'schema' is missing"));
+}
+
+TEST(Sweep, ImpossibleValuesAreRefused) {
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"equivalent\", margin = \"2\" }")),
+              HasSubstr("'gates.k.margin' is \"2\", wanted \"0.01%\" to \"100%\""));
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"equivalent\", margin = \"-2%\" }")), HasSubstr("gates.k.margin"));
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"closure\", lo = \"99%\", hi = \"98%\" }")),
+              HasSubstr("gates.k.hi"));
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"faster\" }")), HasSubstr("wanted one of: identity, equivalent"));
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"order\", expect = \"a < b\" }")), HasSubstr("names leg 'b'"));
+  EXPECT_THAT(error_of(small("[gates]\nk = { kind = \"order\", expect = \"a <\" }")), HasSubstr("LEG < LEG"));
+  EXPECT_THAT(error_of(small("[profile]\nbursts = [{ requests = 10, max_tokens = 1 }]")),
+              HasSubstr("max_tokens' is 1"));
+  EXPECT_THAT(error_of(small("[schedule]\nmax_rounds = 2\nrounds = { profile = 3 }")),
+              HasSubstr("more than max_rounds = 2"));
+}
+
+TEST(Sweep, RulesAreCheckedBeforeAnythingIsMeasured) {
+  EXPECT_THAT(error_of(small("[hypotheses]\nH1 = { expr = \"1 +\" }")), HasSubstr("x.toml:6"));
+  EXPECT_THAT(error_of("schema = \"nvllm.sweep/v1\"\nname = \"s\"\nclaim = \"c\"\n[legs.a]\n[[verdict]]\nwhen = "
+                       "\"H9\"\nid = \"x\"\n"),
+              testing::AllOf(HasSubstr("x.toml:6:1"), HasSubstr("'H9'")));
+}
+
+TEST(Sweep, TheRulesHashSeesRulesAndNothingElse) {
+  const std::string gate = "[gates]\nk = { kind = \"equivalent\", margin = \"2%\" }";
+  const Sweep plain = parse_sweep(small(gate), "x.toml");
+  const Sweep commented = parse_sweep("# a comment\n" + small(gate), "x.toml");
+  const Sweep rerun = parse_sweep(small("[gsm8k]\nn = 7\n" + gate), "x.toml");
+  const Sweep wider = parse_sweep(small("[gates]\nk = { kind = \"equivalent\", margin = \"3%\" }"), "x.toml");
+  EXPECT_EQ(plain.sweep_hash, commented.sweep_hash);
+  EXPECT_EQ(plain.rules_hash, rerun.rules_hash);
+  EXPECT_NE(plain.sweep_hash, rerun.sweep_hash);
+  EXPECT_NE(plain.rules_hash, wider.rules_hash);
+}
+
+}  // namespace
+}  // namespace nvllm::bench
