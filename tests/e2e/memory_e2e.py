@@ -1,4 +1,5 @@
 """Resident size against the printed plan, on a real geometry with random weights."""
+import os
 import pathlib
 import re
 import tempfile
@@ -10,11 +11,11 @@ from server import DEMO, Server
 MIB = 1 << 20
 # 2 cores compute some 40 tokens of this model a second: few slots and a short context, so that every burst
 # fills them in seconds. Weights and state are of real size all the same.
-SLOTS, CONTEXT, ANSWER, BURSTS = 4, 48, 8, 4
+SLOTS, CONTEXT, ANSWER = 4, 48, 8
+BURSTS = int(os.environ.get("NVLLM_MEMORY_BURSTS", "4"))
 FLAGS = ["--tokenizer", DEMO, "--max-num-seqs", str(SLOTS), "--max-model-len", str(CONTEXT),
          "--max-num-batched-tokens", "64"]
 MODEL = "synthetic:qwen3.5-0.8b"
-EMBEDDING_MIB = 248320 * 1024 * 2 / MIB  # BF16, the largest matrix
 
 
 def status_mib(pid, field):
@@ -60,15 +61,15 @@ class Memory(unittest.TestCase):
                 self.assertEqual(server.stop(), 0)
         print(f"plan {plan:.0f} MiB, resident at ready and after each burst "
               f"{' '.join(f'{size:.1f}' for size in resident)} MiB, peak {peak:.0f} MiB ... ", end="", flush=True)
-        # The issue's bound. What the plan leaves out is the program itself, its tokenizer and its threads.
+        # The bound that is promised. What the plan leaves out is the program itself, its tokenizer and its threads.
         for size in resident:
             self.assertLess(abs(size - plan), 0.10 * plan)
         # Buffers are written when they are made, so that load touches nothing new but the heap of
         # connections: a hundredth of the plan is far above that, and far below one more copy of anything.
         self.assertLess(max(resident) - resident[0], 0.01 * plan)
-        # While loading, one matrix at a time is there twice: as stored and as packed. Here the embedding,
-        # which comes first, is more than half of the model.
-        self.assertLess(peak, 1.10 * max(plan, 2 * EMBEDDING_MIB))
+        # While loading, one matrix at a time is there twice, as stored and as packed. The embedding, more than
+        # half of this model, is taken over as it is.
+        self.assertLess(peak, 1.10 * plan)
 
     def test_packed_matrices_take_their_bytes_and_no_source_stays(self):
         # BF16 matrices of 7 MiB: what a buffer takes beyond its bytes shows most here.

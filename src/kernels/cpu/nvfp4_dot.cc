@@ -4,6 +4,9 @@
 #include "kernels/cpu/bf16_dot.h"
 
 #if defined(__x86_64__)
+#if !defined(__clang__)
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns of its own headers
+#endif
 #include <immintrin.h>
 
 #define NVLLM_BF16_DOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))

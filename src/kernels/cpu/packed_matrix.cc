@@ -12,6 +12,7 @@ namespace nvllm::cpu {
 
 namespace {
 
+constexpr std::uintptr_t kAlignment = 64;
 constexpr std::int64_t kBf16Step = 32;  // covers an even and an odd vector of any target
 
 struct Layout {
@@ -100,6 +101,21 @@ void pack_bf16(const MatrixSource& file, PackedMatrix& out) {
   }
 }
 
+/// Whether the source's bytes are what the kernels read, at an address they may read from.
+bool may_take_over(const MatrixSource& file, const Layout& layout) {
+  return file.format == MatrixFormat::kBf16 && layout.padded_cols == file.cols && file.keep_alive != nullptr &&
+         reinterpret_cast<std::uintptr_t>(file.data) % kAlignment == 0;
+}
+
+PackedMatrix taken_over(const MatrixSource& file, const Layout& layout) {
+  // Kernels never write to codes, and `source` frees them.
+  void* bytes = const_cast<std::byte*>(file.data);
+  return {.format = layout.format, .rows = file.rows, .cols = file.cols, .padded_cols = layout.padded_cols,
+          .global_scale = 1.0f,
+          .codes = Buffer(bytes, static_cast<std::size_t>(layout.code_bytes), [](void*, std::size_t) {}),
+          .scales = {}, .source = file.keep_alive};
+}
+
 }  // namespace
 
 std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_t lanes) {
@@ -111,10 +127,11 @@ std::int64_t nvfp4_group_col(std::int64_t byte, std::int64_t nibble, std::int64_
 
 PackedMatrix pack_matrix(const MatrixSource& file, const SimdTarget& target) {
   const Layout layout = layout_of(file, target);
+  if (may_take_over(file, layout)) return taken_over(file, layout);
   PackedMatrix out{.format = layout.format, .rows = file.rows, .cols = file.cols,
                    .padded_cols = layout.padded_cols, .global_scale = 1.0f,
                    .codes = Buffer::host(static_cast<std::size_t>(layout.code_bytes)),
-                   .scales = Buffer::host(static_cast<std::size_t>(layout.scale_bytes))};
+                   .scales = Buffer::host(static_cast<std::size_t>(layout.scale_bytes)), .source = nullptr};
   switch (layout.format) {
     case PackedFormat::kNvfp4:
     case PackedFormat::kNvfp4Dot: pack_nvfp4(file, target.lanes, out); break;

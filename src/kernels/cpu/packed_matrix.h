@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 
 #include "kernels/cpu/simd_target.h"
 #include "tensor/buffer.h"
@@ -32,11 +33,14 @@ struct PackedMatrix {
   float global_scale = 1.0f;
   Buffer codes;
   Buffer scales;
+  /// Owns the codes where they are the source's own bytes; null otherwise.
+  std::shared_ptr<const void> source;
 
   std::int64_t bytes() const { return static_cast<std::int64_t>(codes.bytes() + scales.bytes()); }
 };
 
-/// Packs for the kernels of `target`.
+/// Packs for the kernels of `target`. A BF16 matrix that needs no padding is taken over as it is, so that
+/// the largest matrix of a small model, its embedding, is never in memory twice.
 PackedMatrix pack_matrix(const MatrixSource& file, const SimdTarget& target);
 
 /// Bytes pack_matrix will occupy, for planning.

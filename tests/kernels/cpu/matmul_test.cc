@@ -1,7 +1,9 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstring>
 #include <limits>
+#include <memory>
 
 #include "support/kernel_fixture.h"
 
@@ -79,6 +81,32 @@ TEST_P(CpuMatmul, UsesExactNvfp4WeightsWhenTheGlobalScaleIsAPowerOfTwo) {
   }
 }
 
+TEST_P(CpuMatmul, TakesABf16MatrixOverWhereItNeedsNoPadding) {
+  for (const std::int64_t cols : {64, 72}) {  // 72 is padded to 96
+    const MatrixSource made = random_matrix(MatrixFormat::kBf16, 10, cols, 95);
+    auto stored = std::make_shared<Buffer>(Buffer::host(static_cast<std::size_t>(10 * cols * 2)));
+    std::memcpy(stored->as<std::byte>(), made.data, stored->bytes());
+    const std::weak_ptr<Buffer> alive = stored;
+    MatrixSource file = made;
+    file.data = stored->as<std::byte>();
+    file.keep_alive = stored;
+    CpuOps ops = make_ops();
+    auto w = std::make_unique<cpu::PackedMatrix>(ops.prepare(file));
+    EXPECT_EQ(w->codes.as<std::byte>() == file.data, cols == 64);
+    EXPECT_EQ(w->bytes(), CpuOps::matrix_bytes(file));
+    HostRows x = HostRows::random(3, cols, 96), out(3, 10), want(3, 10);
+    ops.matmul(want.view(), x.view(), ops.prepare(made), {});
+    file = {};
+    stored.reset();
+    EXPECT_EQ(alive.expired(), cols != 64);
+    ops.matmul(out.view(), x.view(), *w, {});
+    EXPECT_EQ(out.data.size(), want.data.size());
+    for (std::size_t i = 0; i < out.data.size(); ++i) EXPECT_EQ(out.data[i], want.data[i]) << i;
+    w.reset();
+    EXPECT_TRUE(alive.expired());
+  }
+}
+
 TEST_P(CpuMatmul, HoldsEveryNvfp4WeightThereIs) {
   // Row s has block scale code s and all sixteen codes: 127 x 16 products, subnormal scales included.
   constexpr std::int64_t kScales = 127;
@@ -87,7 +115,10 @@ TEST_P(CpuMatmul, HoldsEveryNvfp4WeightThereIs) {
     for (int pair = 0; pair < 8; ++pair) bytes->push_back(static_cast<std::byte>(2 * pair | (2 * pair + 1) << 4));
   }
   for (std::int64_t s = 0; s < kScales; ++s) bytes->push_back(static_cast<std::byte>(s));
-  MatrixSource file{.name = "all", .rows = kScales, .cols = 16, .format = MatrixFormat::kNvfp4};
+  MatrixSource file;
+  file.rows = kScales;
+  file.cols = 16;
+  file.format = MatrixFormat::kNvfp4;
   file.data = bytes->data();
   file.block_scales = bytes->data() + kScales * 8;
   file.global_scale = 1.0f;
