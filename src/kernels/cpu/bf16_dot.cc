@@ -127,7 +127,7 @@ void multiply_dot(const PackedMatrix& w, const std::byte* expanded, std::int64_t
   const bool packed = w.format == PackedFormat::kNvfp4Dot;
   const std::int64_t end = std::min(rows.end, w.rows);
   if (tokens == 1 && packed) return nvfp4_dot_one(w, x, {rows.begin, end}, sink);
-  const auto product = packed ? nvfp4_dot_block : bf16_dot_block;
+  const auto product = packed ? nvfp4_dot_block : w.format == PackedFormat::kFp8Dot ? fp8_dot_block : bf16_dot_block;
   // As many blocks of tokens as second-level cache holds share one pass of the weights.
   const std::int64_t pass = std::max<std::int64_t>(1, kPassBytes / (2 * kTokenBlock * w.padded_cols)) * kTokenBlock;
   for (std::int64_t begin = 0; begin < tokens; begin += pass) {

@@ -3,9 +3,9 @@
 // Products by the processor's own BF16 dot instruction, which Highway 1.0.3 does not reach: the only
 // intrinsics of the room are in the two files *_dot.cc.
 //
-// An NVFP4 weight, code times block scale, has at most six significant bits: it is a BF16 number. So
-// BF16 and NVFP4 are one arithmetic here: products of the weights with x as it is are exact, and a sum
-// is sixteen chains of dots along K, whatever the number of rows or tokens (decision 0004).
+// An NVFP4 weight, code times block scale, has at most six significant bits and an FP8 code four: both are
+// BF16 numbers. So there is one arithmetic here: products of the weights with x as it is are exact, and a
+// sum is sixteen chains of dots along K, whatever the number of rows or tokens (decision 0004).
 
 #include <algorithm>
 #include <cstdint>
@@ -24,7 +24,7 @@ bool has_bf16_dot();
 ///   Requires has_bf16_dot(); both aligned to 64.
 float bf16_dots(const Bf16* w, const Bf16* x, std::int64_t vectors, std::int64_t passes);
 
-// ---- shared by the two products -------------------------------------------------------------
+// ---- shared by the three products -------------------------------------------------------------
 
 inline constexpr std::int64_t kDotLanes = 16;       // sums of one instruction
 inline constexpr std::int64_t kDotCols = 32;        // columns it consumes
@@ -61,9 +61,11 @@ void in_even_pieces(std::int64_t tokens, std::int64_t most, Use&& use) {
   }
 }
 
-/// One block of at most kDotRowBlock rows by tokens [first, first + tokens) of x's `all_tokens`.
+// One block of at most kDotRowBlock rows by tokens [first, first + tokens) of x's `all_tokens`.
 void bf16_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t all_tokens,
                     std::int64_t first, std::int64_t tokens, const Sink& sink);
+void fp8_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t all_tokens,
+                   std::int64_t first, std::int64_t tokens, const Sink& sink);
 void nvfp4_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t all_tokens,
                      std::int64_t first, std::int64_t tokens, const Sink& sink);
 /// All of `rows` by a single row of x.

@@ -14,6 +14,7 @@ void multiply(const PackedMatrix& w, const std::byte* x, std::int64_t tokens, Sh
     case PackedFormat::kFp8: return multiply_fp8(w, x, tokens, rows, sink);
     case PackedFormat::kBf16: return multiply_bf16(w, x, tokens, rows, sink);
     case PackedFormat::kNvfp4Dot:
+    case PackedFormat::kFp8Dot:
     case PackedFormat::kBf16Dot: return multiply_dot(w, x, tokens, rows, sink);
   }
 }
@@ -26,6 +27,7 @@ void expand_part(std::byte* expanded, ConstRows x, PackedFormat format, std::int
     case PackedFormat::kFp8: return expand_fp8(expanded, x, padded_cols, share);
     case PackedFormat::kBf16: return expand_bf16(expanded, x, padded_cols, share);
     case PackedFormat::kNvfp4Dot:
+    case PackedFormat::kFp8Dot:
     case PackedFormat::kBf16Dot: return expand_dot(expanded, x, format, padded_cols, share);
   }
 }

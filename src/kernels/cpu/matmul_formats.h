@@ -28,7 +28,7 @@ void multiply_bf16(const PackedMatrix& w, const std::byte* x, std::int64_t token
 void expand_fp8(std::byte* expanded, ConstRows x, std::int64_t padded_cols, Share& share);
 void multiply_fp8(const PackedMatrix& w, const std::byte* x, std::int64_t tokens, Share::Range rows, const Sink& sink);
 
-/// For kBf16Dot and kNvfp4Dot.
+/// For kNvfp4Dot, kFp8Dot and kBf16Dot.
 void expand_dot(std::byte* expanded, ConstRows x, PackedFormat format, std::int64_t padded_cols, Share& share);
 void multiply_dot(const PackedMatrix& w, const std::byte* x, std::int64_t tokens, Share::Range rows, const Sink& sink);
 

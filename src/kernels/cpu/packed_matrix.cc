@@ -30,7 +30,7 @@ Layout layout_of(const MatrixSource& file, const SimdTarget& target) {
       return {target.bf16_dot ? PackedFormat::kNvfp4Dot : PackedFormat::kNvfp4, groups * kGroupCols, padded_rows * groups * 64, padded_rows * groups * 8};
     }
     case MatrixFormat::kFp8:
-      return {PackedFormat::kFp8, groups * kGroupCols, file.rows * groups * kGroupCols, file.rows * groups * 4};
+      return {target.bf16_dot ? PackedFormat::kFp8Dot : PackedFormat::kFp8, groups * kGroupCols, file.rows * groups * kGroupCols, file.rows * groups * 4};
     default: break;
   }
   const std::int64_t padded = round_up(file.cols, kBf16Step);
@@ -135,7 +135,8 @@ PackedMatrix pack_matrix(const MatrixSource& file, const SimdTarget& target) {
   switch (layout.format) {
     case PackedFormat::kNvfp4:
     case PackedFormat::kNvfp4Dot: pack_nvfp4(file, target.lanes, out); break;
-    case PackedFormat::kFp8: pack_fp8(file, out); break;
+    case PackedFormat::kFp8:
+    case PackedFormat::kFp8Dot: pack_fp8(file, out); break;
     case PackedFormat::kBf16:
     case PackedFormat::kBf16Dot: pack_bf16(file, out); break;
   }

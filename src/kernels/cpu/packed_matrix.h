@@ -9,9 +9,9 @@
 
 namespace nvllm::cpu {
 
-/// How a matrix lies in memory for the vector kernels. The two that end in Dot are for processors with
+/// How a matrix lies in memory for the vector kernels. Those that end in Dot are for processors with
 /// a BF16 dot instruction.
-enum class PackedFormat { kNvfp4, kFp8, kBf16, kNvfp4Dot, kBf16Dot };
+enum class PackedFormat { kNvfp4, kFp8, kBf16, kNvfp4Dot, kFp8Dot, kBf16Dot };
 
 /// Columns of one NVFP4 packing group: eight blocks of sixteen.
 inline constexpr std::int64_t kGroupCols = 128;
@@ -22,7 +22,7 @@ inline constexpr std::int64_t kTileRows = 4;
 ///   kNvfp4: codes [tiles, groups, 4 rows, 64 bytes] in the order the target's vectors unpack them,
 ///           scales E4M3 [tiles, groups, 4 rows, 8 blocks]; rows and columns padded with zeros.
 ///   kNvfp4Dot: the same, the codes of a group in the order of nvfp4_dot_col.
-///   kFp8:   codes [rows, padded cols] bytes; scales float [rows, groups].
+///   kFp8, kFp8Dot: codes [rows, padded cols] bytes; scales float [rows, groups].
 ///   kBf16, kBf16Dot: [rows, padded cols], the padding zero.
 /// F16 and F32 matrices become BF16 (rounded once), as the reference loads them.
 struct PackedMatrix {

@@ -127,6 +127,7 @@ DotUnit dot_unit(PackedFormat format) {
   switch (format) {
     case PackedFormat::kNvfp4: return DotUnit::kInt16;
     case PackedFormat::kNvfp4Dot:
+    case PackedFormat::kFp8Dot:
     case PackedFormat::kBf16Dot: return DotUnit::kBf16;
     case PackedFormat::kFp8:
     case PackedFormat::kBf16: break;

@@ -81,6 +81,34 @@ TEST_P(CpuMatmul, UsesExactNvfp4WeightsWhenTheGlobalScaleIsAPowerOfTwo) {
   }
 }
 
+TEST_P(CpuMatmul, HoldsEveryFp8WeightThereIs) {
+  // One row of all 254 codes that are numbers, subnormals and both zeros included.
+  auto bytes = std::make_shared<std::vector<std::byte>>();
+  for (int code = 0; code < 256; ++code) {
+    if ((code & 0x7f) != 0x7f) bytes->push_back(static_cast<std::byte>(code));
+  }
+  MatrixSource file;
+  file.rows = 1;
+  file.cols = static_cast<std::int64_t>(bytes->size());
+  file.format = MatrixFormat::kFp8;
+  file.data = bytes->data();
+  file.scales = {0.5f};
+  file.keep_alive = bytes;
+  CpuOps ops = make_ops();
+  const auto w = ops.prepare(file);
+  for (const std::int64_t tokens : {1, 3, 7}) {
+    std::vector<float> out(static_cast<std::size_t>(tokens));
+    for (std::int64_t k = 0; k < file.cols; ++k) {
+      HostRows x(tokens, file.cols);
+      x.data.assign(x.data.size(), Bf16{0});
+      for (std::int64_t t = 0; t < tokens; ++t) x.data[static_cast<std::size_t>(t * file.cols + k)] = to_bf16(3.0f);
+      ops.logits(View<float>(out.data(), tokens, 1), x.view(), w);
+      const auto code = static_cast<std::uint8_t>((*bytes)[static_cast<std::size_t>(k)]);
+      for (const float value : out) ASSERT_EQ(value, 1.5f * e4m3_to_float(code)) << "code " << int{code};
+    }
+  }
+}
+
 TEST_P(CpuMatmul, TakesABf16MatrixOverWhereItNeedsNoPadding) {
   for (const std::int64_t cols : {64, 72}) {  // 72 is padded to 96
     const MatrixSource made = random_matrix(MatrixFormat::kBf16, 10, cols, 95);
