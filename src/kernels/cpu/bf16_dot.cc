@@ -3,12 +3,7 @@
 #include "base/check.h"
 
 #if defined(__x86_64__)
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns of its own headers
-#endif
-#include <immintrin.h>
-
-#define NVLLM_BF16_DOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#include "kernels/cpu/bf16_dot-inl.h"
 
 namespace nvllm::cpu {
 
@@ -18,21 +13,11 @@ constexpr std::int64_t kColBlock = dot_col_block(PackedFormat::kBf16Dot);
 constexpr std::int64_t kPassBytes = 512 << 10;  // of x
 constexpr int kRegisterTokens = 6;  // with four rows: 24 chains, and room for what they multiply
 
-NVLLM_BF16_DOT inline __m512bh load(const Bf16* from) { return (__m512bh)_mm512_loadu_si512(from); }
-
 /// Adds kRows rows of weights by kTokens rows of x over `cols` columns to `sums`.
 template <int kRows, int kTokens>
 NVLLM_BF16_DOT void tile(const Bf16* w, std::int64_t stride, const Bf16* x, std::int64_t cols, DotSumsAre start, float* sums) {
-  constexpr std::int64_t kRowStep = kTokenBlock * kDotLanes;
-  // The short loops are unrolled early: late, g++ 12 keeps a copy of every sum on the stack.
   __m512 sum[kRows][kTokens];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      sum[r][t] = start == DotSumsAre::kFresh ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
-    }
-  }
+  take_up(sum, start, sums);
   for (std::int64_t k = 0; k < cols; k += kDotCols) {
     __m512bh xs[kTokens];
 #pragma GCC unroll 8
@@ -46,11 +31,7 @@ NVLLM_BF16_DOT void tile(const Bf16* w, std::int64_t stride, const Bf16* x, std:
       for (int t = 0; t < kTokens; ++t) sum[r][t] = _mm512_dpbf16_ps(sum[r][t], weights, xs[t]);
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + r * kRowStep + t * kDotLanes, sum[r][t]);
-  }
+  put_down(sum, sums);
 }
 
 using Tile = void (*)(const Bf16*, std::int64_t, const Bf16*, std::int64_t, DotSumsAre, float*);

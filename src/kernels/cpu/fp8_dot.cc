@@ -5,12 +5,7 @@
 #include "kernels/cpu/bf16_dot.h"
 
 #if defined(__x86_64__)
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns of its own headers
-#endif
-#include <immintrin.h>
-
-#define NVLLM_BF16_DOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#include "kernels/cpu/bf16_dot-inl.h"
 
 namespace nvllm::cpu {
 
@@ -19,8 +14,6 @@ namespace {
 constexpr std::int64_t kColBlock = dot_col_block(PackedFormat::kFp8Dot);
 constexpr int kRows = 2;            // at a time: every weight costs as much to widen as eight dots,
 constexpr int kRegisterTokens = 6;  // so as many tokens as registers hold two sums for
-
-NVLLM_BF16_DOT inline __m512bh load(const Bf16* from) { return (__m512bh)_mm512_loadu_si512(from); }
 
 /// 32 codes as BF16: the exponent moves by 120, and the eight subnormals come from a table.
 NVLLM_BF16_DOT inline __m512bh widen(const std::uint8_t* codes) {
@@ -41,35 +34,19 @@ NVLLM_BF16_DOT inline __m512bh widen(const std::uint8_t* codes) {
 template <int kRowCount, int kTokens>
 NVLLM_BF16_DOT void tile(const std::uint8_t* w, std::int64_t stride, const float* scales, const Bf16* x, std::int64_t cols,
                          DotSumsAre start, float* sums) {
-  constexpr std::int64_t kRowStep = kTokenBlock * kDotLanes;
   const std::int64_t scale_stride = stride / kGroupCols;
   __m512 sum[kRowCount][kTokens];
-#pragma GCC unroll 8
-  for (int r = 0; r < kRowCount; ++r) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      sum[r][t] = start == DotSumsAre::kFresh ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
-    }
-  }
+  take_up(sum, start, sums);
   for (std::int64_t k = 0; k < cols; k += kGroupCols) {
     __m512 group[kRowCount][kTokens];
-#pragma GCC unroll 8
-    for (int r = 0; r < kRowCount; ++r) {
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) group[r][t] = _mm512_setzero_ps();
-    }
+    take_up(group, DotSumsAre::kFresh, nullptr);
 #pragma GCC unroll 4
     for (int i = 0; i < 4; ++i) {
       const std::int64_t at = k + i * kDotCols;
       __m512bh weights[kRowCount];
 #pragma GCC unroll 8
       for (int r = 0; r < kRowCount; ++r) weights[r] = widen(w + r * stride + at);
-#pragma GCC unroll 8
-      for (int t = 0; t < kTokens; ++t) {
-        const __m512bh xs = load(x + t * cols + at);
-#pragma GCC unroll 8
-        for (int r = 0; r < kRowCount; ++r) group[r][t] = _mm512_dpbf16_ps(group[r][t], weights[r], xs);
-      }
+      multiply_vector(weights, x + at, cols, group);
     }
 #pragma GCC unroll 8
     for (int r = 0; r < kRowCount; ++r) {
@@ -80,11 +57,7 @@ NVLLM_BF16_DOT void tile(const std::uint8_t* w, std::int64_t stride, const float
       for (int t = 0; t < kTokens; ++t) sum[r][t] = _mm512_fmadd_ps(group[r][t], scale, sum[r][t]);
     }
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < kRowCount; ++r) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + r * kRowStep + t * kDotLanes, sum[r][t]);
-  }
+  put_down(sum, sums);
 }
 
 using Tile = void (*)(const std::uint8_t*, std::int64_t, const float*, const Bf16*, std::int64_t, DotSumsAre, float*);

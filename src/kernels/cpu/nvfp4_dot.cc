@@ -4,12 +4,7 @@
 #include "kernels/cpu/bf16_dot.h"
 
 #if defined(__x86_64__)
-#if !defined(__clang__)
-#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"  // g++ 12 warns of its own headers
-#endif
-#include <immintrin.h>
-
-#define NVLLM_BF16_DOT __attribute__((target("avx512f,avx512bw,avx512vl,avx512bf16")))
+#include "kernels/cpu/bf16_dot-inl.h"
 
 namespace nvllm::cpu {
 
@@ -40,8 +35,6 @@ const WeightTable& weight_table() {
   return table;
 }
 
-NVLLM_BF16_DOT inline __m512bh load(const Bf16* from) { return (__m512bh)_mm512_loadu_si512(from); }
-
 /// Columns [32 i, 32 i + 32) of one row and group: the i-th nibbles of `words`, each looked up in its
 /// block's part of the table.
 template <int i>
@@ -68,36 +61,23 @@ struct TileWeights {
   }
 };
 
-/// One vector of each of a tile's rows by kTokens rows of x.
+/// The i-th vector of each of a tile's rows by kTokens rows of x.
 template <int i, int kTokens>
-NVLLM_BF16_DOT inline void multiply_vector(const WeightTable& table, const __m512i (&words)[kTileRows],
+NVLLM_BF16_DOT inline void multiply_nibbles(const WeightTable& table, const __m512i (&words)[kTileRows],
                                            const std::uint8_t* scales, const Bf16* x, std::int64_t x_stride,
                                            __m512 (&sums)[kTileRows][kTokens]) {
   __m512bh weights[kTileRows];
 #pragma GCC unroll 8
   for (int r = 0; r < kTileRows; ++r) weights[r] = weights_of<i>(table, words[r], scales + r * 8);
-#pragma GCC unroll 8
-  for (int t = 0; t < kTokens; ++t) {
-    const __m512bh xs = load(x + t * x_stride + i * kDotCols);
-#pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r) sums[r][t] = _mm512_dpbf16_ps(sums[r][t], weights[r], xs);
-  }
+  multiply_vector(weights, x + i * kDotCols, x_stride, sums);
 }
 
 /// Adds one tile by kTokens rows of x over `cols` columns to `sums`.
 template <int kTokens>
 NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, DotSumsAre start, float* sums) {
-  constexpr std::int64_t kRowStep = kTokenBlock * kDotLanes;
   const WeightTable& table = weight_table();
-  // The short loops are unrolled early: late, g++ 12 keeps a copy of every sum on the stack.
   __m512 sum[kTileRows][kTokens];
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) {
-      sum[r][t] = start == DotSumsAre::kFresh ? _mm512_setzero_ps() : _mm512_load_ps(sums + r * kRowStep + t * kDotLanes);
-    }
-  }
+  take_up(sum, start, sums);
   for (std::int64_t k = 0; k < cols; k += kGroupCols, w.codes += kTileRows * 64, w.scales += kTileRows * 8) {
     __m512i words[kTileRows];
 #pragma GCC unroll 8
@@ -107,16 +87,12 @@ NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, DotSum
       _mm_prefetch(w.codes + r * 64 + kAheadBytes, _MM_HINT_T0);
     }
     _mm_prefetch(w.scales + kAheadBytes / 8, _MM_HINT_T0);
-    multiply_vector<0>(table, words, w.scales, x + k, cols, sum);
-    multiply_vector<1>(table, words, w.scales, x + k, cols, sum);
-    multiply_vector<2>(table, words, w.scales, x + k, cols, sum);
-    multiply_vector<3>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<0>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<1>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<2>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<3>(table, words, w.scales, x + k, cols, sum);
   }
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r) {
-#pragma GCC unroll 8
-    for (int t = 0; t < kTokens; ++t) _mm512_store_ps(sums + r * kRowStep + t * kDotLanes, sum[r][t]);
-  }
+  put_down(sum, sums);
 }
 
 using Tile = void (*)(TileWeights, const Bf16*, std::int64_t, DotSumsAre, float*);
@@ -144,10 +120,10 @@ NVLLM_BF16_DOT void one_token(const PackedMatrix& w, const Bf16* x, std::int64_t
       asm("" : "+v"(words[r]));
         _mm_prefetch(from.codes + r * 64 + kAheadBytes, _MM_HINT_T0);
       }
-      multiply_vector<0>(table, words, from.scales, x + k, 0, sum[half]);
-      multiply_vector<1>(table, words, from.scales, x + k, 0, sum[half]);
-      multiply_vector<2>(table, words, from.scales, x + k, 0, sum[half]);
-      multiply_vector<3>(table, words, from.scales, x + k, 0, sum[half]);
+      multiply_nibbles<0>(table, words, from.scales, x + k, 0, sum[half]);
+      multiply_nibbles<1>(table, words, from.scales, x + k, 0, sum[half]);
+      multiply_nibbles<2>(table, words, from.scales, x + k, 0, sum[half]);
+      multiply_nibbles<3>(table, words, from.scales, x + k, 0, sum[half]);
       from.codes += kTileRows * 64;
       from.scales += kTileRows * 8;
     }
