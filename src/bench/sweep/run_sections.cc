@@ -51,6 +51,7 @@ void check_schedule(Section section) {
   }
   section.choice("order", {"williams", "sequential"});
   section.integer("seed", 0, INT64_MAX);
+  section.choice("on_failure", {"continue", "stop"});
   section.refuse_unknown();
 }
 
