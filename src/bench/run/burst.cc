@@ -58,7 +58,9 @@ double median(std::vector<double> values) {
 }  // namespace
 
 std::string token_ids_hash(const std::vector<std::int32_t>& ids) {
-  return sha256_hex(std::string_view(dump_json(Json(ids))));
+  std::string text;
+  for (const std::int32_t id : ids) text += fmt::format("{}\n", id);
+  return sha256_hex(std::string_view(text));
 }
 
 BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const BurstSettings& burst,

@@ -32,7 +32,7 @@ void warm_up(net::HttpClient& client, const std::string& prompt, std::int64_t to
 double wall_ms_per_token(const BurstTimes& longer, std::int64_t longer_tokens, const BurstTimes& shorter,
                          std::int64_t shorter_tokens);
 
-/// SHA-256 of token ids as the JSON array "[1,2,3]".
+/// SHA-256 of token ids in decimal, one a line, as perq.jsonl has it.
 std::string token_ids_hash(const std::vector<std::int32_t>& ids);
 
 }  // namespace nvllm::bench

@@ -148,11 +148,15 @@ Json budget(const Measured& measured, const RunSettings& settings) {
   json["host_ms_per_step"] = decode.at("host_s").get<double>() * 1e3 / steps;
   json["profiled_wall_ms_per_token"] = wall_of(measured.profiled, settings);
   if (!settings.overhead_probe) return json;
-  const double before = wall_of(measured.before, settings), after = wall_of(measured.after, settings);
-  const double wall = (before + after) / 2;
+  BurstPair both = measured.before;
+  for (const auto& [all, more] : {std::pair(&both.longer, &measured.after.longer),
+                                  std::pair(&both.shorter, &measured.after.shorter)}) {
+    all->wall_s.insert(all->wall_s.end(), more->wall_s.begin(), more->wall_s.end());
+  }
+  const double wall = wall_of(both, settings);
   json["wall_ms_per_token"] = wall;
-  json["wall_ms_per_token_before"] = before;
-  json["wall_ms_per_token_after"] = after;
+  json["wall_ms_per_token_before"] = wall_of(measured.before, settings);
+  json["wall_ms_per_token_after"] = wall_of(measured.after, settings);
   if (wall <= 0) return json;  // a machine so busy that longer requests took less time
   json["kernels_share"] = json["kernels_ms_per_step"].get<double>() / wall;
   json["overhead_pct"] = 100 * (json["profiled_wall_ms_per_token"].get<double>() / wall - 1);

@@ -66,17 +66,22 @@ void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
 }
 
 void read_gsm8k(const Sweep& sweep, const Json& section, RunSettings& out) {
-  const Json& dataset = section_of(section, "dataset");
+  const Json &dataset = section_of(section, "dataset"), &futility = section_of(section, "futility");
   out.problems = dataset.value("path", (out.model / "heldout.jsonl").string());
   out.problems_sha256 = dataset.value("sha256", "");
-  out.questions = section.value("n", out.questions);
-  out.seed = section.value("seed", out.seed);
-  out.python_sample = section.value("rng", "first") == "python-random-sample";
+  out.choice.n = section.value("n", std::int64_t{50});
+  out.choice.seed = section.value("seed", out.choice.seed);
+  out.choice.order = parse_question_order(section.value("rng", "first")).value_or(QuestionOrder::kFirst);
+  out.format = parse_prompt_template(section.value("prompt", "reference")).value_or(PromptTemplate::kReference);
+  out.score = parse_extractor(section.value("score", "legacy")).value_or(Extractor::kLegacy);
   out.question_max_tokens = section.value("max_tokens", out.question_max_tokens);
   out.deadline_s = section.value("deadline_s", out.deadline_s);
-  out.score = section.value("score", out.score);
-  if (const std::string path = section.value("endpoint", "/v1/completions"); path != "/v1/completions") {
-    refuse(sweep, fmt::format("'gsm8k.endpoint' is \"{}\", wanted \"/v1/completions\"", path));
+  out.futility.after = futility.value("after", out.futility.after);
+  out.futility.censored_share = futility.value("censored_share", out.futility.censored_share);
+  const std::string wanted(endpoint_of(out.format));
+  if (const std::string path = section.value("endpoint", wanted); path != wanted) {
+    refuse(sweep, fmt::format("'gsm8k.endpoint' is \"{}\", but prompt \"{}\" goes to \"{}\"", path,
+                              to_string(out.format), wanted));
   }
 }
 
@@ -92,6 +97,15 @@ RunSettings run_settings(const Sweep& sweep, const std::filesystem::path& model)
   if (settings.gsm8k_rounds > 0) read_gsm8k(sweep, section_of(file, "gsm8k"), settings);
   if (settings.profile_rounds + settings.gsm8k_rounds == 0) refuse(sweep, "'schedule.rounds' are all 0: nothing to do");
   return settings;
+}
+
+QuestionSet sweep_questions(const RunSettings& settings) {
+  QuestionSet set = read_question_set(settings.problems, settings.choice);
+  if (!settings.problems_sha256.empty() && set.sha256 != settings.problems_sha256) {
+    throw Error(ErrorKind::kBadFile, fmt::format("{}: sha256 is {}, the sweep declares {}", settings.problems.string(),
+                                                 set.sha256, settings.problems_sha256));
+  }
+  return set;
 }
 
 }  // namespace nvllm::bench

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/accuracy/questions.h"
 #include "bench/sweep/sweep.h"
 
 namespace nvllm::bench {
@@ -37,15 +38,21 @@ struct RunSettings {
 
   std::filesystem::path problems;
   std::string problems_sha256;  ///< as the file declares; may be empty
-  std::int64_t questions = 50, seed = 42, question_max_tokens = 512;
-  bool python_sample = false;  ///< questions drawn as Python's random.sample; else the first ones
+  QuestionChoice choice;
+  PromptTemplate format = PromptTemplate::kReference;
+  Extractor score = Extractor::kLegacy;
+  std::int64_t question_max_tokens = 512;
   double deadline_s = 180;
-  std::string score = "strict";
+  FutilityRule futility;
 };
 
 /// Reads the settings. `model` replaces the file's model where it is not empty.
 ///   Errors: Error(kUsage) naming the file and the key: no model, no bursts of two lengths where something is
 ///           profiled, a server of a kind that is not started here, or nothing to do at all.
 RunSettings run_settings(const Sweep& sweep, const std::filesystem::path& model);
+
+/// The questions of a sweep, in the order they are put.
+///   Errors: those of read_question_set; Error(kBadFile) if the file is not the one declared.
+QuestionSet sweep_questions(const RunSettings& settings);
 
 }  // namespace nvllm::bench

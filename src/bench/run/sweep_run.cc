@@ -16,7 +16,6 @@
 #include "bench/run/expected_calls.h"
 #include "bench/run/leg_summary.h"
 #include "bench/run/provenance.h"
-#include "bench/run/question_run.h"
 #include "bench/run/run_files.h"
 #include "bench/run/schedule.h"
 #include "bench/run/unit.h"
@@ -108,7 +107,7 @@ void SweepRun::prepare() {
   context_.program = request_.program;
   context_.control = &control_;
   fill_expected_calls(sweep_, read_geometry(context_.settings.model));
-  if (context_.settings.gsm8k_rounds > 0) static_cast<void>(draw_problems(context_.settings));
+  if (context_.settings.gsm8k_rounds > 0) static_cast<void>(sweep_questions(context_.settings));
   context_.identity = run_identity(context_.settings, request_.program, request_.tool);
   host_ = host_facts();
   for (const Unit& unit : schedule_units(sweep_, context_.settings)) {

@@ -65,6 +65,7 @@ const std::vector<SchemaSection>& sweep_schema() {
         {"seed", "whole number"},
         {"rng", "python-random-sample, first"},
         {"endpoint", "path"},
+        {"prompt", "reference, demo, chat: what stands around a question"},
         {"max_tokens", "whole number"},
         {"deadline_s", "seconds"},
         {"on_deadline", "censor"},
