@@ -14,6 +14,7 @@
 #include <string>
 
 #include "bench/run/sweep_run.h"
+#include "bench/run/verify.h"
 #include "cli/command_table.h"
 
 #ifndef NVLLM_VERSION
@@ -121,6 +122,17 @@ int run_sweep(const SweepFlags& flags) {
   return outcome.exit;
 }
 
+struct VerifyFlags {
+  std::string folder;
+  int level = 1;
+};
+
+int run_verify(const VerifyFlags& flags) {
+  const bench::VerifyReport report = bench::verify_folder(flags.folder, static_cast<bench::VerifyLevel>(flags.level));
+  fmt::print("{}", bench::verify_text(report));
+  return report.exit();
+}
+
 constexpr const char* kExitCodes =
     "Exit codes: 0 every required gate passed, 1 a required gate failed, 2 wrong usage, 3 inconclusive, 4 not "
     "comparable, 5 incomplete (--resume goes on), 7 stopped by the watchdog, 8 a folder does not match its manifest, "
@@ -138,7 +150,15 @@ std::function<std::optional<int>()> add_sweep_verbs(CLI::App& bench) {
   sweep->add_option("--only", flags->only, "LEG, LEG/PHASE or LEG/PHASE/ROUND, '*' for any");
   sweep->add_option("--model", flags->model, "Folder of a checkpoint, in place of the file's");
   sweep->footer(kExitCodes);
+  const auto verify_flags = std::make_shared<VerifyFlags>();
+  CLI::App* verify = bench.add_subcommand("verify", "Check that an evidence folder is what a sweep left");
+  verify->add_option("folder", verify_flags->folder, "The folder; it is only read")->required();
+  verify->add_option("--level", verify_flags->level, "0: hashes; 1: derive everything again; 2: also from raw traces")
+      ->check(CLI::Range(0, 2))
+      ->capture_default_str();
+  verify->footer("Exit codes: 0 everything holds, 5 something could not be checked, 8 something does not hold.");
   return [=]() -> std::optional<int> {
+    if (verify->parsed()) return run_verify(*verify_flags);
     if (sweep->parsed()) return run_sweep(*flags);
     return std::nullopt;
   };

@@ -145,6 +145,22 @@ int exit_of(const Comparison& comparison, bool has_baseline) {
 
 }  // namespace
 
+Json baseline_record(const BaselinePlace& place) {
+  Json json;
+  json["note"] = place.note;
+  if (place.folder.empty()) return json;
+  json["path"] = place.folder.generic_string();
+  json["identity"] = has_manifest(place.folder) ? folder_identity(place.folder) : folder_state(place.folder);
+  return json;
+}
+
+std::optional<BaselinePlace> recorded_baseline(const Json& record) {
+  BaselinePlace place{record.value("path", ""), record.value("note", "")};
+  if (place.folder.empty()) return place;
+  if (!fs::is_directory(place.folder) || baseline_record(place) != record) return std::nullopt;
+  return place;
+}
+
 BaselinePlace find_baseline(const Sweep& sweep, const fs::path& candidate) {
   if (sweep.baseline.empty()) return {{}, "baseline: none named in the sweep file; nothing is said about change"};
   const fs::path folder = sweep.baseline;

@@ -31,6 +31,13 @@ struct BaselinePlace {
   std::string note;
 };
 
+/// What a folder keeps of its baseline: path as the sweep names it, identity, note.
+Json baseline_record(const BaselinePlace& place);
+
+/// The baseline of that record, if it is still what it was.
+///   Returns: nothing where it is gone or has changed: then nothing can be derived again.
+std::optional<BaselinePlace> recorded_baseline(const Json& record);
+
 /// Looks for the sweep's baseline; a folder is no baseline of itself.
 BaselinePlace find_baseline(const Sweep& sweep, const std::filesystem::path& candidate);
 

@@ -100,15 +100,16 @@ void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Swee
   writer.journal().append("registered", "", Json{{"rules_hash", sweep.rules_hash}});
 }
 
-void write_provenance(EvidenceWriter& writer, const Json& host, const Json& identity, const std::string& argv) {
+void write_provenance(EvidenceWriter& writer, const ProvenanceFacts& facts) {
   const fs::path path = writer.folder() / "provenance.json";
   std::string begin = utc_now();
   if (fs::exists(path)) begin = parse_json(read_file(path, kFileBytesMax), "provenance.json").value("begin", begin);
   Json json;
   json["schema"] = "nvllm.provenance/v1";
-  for (const auto& [key, value] : host.items()) json[key] = value;
-  json["identity"] = identity;
-  json["argv"] = argv;
+  for (const auto& [key, value] : facts.host.items()) json[key] = value;
+  json["identity"] = facts.identity;
+  json["argv"] = facts.argv;
+  if (!facts.baseline.is_null()) json["baseline"] = facts.baseline;
   json["begin"] = begin;
   json["end"] = utc_now();
   json["attempts"] = attempts_of(writer.journal());

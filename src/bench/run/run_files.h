@@ -22,9 +22,16 @@ Json run_identity(const RunSettings& settings, const std::string& program, const
 void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep, const Json& identity,
                  std::span<const PlannedUnit> units, const std::string& tool);
 
+/// What provenance.json says beside what the folder itself knows.
+struct ProvenanceFacts {
+  Json host, identity;
+  std::string argv;
+  Json baseline;  ///< null until it is looked for
+};
+
 /// Writes provenance.json: the machine, the commit, begin and end of the run, how every attempt ended. The begin
 /// of an earlier part of the same run stays.
-void write_provenance(EvidenceWriter& writer, const Json& host, const Json& identity, const std::string& argv);
+void write_provenance(EvidenceWriter& writer, const ProvenanceFacts& facts);
 
 /// Packs telemetry.csv into telemetry.csv.gz.
 void pack_telemetry(EvidenceWriter& writer);

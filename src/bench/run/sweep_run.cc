@@ -87,9 +87,8 @@ class SweepRun {
   std::string text_;
   Sweep sweep_;
   RunContext context_;
-  Json host_;
+  ProvenanceFacts provenance_;
   std::vector<PlannedUnit> units_;
-  std::string argv_;
   SystemClock clock_;
   SteadyTime begin_ = clock_.now();
   UnitTimes times_;
@@ -109,7 +108,8 @@ void SweepRun::prepare() {
   fill_expected_calls(sweep_, read_geometry(context_.settings.model));
   if (context_.settings.gsm8k_rounds > 0) static_cast<void>(sweep_questions(context_.settings));
   context_.identity = run_identity(context_.settings, request_.program, request_.tool);
-  host_ = host_facts();
+  provenance_.host = host_facts();
+  provenance_.identity = context_.identity;
   for (const Unit& unit : schedule_units(sweep_, context_.settings)) {
     units_.push_back({unit, unit_hash(sweep_, unit, context_.identity)});
   }
@@ -117,7 +117,7 @@ void SweepRun::prepare() {
                    [&](const PlannedUnit& one) { return selected(request_.only, one.unit); })) {
     throw Error(ErrorKind::kUsage, fmt::format("--only {}: no unit of {} is of that name", request_.only, sweep_.what));
   }
-  argv_ = fmt::format("nvllm bench sweep {}{}{}", request_.sweep_file.filename().string(),
+  provenance_.argv = fmt::format("nvllm bench sweep {}{}{}", request_.sweep_file.filename().string(),
                       request_.start == RunStart::kResume ? " --resume" : "",
                       request_.only.empty() ? "" : " --only " + request_.only);
 }
@@ -267,6 +267,8 @@ SweepOutcome SweepRun::conclude(EvidenceWriter& writer) {
     }
     before = folder_state(baseline.folder);
   }
+  provenance_.baseline = baseline_record(baseline);
+  write_provenance(writer, provenance_);
   pack_telemetry(writer);
   const Derivation derived = derive(folder_, baseline);
   for (const auto& [name, text] : derived.files) writer.write(name, text);
@@ -287,9 +289,9 @@ SweepOutcome SweepRun::run() {
   EvidenceWriter writer(folder_);
   say(fmt::format("{}: {} units into {}", sweep_.name, units_.size(), folder_.string()));
   write_rules(writer, text_, sweep_, context_.identity, units_, request_.tool);
-  write_provenance(writer, host_, context_.identity, argv_);
+  write_provenance(writer, provenance_);
   run_units(writer);
-  write_provenance(writer, host_, context_.identity, argv_);
+  write_provenance(writer, provenance_);
   const std::vector<UnitWork> work = writer.what_is_left(units_);
   const bool complete = std::all_of(work.begin(), work.end(), [](const UnitWork& one) {
     return one.action == UnitWork::Action::kDone;
