@@ -17,6 +17,7 @@
 #include "bench/server_process.h"
 #include "bench/speed.h"
 #include "cli/bench_evidence.h"
+#include "cli/bench_sweep.h"
 #include "cli/command_table.h"
 #include "kernels/fusion_plan.h"
 
@@ -164,8 +165,10 @@ void configure_bench(CLI::App& app, Action& action) {
   CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
   add_speed_flags(*kernels, *kernel_flags);
   const auto evidence = add_evidence_verbs(app);
+  const auto sweep = add_sweep_verbs(app);
   action = [=] {
     if (const auto code = evidence()) return *code;
+    if (const auto code = sweep()) return *code;
     if (eval->parsed()) return run_eval(*eval_flags);
     if (legs->parsed()) return run_legs(*leg_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });

@@ -29,9 +29,14 @@ enum ExitCode : int {
   kDone = 0,
   kGateFailed = 1,
   kUsageError = 2,
-  kUnavailable = 5,
+  kInconclusive = 3,
+  kNotComparable = 4,
+  kUnavailable = 5,  ///< and a sweep that is incomplete
   kHostUnfit = 6,
+  kWatchdogStop = 7,
+  kIntegrityFault = 8,
   kFault = 9,
+  kInterrupted = 130,
 };
 
 /// All subcommands in the order `nvllm --help` lists them.

@@ -55,9 +55,10 @@ int run(int argc, char** argv) {
   CLI::App app("nvllm serves NVFP4 hybrid language models over the OpenAI API.", "nvllm");
   app.require_subcommand(1);
   app.footer(
-      "Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 5 unavailable (busy, port in use), 6 "
-      "this "
-      "machine does not suffice, 9 anything else that failed (files, device, nvllm itself).");
+      "Exit codes: 0 done, 1 a gate failed, 2 wrong usage, 3 inconclusive, 4 not comparable, 5 "
+      "unavailable (busy, port in use) or incomplete, 6 this machine does not suffice, 7 stopped by "
+      "the watchdog, 8 evidence does not match its manifest, 9 anything else that failed (files, "
+      "device, nvllm itself), 130 interrupted.");
   app.set_version_flag("--version", NVLLM_VERSION);
   app.failure_message([](const CLI::App* failed, const CLI::Error& error) {
     const std::string path =

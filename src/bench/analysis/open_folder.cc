@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
 #include <vector>
 
@@ -40,6 +41,20 @@ std::vector<fs::path> sorted_folders(const fs::path& parent) {
   return found;
 }
 
+/// Adds the calls of one row to another of the same kernel. Quantiles are averaged over the calls; what only the
+/// single calls could tell is dropped.
+void add_calls(const KernelRow& row, KernelRow& sum) {
+  const auto before = static_cast<double>(sum.n_calls), added = static_cast<double>(row.n_calls);
+  const auto weighted = [&](double a, double b) { return (a * before + b * added) / (before + added); };
+  sum.p50_us = weighted(sum.p50_us, row.p50_us);
+  sum.p95_us = weighted(sum.p95_us, row.p95_us);
+  sum.n_calls += row.n_calls;
+  sum.total_ms += row.total_ms;
+  sum.mean_us = sum.total_ms * 1e3 / static_cast<double>(sum.n_calls);
+  sum.sd_us.reset();
+  sum.log_mean.reset();
+}
+
 /// Requests and steps of the burst, as the profile's metadata states them.
 void read_workload(const Json& metadata, const std::string& what, KernelTable& table) {
   if (!metadata.is_object() || !metadata.contains("workload")) return;
@@ -49,6 +64,29 @@ void read_workload(const Json& metadata, const std::string& what, KernelTable& t
   table.prefills = table.requests;
 }
 
+/// A boot's rows as folders are compared: of decode steps, where the source tells them from prefills, and of all
+/// layers together. The prefill's part would otherwise hang on the length of the prompt.
+KernelTable of_decode_steps(const KernelTable& table) {
+  const bool told = std::any_of(table.rows.begin(), table.rows.end(),
+                                [](const KernelRow& row) { return row.phase == "decode"; });
+  KernelTable out = table;
+  out.rows.clear();
+  std::map<std::string, std::size_t> index;
+  for (KernelRow row : table.rows) {
+    if (told && row.phase == "prefill") continue;
+    row.layer.reset();
+    const auto [found, fresh] = index.try_emplace(kernel_key(row), out.rows.size());
+    if (fresh) {
+      out.rows.push_back(std::move(row));
+    } else {
+      add_calls(row, out.rows[found->second]);
+    }
+  }
+  sort_by_total(out);
+  fill_shares(out);
+  return out;
+}
+
 void read_round(const fs::path& folder, std::int64_t round, LegEvidence& leg) {
   if (const fs::path kernels = folder / "profile/kernels.csv"; fs::exists(kernels)) {
     KernelTable table = parse_kernels(read_file(kernels, kFileBytesMax), kernels.string(), leg.leg);
@@ -56,7 +94,7 @@ void read_round(const fs::path& folder, std::int64_t round, LegEvidence& leg) {
     table.round = round;
     const fs::path own = folder / "profile/profile_metadata.json";
     read_workload(fs::exists(own) ? read_json_file(own) : leg.profile_metadata, own.string(), table);
-    leg.profiles.push_back(std::move(table));
+    leg.profiles.push_back(of_decode_steps(table));
   }
   if (const fs::path lines = folder / "gsm8k/perq.jsonl"; fs::exists(lines)) {
     for (QuestionResult& question : parse_perq(read_file(lines, kFileBytesMax), lines.string())) {

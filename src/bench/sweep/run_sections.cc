@@ -51,6 +51,7 @@ void check_schedule(Section section) {
   }
   section.choice("order", {"williams", "sequential"});
   section.integer("seed", 0, INT64_MAX);
+  section.choice("on_failure", {"continue", "stop"});
   section.refuse_unknown();
 }
 
@@ -88,6 +89,7 @@ void check_gsm8k(Section section) {
   section.integer("seed", 0, INT64_MAX);
   section.choice("rng", {"python-random-sample", "first"});
   section.text("endpoint");
+  section.choice("prompt", {"reference", "demo", "chat"});
   section.integer("max_tokens", 1, kCountMax);
   section.number("deadline_s", 0.001, kSecondsMax);
   section.choice("on_deadline", {"censor"});

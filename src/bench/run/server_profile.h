@@ -1,0 +1,23 @@
+#pragma once
+
+#include <filesystem>
+#include <string>
+
+#include "base/json.h"
+#include "bench/records/kernel_table.h"
+
+namespace nvllm::bench {
+
+/// One profile as a server of ours wrote it.
+struct ServerProfile {
+  KernelTable kernels;  ///< by operation, layer, shape and phase; host work left out
+  KernelTable symbols;  ///< by operation alone
+  Json metadata;        ///< profile_metadata.json as it is
+};
+
+/// Reads the folder that POST /stop_profile names. What a kernel was asked to compute, rows x outputs x inputs,
+/// stands in the place of a grid: on a CPU it is what tells calls of one operation apart.
+///   Errors: Error(kBadFile) naming file, line and field; Error(kNotFound).
+ServerProfile read_server_profile(const std::filesystem::path& folder, const std::string& leg);
+
+}  // namespace nvllm::bench
