@@ -30,11 +30,11 @@ Node convert_table(const toml::table& table, const std::string& what) {
     Node member = convert(value, what);
     // The place of the key, not of the value: a complaint about an unknown key points at it.
     member.place = place_of(key.source());
-    node.members.emplace_back(std::string(key.str()), std::move(member));
+    node.members.push_back({std::string(key.str()), std::move(member)});
   }
   // The library sorts by name; legs and verdict rules mean their order.
   std::stable_sort(node.members.begin(), node.members.end(),
-                   [](const auto& a, const auto& b) { return stands_before(a.second, b.second); });
+                   [](const auto& a, const auto& b) { return stands_before(a.value, b.value); });
   return node;
 }
 

@@ -7,7 +7,6 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -21,6 +20,8 @@ struct Place {
 
 enum class NodeKind { kTable, kArray, kText, kInteger, kNumber, kBool };
 
+struct Member;
+
 /// One value of the file.
 struct Node {
   NodeKind kind = NodeKind::kTable;
@@ -29,8 +30,14 @@ struct Node {
   std::int64_t integer = 0;
   double number = 0;  ///< of a kInteger too
   bool truth = false;
-  std::vector<std::pair<std::string, Node>> members;  ///< of a table, in the order written
-  std::vector<Node> items;                            ///< of an array
+  std::vector<Member> members;  ///< of a table, in the order written
+  std::vector<Node> items;      ///< of an array
+};
+
+/// A key of a table and its value.
+struct Member {
+  std::string key;
+  Node value;
 };
 
 /// Reads TOML. Dates, NaN and infinities have no place in a sweep file and are refused.

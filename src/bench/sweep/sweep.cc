@@ -43,8 +43,8 @@ SweepLeg read_leg(const std::string& name, Section section) {
   }
   leg.arguments = section.texts("arguments").value_or(std::vector<std::string>{});
   if (auto expect = section.table("expect_kernels")) {
-    for (const auto& member : expect->node().members) {
-      leg.expect_kernels.emplace_back(member.first, *expect->integer(member.first, 0, 1'000'000));
+    for (const auto& [key, value] : expect->node().members) {
+      leg.expect_kernels.emplace_back(key, *expect->integer(key, 0, 1'000'000));
     }
   }
   section.refuse_unknown();
