@@ -69,9 +69,9 @@ std::string model_of(const std::string& wanted, const bench::Capabilities& found
 
 /// The leg whose folder that is: FOLDER/LEG or FOLDER/LEG/rounds/NN/gsm8k.
 std::string leg_of(const fs::path& out) {
+  if (out.empty()) return "eval";
   fs::path folder = fs::absolute(out).lexically_normal();
   if (folder.filename().empty()) folder = folder.parent_path();
-  if (out.empty()) return "eval";
   const fs::path above = folder.parent_path().parent_path();
   return (above.filename() == "rounds" ? above.parent_path() : folder).filename().string();
 }
@@ -95,12 +95,6 @@ bench::QuestionChoice choice_of(const EvalFlags& flags) {
   return {.order = *bench::parse_question_order(flags.rng),
           .seed = static_cast<std::uint64_t>(flags.seed),
           .n = flags.n > 0 ? flags.n : flags.limit};
-}
-
-std::int64_t tokens_of(std::span<const bench::QuestionResult> results) {
-  std::int64_t sum = 0;
-  for (const bench::QuestionResult& result : bench::latest_attempts(results)) sum += result.completion_tokens;
-  return sum;
 }
 
 void print_json(const bench::EvalSummary& sum, std::int64_t tokens, const bench::EvalFacts& facts) {
@@ -170,7 +164,7 @@ int run_eval(const EvalFlags& flags) {
   // To resume means to go on with the same server: its results stay in one group.
   options.boot_id = options.kept.empty() ? facts.timestamp_iso : options.kept.front().boot_id;
 
-  std::int64_t done = 0;
+  std::int64_t done = 0, tokens = 0;
   std::string why;
   const auto progress = progress_line("eval", set.size());
   const auto begin = std::chrono::steady_clock::now();
@@ -179,6 +173,7 @@ int run_eval(const EvalFlags& flags) {
       {.on_result =
            [&](const bench::QuestionResult& result) {
              if (folder) folder->add(result);
+             tokens += result.completion_tokens;
              if (progress) progress(++done);
              return bench::AskMore::kYes;
            },
@@ -188,10 +183,15 @@ int run_eval(const EvalFlags& flags) {
              why = words;
            }});
   facts.total_s = seconds_between(begin, std::chrono::steady_clock::now());
-  if (folder) folder->finish(set, options, results, facts);
+  if (folder) {
+    bench::EvalFacts written = facts;
+    // Of a run in parts nobody has watched the whole clock: the requests' own times, added up.
+    for (const bench::QuestionResult& one : options.kept) written.total_s += one.wall_time_s;
+    folder->finish(set, options, results, written);
+  }
   require_any_answer(results, flags.url);
   const bench::EvalSummary sum = bench::summarize(results, set.size());
-  flags.json ? print_json(sum, tokens_of(results), facts) : print_text(sum, tokens_of(results), facts, why);
+  flags.json ? print_json(sum, tokens, facts) : print_text(sum, tokens, facts, why);
   return eval_code(sum, flags, facts.stopped);
 }
 

@@ -140,7 +140,7 @@ Generation generate(const PostTarget& target, const GenerationRequest& request, 
   std::string fault;
   bool done_mark = false;
   const std::string body = request_body(request, features);
-  const SteadyTime begin = std::chrono::steady_clock::now();
+  const SteadyTime begin = out.begin = std::chrono::steady_clock::now();
   const auto deadline =
       begin + std::chrono::duration_cast<SteadyTime::duration>(std::chrono::duration<double>(deadline_s));
   const auto take = [&](std::string_view data, double at_s) {
