@@ -15,6 +15,7 @@
 #include "bench/server_process.h"
 #include "bench/speed.h"
 #include "cli/bench_evidence.h"
+#include "cli/bench_import.h"
 #include "cli/bench_urls.h"
 #include "cli/command_table.h"
 #include "kernels/fusion_plan.h"
@@ -137,10 +138,11 @@ void configure_bench(CLI::App& app, Action& action) {
   add_speed_flags(*decode, *decode_flags);
   CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
   add_speed_flags(*kernels, *kernel_flags);
-  const auto evidence = add_evidence_verbs(app);
+  const auto evidence = add_evidence_verbs(app), import = add_import_verb(app);
   action = [=] {
     if (const auto code = evidence()) return *code;
     if (const auto code = urls()) return *code;
+    if (const auto code = import()) return *code;
     if (legs->parsed()) return run_legs(*leg_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });
     return run_speed(*kernel_flags, bench::kernel_table);

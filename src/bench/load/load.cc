@@ -243,7 +243,8 @@ std::string load_summary(const LoadResult& result) {
     if (!result.latencies_ms.contains(fmt::format("mean_{}_ms", name))) continue;
     text += fmt::format("{:<28}", title);
     for (const char* word : {"mean", "median", "p95", "p99"}) {
-      text += fmt::format("{:>12.3f}", result.latencies_ms.at(fmt::format("{}_{}_ms", word, name)));
+      const auto found = result.latencies_ms.find(fmt::format("{}_{}_ms", word, name));
+      text += found == result.latencies_ms.end() ? fmt::format("{:>12}", "-") : fmt::format("{:>12.3f}", found->second);
     }
     text += '\n';
   }
