@@ -42,10 +42,11 @@ double cpu_s(clockid_t clock) {
 std::string chunk(const std::string& bytes) { return fmt::format("{:x}\r\n{}\r\n", bytes.size(), bytes); }
 
 std::string token_event(std::int64_t stamp) {
-  return chunk(fmt::format("data: {{\"id\":\"cmpl-0\",\"object\":\"text_completion\",\"created\":1,\"model\":\"null\","
-                           "\"choices\":[{{\"index\":0,\"text\":\"{:020}\",\"logprobs\":null,\"finish_reason\":null,"
-                           "\"stop_reason\":null,\"token_ids\":[1234]}}]}}\n\n",
-                           stamp));
+  return chunk(
+      fmt::format("data: {{\"id\":\"cmpl-0\",\"object\":\"text_completion\",\"created\":1,\"model\":\"null\","
+                  "\"choices\":[{{\"index\":0,\"text\":\"{:020}\",\"logprobs\":null,\"finish_reason\":null,"
+                  "\"stop_reason\":null,\"token_ids\":[1234]}}]}}\n\n",
+                  stamp));
 }
 
 /// Serves `streams` connections, then the next `streams`, until its time is over.
@@ -57,7 +58,8 @@ class NullServer {
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     socklen_t size = sizeof address;
-    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 1024) != 0) std::abort();
+    if (::bind(listener_, reinterpret_cast<sockaddr*>(&address), size) != 0 || ::listen(listener_, 1024) != 0)
+      std::abort();
     ::getsockname(listener_, reinterpret_cast<sockaddr*>(&address), &size);
     port_ = ntohs(address.sin_port);
     thread_ = std::thread([this] { serve(); });
@@ -87,7 +89,8 @@ class NullServer {
       ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
       char space[65536];
       std::string request;
-      while (request.find("}") == std::string::npos) request.append(space, static_cast<std::size_t>(::recv(fd, space, sizeof space, 0)));
+      while (request.find("}") == std::string::npos)
+        request.append(space, static_cast<std::size_t>(::recv(fd, space, sizeof space, 0)));
       clients.push_back(fd);
     }
     const double before = cpu_s(CLOCK_THREAD_CPUTIME_ID);
@@ -149,7 +152,8 @@ void paced(std::int64_t streams, std::int64_t tokens, std::chrono::microseconds 
   double sum = 0;
   for (const double one : delays) sum += one;
   const auto count = static_cast<double>(delays.size());
-  fmt::print("{} streams, a token each every {:.1f} ms, {} tokens\n", streams, 1e-3 * static_cast<double>(step.count()), delays.size());
+  fmt::print("{} streams, a token each every {:.1f} ms, {} tokens\n", streams, 1e-3 * static_cast<double>(step.count()),
+             delays.size());
   fmt::print("  from the server's write to the client's stamp: mean {:.4f} ms, p50 {:.4f}, p99 {:.4f}, max {:.4f}\n",
              1e3 * sum / count, 1e3 * *percentile_of(delays, 50), 1e3 * *percentile_of(delays, 99),
              1e3 * *percentile_of(delays, 100));

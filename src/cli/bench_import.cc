@@ -49,7 +49,8 @@ fs::path round_folder(const fs::path& leg, std::int64_t round, const char* phase
 fs::path new_round(const ImportFlags& flags, const char* phase) {
   const fs::path folder = round_folder(fs::path(flags.out) / flags.leg, flags.round, phase);
   if (!fs::exists(folder)) return folder;
-  throw Error(ErrorKind::kUsage, fmt::format("{}: exists already; give another --round, --leg or --out", folder.string()));
+  throw Error(ErrorKind::kUsage,
+              fmt::format("{}: exists already; give another --round, --leg or --out", folder.string()));
 }
 
 /// Requests and tokens, as readers of a round find them.
@@ -64,7 +65,8 @@ int write_profile(const ImportFlags& flags, bench::KernelTable table, const std:
   bench::sort_by_total(table);
   bench::fill_shares(table);
   const bench::FileDigest digest = bench::digest_file(flags.path);
-  Json metadata{{"schema", "nvllm.profile_metadata/v1"}, {"leg", flags.leg}, {"phase", "profile"}, {"round", flags.round}};
+  Json metadata{
+      {"schema", "nvllm.profile_metadata/v1"}, {"leg", flags.leg}, {"phase", "profile"}, {"round", flags.round}};
   metadata["profiler"] = Json{{"method", flags.kind}, {"complete", findings.empty()}, {"findings", findings}};
   metadata["trace"] = Json{{"file", fs::path(flags.path).filename().string()},
                            {"bytes", digest.bytes},
@@ -133,7 +135,8 @@ int import_folder(const ImportFlags& flags) {
   const bench::EvidenceFolder evidence = bench::import_legacy_3leg(flags.path);
   for (const bench::LegEvidence& leg : evidence.legs) {
     const fs::path folder = fs::path(flags.out) / leg.leg;
-    if (fs::exists(folder)) throw Error(ErrorKind::kUsage, fmt::format("{}: exists already; give another --out", folder.string()));
+    if (fs::exists(folder))
+      throw Error(ErrorKind::kUsage, fmt::format("{}: exists already; give another --out", folder.string()));
     write_leg(leg, folder);
     fmt::print("{}: {} kernel tables, {} questions\n", leg.leg, leg.profiles.size(), leg.questions.size());
   }
@@ -165,8 +168,11 @@ std::function<std::optional<int>()> add_import_verb(CLI::App& bench) {
   verb->add_option("path", flags->path, "The file; of legacy-3leg the folder")->required();
   verb->add_option("--out", flags->out, "Evidence folder to write into")->required();
   verb->add_option("--leg", flags->leg, "Leg that the file belongs to")->capture_default_str();
-  verb->add_option("--round", flags->round, "Which server boot of that leg")->check(CLI::Range(1, 99))->capture_default_str();
-  CLI::Option* requests = verb->add_option("--requests", flags->requests, "Requests that a trace holds; without, times per token stay unknown");
+  verb->add_option("--round", flags->round, "Which server boot of that leg")
+      ->check(CLI::Range(1, 99))
+      ->capture_default_str();
+  CLI::Option* requests = verb->add_option("--requests", flags->requests,
+                                           "Requests that a trace holds; without, times per token stay unknown");
   CLI::Option* tokens = verb->add_option("--tokens", flags->tokens, "Output tokens of each of these requests");
   requests->needs(tokens)->check(CLI::PositiveNumber);
   tokens->needs(requests)->check(CLI::Range(2, 1 << 20));

@@ -58,7 +58,8 @@ struct ProfileFlags {
 };
 
 std::string now_iso() {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
 }
 
 /// The model that requests name: the one asked for, or the first one listed.
@@ -92,9 +93,8 @@ bench::AskOptions ask_options(const EvalFlags& flags, const bench::Capabilities&
 }
 
 bench::QuestionChoice choice_of(const EvalFlags& flags) {
-  return {.order = *bench::parse_question_order(flags.rng),
-          .seed = static_cast<std::uint64_t>(flags.seed),
-          .n = flags.n > 0 ? flags.n : flags.limit};
+  return {
+      .order = *bench::parse_question_order(flags.rng), .seed = static_cast<std::uint64_t>(flags.seed), .n = flags.n};
 }
 
 void print_json(const bench::EvalSummary& sum, std::int64_t tokens, const bench::EvalFacts& facts) {
@@ -149,7 +149,8 @@ void require_any_answer(std::span<const bench::QuestionResult> results, const st
 }
 
 int run_eval(const EvalFlags& flags) {
-  const bench::QuestionSet set = bench::read_question_set(flags.problems, choice_of(flags));
+  bench::QuestionSet set = bench::read_question_set(flags.problems, choice_of(flags));
+  bench::keep_first(set, flags.limit);
   std::optional<bench::EvalFolder> folder;
   if (!flags.out.empty()) {
     folder.emplace(flags.out, flags.resume ? bench::EvalResume::kContinue : bench::EvalResume::kRefuse);
@@ -168,20 +169,19 @@ int run_eval(const EvalFlags& flags) {
   std::string why;
   const auto progress = progress_line("eval", set.size());
   const auto begin = std::chrono::steady_clock::now();
-  const auto results = bench::ask_questions(
-      set, options,
-      {.on_result =
-           [&](const bench::QuestionResult& result) {
-             if (folder) folder->add(result);
-             tokens += result.completion_tokens;
-             if (progress) progress(++done);
-             return bench::AskMore::kYes;
-           },
-       .on_stop =
-           [&](bench::AskStop stop, const std::string& words) {
-             facts.stopped = bench::to_string(stop);
-             why = words;
-           }});
+  const auto results = bench::ask_questions(set, options,
+                                            {.on_result =
+                                                 [&](const bench::QuestionResult& result) {
+                                                   if (folder) folder->add(result);
+                                                   tokens += result.completion_tokens;
+                                                   if (progress) progress(++done);
+                                                   return bench::AskMore::kYes;
+                                                 },
+                                             .on_stop =
+                                                 [&](bench::AskStop stop, const std::string& words) {
+                                                   facts.stopped = bench::to_string(stop);
+                                                   why = words;
+                                                 }});
   facts.total_s = seconds_between(begin, std::chrono::steady_clock::now());
   if (folder) {
     bench::EvalFacts written = facts;
@@ -233,51 +233,74 @@ int run_profile(ProfileFlags& flags) {
     write_file_atomically(out / "profile_metadata.json", bench::readable_json(metadata));
   }
   fmt::print("{}", flags.json ? dump_json(bench::law_json(run)) + "\n" : bench::law_table(run));
-  return run.law.residual_rows == 0 && run.longer.findings.empty() && run.shorter.findings.empty() ? kDone : kGateFailed;
+  return run.law.residual_rows == 0 && run.longer.findings.empty() && run.shorter.findings.empty() ? kDone
+                                                                                                   : kGateFailed;
 }
 
 void add_eval_flags(CLI::App& app, EvalFlags& flags) {
   app.add_option("url", flags.url, "http://host:port of any OpenAI-compatible server")->required();
   app.add_option("--problems", flags.problems, "JSON lines of {question, answer}, GSM8K's format")->required();
-  app.add_option("--limit", flags.limit, "Questions to put, the first of the file; 0: all")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--n", flags.n, "Questions to put, chosen by --rng; 0: as --limit")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--limit", flags.limit, "Questions to put at most; 0: all that were chosen")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--n", flags.n, "Questions to choose by --rng; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--rng", flags.rng, "How they are chosen: the file's first, or as Python's random.sample")
-      ->check(CLI::IsMember({"first", "python"}))->capture_default_str();
+      ->check(CLI::IsMember({"first", "python"}))
+      ->capture_default_str();
   app.add_option("--seed", flags.seed, "Seed of --rng python")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--concurrency", flags.concurrency, "Requests in flight")->check(CLI::Range(1, 512))->capture_default_str();
+  app.add_option("--concurrency", flags.concurrency, "Requests in flight")
+      ->check(CLI::Range(1, 512))
+      ->capture_default_str();
   app.add_option("--format", flags.format, "How a question is put")
-      ->check(CLI::IsMember({"completion", "chat"}))->capture_default_str();
+      ->check(CLI::IsMember({"completion", "chat"}))
+      ->capture_default_str();
   app.add_option("--template", flags.prompt, "The same by its template's name")
       ->check(CLI::IsMember({"reference", "demo", "chat"}));
   app.add_option("--extractor", flags.extractor, "Which number of an answer counts")
-      ->check(CLI::IsMember({"strict", "first_marker", "flexible", "legacy"}))->capture_default_str();
-  app.add_option("--max-tokens", flags.max_tokens, "Most tokens of an answer")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+      ->check(CLI::IsMember({"strict", "first_marker", "flexible", "legacy"}))
+      ->capture_default_str();
+  app.add_option("--max-tokens", flags.max_tokens, "Most tokens of an answer")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   app.add_option("--deadline", flags.deadline_s, "Seconds for one answer; a later one is neither right nor wrong")
-      ->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--drain", flags.drain_s, "Most seconds to wait for an idle server after a late answer was cancelled")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--model", flags.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--require", flags.required, "Right answers below which the exit code is 1")->capture_default_str();
-  CLI::Option* out = app.add_option("--out", flags.out, "Folder for perq.jsonl, outputs.jsonl, gsm8k.json and their metadata");
+  CLI::Option* out =
+      app.add_option("--out", flags.out, "Folder for perq.jsonl, outputs.jsonl, gsm8k.json and their metadata");
   app.add_flag("--resume", flags.resume, "Go on with the results in --out, against the same server")->needs(out);
   app.add_flag("--json", flags.json, "Print JSON");
-  app.footer("Exit codes: 0 done, 1 a request failed or too few right, 3 stopped because the server is too slow for "
-             "the deadline, 5 stopped because it is gone or stays busy (--resume goes on).");
+  app.footer(
+      "Exit codes: 0 done, 1 a request failed or too few right, 3 stopped because the server is too slow for "
+      "the deadline, 5 stopped because it is gone or stays busy (--resume goes on).");
 }
 
 void add_load_flags(CLI::App& app, LoadFlags& flags) {
   bench::LoadOptions& o = flags.options;
   app.add_option("url", o.target.url, "http://host:port of any OpenAI-compatible server")->required();
   app.add_option("--requests", o.requests, "Requests in all")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--streams", o.streams, "Requests at once, at most")->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--streams", o.streams, "Requests at once, at most")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   app.add_option("--rate", flags.rate, "Arrivals per second, at random; 0: each stream sends without a pause")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--prompt-tokens", flags.prompt_tokens, "Tokens of a prompt, about")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--output-tokens", o.output_tokens, "Tokens of an answer")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--prompt-tokens", flags.prompt_tokens, "Tokens of a prompt, about")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--output-tokens", o.output_tokens, "Tokens of an answer")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "Of prompts and arrivals")->capture_default_str();
-  app.add_option("--deadline", o.deadline_s, "Seconds for one request")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--deadline", o.deadline_s, "Seconds for one request")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--model", o.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--out", flags.out, "File for the result, as `vllm bench serve --save-detailed` writes it");
   app.add_flag("--json", flags.json, "Print that JSON");
@@ -285,12 +308,21 @@ void add_load_flags(CLI::App& app, LoadFlags& flags) {
 
 void add_profile_flags(CLI::App& app, ProfileFlags& flags) {
   bench::ProfileOptions& o = flags.options;
-  app.add_option("url", o.target.url, "http://host:port of nvllm serve --profile-dir, or of vLLM with its profiler on")->required();
-  app.add_option("--requests", o.requests, "Requests of each burst")->check(CLI::Range(1, 10000))->capture_default_str();
-  app.add_option("--tokens", o.tokens, "Tokens of each request of the longer burst")->check(CLI::Range(2, 1 << 20))->capture_default_str();
-  app.add_option("--tokens-short", o.tokens_short, "Of the shorter burst")->check(CLI::Range(2, 1 << 20))->capture_default_str();
+  app.add_option("url", o.target.url, "http://host:port of nvllm serve --profile-dir, or of vLLM with its profiler on")
+      ->required();
+  app.add_option("--requests", o.requests, "Requests of each burst")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--tokens", o.tokens, "Tokens of each request of the longer burst")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--tokens-short", o.tokens_short, "Of the shorter burst")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
   app.add_option("--traces", flags.traces, "Folder in which the server's torch traces appear (vLLM)");
-  app.add_option("--trace-wait", o.trace_wait_s, "Seconds to wait for a whole trace")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--trace-wait", o.trace_wait_s, "Seconds to wait for a whole trace")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--model", o.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--out", flags.out, "Folder for kernels.csv, call_law.json and their metadata");
   app.add_flag("--json", flags.json, "Print call_law.json");

@@ -58,7 +58,9 @@ class BenchImport : public ::testing::Test {
 };
 
 TEST_F(BenchImport, ATraceBecomesARoundThatCompareReads) {
-  EXPECT_EQ(run({"torch-trace", trace(false).string(), "--out", out_, "--leg", "old", "--requests", "1", "--tokens", "4"}), 0);
+  EXPECT_EQ(
+      run({"torch-trace", trace(false).string(), "--out", out_, "--leg", "old", "--requests", "1", "--tokens", "4"}),
+      0);
   EXPECT_THAT(printed_, HasSubstr("1 kernels, 0.006 ms"));
   const bench::EvidenceFolder folder = bench::open_evidence(out_);
   ASSERT_EQ(folder.legs.size(), 1u);

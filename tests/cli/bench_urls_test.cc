@@ -16,17 +16,19 @@
 namespace nvllm::cli {
 namespace {
 
-using ::testing::HasSubstr;
-using ::testing::Not;
 using nvllm::testing::ScriptedReply;
 using nvllm::testing::ScriptedServer;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 /// Three questions whose right answer is 1, and the command line that puts them to a server.
 class BenchUrls : public ::testing::Test {
  protected:
   BenchUrls() {
     std::ofstream file(problems_);
-    for (const char* name : {"a", "b", "c"}) file << R"({"question":")" << name << R"(","answer":"#### 1"})" << "\n";
+    for (const char* name : {"a", "b", "c"})
+      file << R"({"question":")" << name << R"(","answer":"#### 1"})"
+           << "\n";
   }
 
   int run(const std::vector<std::string>& words) {

@@ -22,10 +22,10 @@ struct ScriptedReply {
   std::vector<std::string> pieces = {"hello"};  ///< one token and one event each
   std::chrono::milliseconds delay{0};           ///< before each piece
   std::string finish_reason = "stop";
-  int status = 200;      ///< another one: `body` is the answer
-  std::string body{};    ///< not empty with status 200: sent as it is, instead of JSON
-  int hang_after = -1;   ///< pieces after which nothing comes any more; -1: never
-  int abort_after = -1;  ///< pieces after which the connection breaks; -1: never
+  int status = 200;                 ///< another one: `body` is the answer
+  std::string body{};               ///< not empty with status 200: sent as it is, instead of JSON
+  int hang_after = -1;              ///< pieces after which nothing comes any more; -1: never
+  int abort_after = -1;             ///< pieces after which the connection breaks; -1: never
   std::string event_after_first{};  ///< data of one more event behind the first piece
 };
 
@@ -45,8 +45,8 @@ class ScriptedServer {
   explicit ScriptedServer(Script script, ScriptedFeatures features = {})
       : script_(std::move(script)),
         features_(features),
-        http_(std::make_unique<net::HttpServer>(
-            net::HttpServerOptions{.port = 0}, [this](std::shared_ptr<net::Exchange> e) { handle(std::move(e)); })),
+        http_(std::make_unique<net::HttpServer>(net::HttpServerOptions{.port = 0},
+                                                [this](std::shared_ptr<net::Exchange> e) { handle(std::move(e)); })),
         port_(http_->port()) {}
 
   ~ScriptedServer() {
@@ -164,7 +164,9 @@ class ScriptedServer {
     return most == request.end() ? count : std::min(count, most->get<int>());
   }
 
-  Json usage(int tokens) const { return Json{{"prompt_tokens", 7}, {"completion_tokens", tokens}, {"total_tokens", 7 + tokens}}; }
+  Json usage(int tokens) const {
+    return Json{{"prompt_tokens", 7}, {"completion_tokens", tokens}, {"total_tokens", 7 + tokens}};
+  }
 
   /// False once the client has left.
   bool wait(const ExchangePtr& exchange, std::chrono::milliseconds time) const {
@@ -180,7 +182,8 @@ class ScriptedServer {
     while (wait(exchange, std::chrono::hours(1))) {
     }
     const auto end = std::chrono::steady_clock::now() + let_go;
-    while (std::chrono::steady_clock::now() < end && !ending_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (std::chrono::steady_clock::now() < end && !ending_)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   static Json choice_of(const std::string& text, bool chat, const char* part) {
@@ -211,7 +214,8 @@ class ScriptedServer {
       if (!wait(exchange, reply.delay)) return;
       Json choice = choice_of(reply.pieces[static_cast<std::size_t>(i)], chat, "delta");
       if (wants(request, "return_token_ids") && features_.token_ids) choice["token_ids"] = Json::array({100 + i});
-      if (i + 1 == count) choice["finish_reason"] = count < static_cast<int>(reply.pieces.size()) ? "length" : reply.finish_reason;
+      if (i + 1 == count)
+        choice["finish_reason"] = count < static_cast<int>(reply.pieces.size()) ? "length" : reply.finish_reason;
       send(Json::array({choice}), Json::object());
       if (i == 0 && !reply.event_after_first.empty()) exchange->send(net::sse_event(reply.event_after_first));
     }
@@ -234,7 +238,8 @@ class ScriptedServer {
     Json choice = choice_of(text, chat, "message");
     if (wants(request, "return_token_ids") && features_.token_ids) choice["token_ids"] = ids;
     choice["finish_reason"] = reply.finish_reason;
-    exchange->respond({.body = dump_json(Json{{"id", "gen-1"}, {"choices", Json::array({choice})}, {"usage", usage(count)}})});
+    exchange->respond(
+        {.body = dump_json(Json{{"id", "gen-1"}, {"choices", Json::array({choice})}, {"usage", usage(count)}})});
   }
 
  public:

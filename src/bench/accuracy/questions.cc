@@ -298,9 +298,11 @@ std::vector<QuestionResult> latest_attempts(std::span<const QuestionResult> resu
 std::vector<QuestionResult> ask_questions(const QuestionSet& set, const AskOptions& options,
                                           const AskCallbacks& callbacks) {
   if (options.concurrency < 1 || options.max_tokens < 1 || !(options.deadline_s > 0) || options.drain_max_s < 0) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("concurrency {}, max_tokens {}, deadline {} s, drain {} s; wanted at least 1, 1, more than 0 s, 0 s",
-                            options.concurrency, options.max_tokens, options.deadline_s, options.drain_max_s));
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format(
+            "concurrency {}, max_tokens {}, deadline {} s, drain {} s; wanted at least 1, 1, more than 0 s, 0 s",
+            options.concurrency, options.max_tokens, options.deadline_s, options.drain_max_s));
   }
   // Refuses a bad address here, not in a thread.
   static_cast<void>(answers_at_all(options.target));

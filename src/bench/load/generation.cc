@@ -52,7 +52,8 @@ class AnswerReader {
   void finish() {
     out_.counted_by_server = has_usage_ || !out_.token_ids.empty();
     if (has_usage_) return;
-    out_.completion_tokens = static_cast<std::int64_t>(out_.token_ids.empty() ? out_.arrivals_s.size() : out_.token_ids.size());
+    out_.completion_tokens =
+        static_cast<std::int64_t>(out_.token_ids.empty() ? out_.arrivals_s.size() : out_.token_ids.size());
   }
 
  private:

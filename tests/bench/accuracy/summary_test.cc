@@ -17,8 +17,9 @@ namespace {
 QuestionSet numbered(std::int64_t count) {
   QuestionSet set{.file_name = "numbered.jsonl", .sha256 = "00", .n_total = count, .choice = {}, .questions = {}};
   for (std::int64_t i = 1; i <= count; ++i) {
-    set.questions.push_back(
-        {.index = i - 1, .question = std::string(90, 'q') + std::to_string(i), .solution = "#### " + std::to_string(i)});
+    set.questions.push_back({.index = i - 1,
+                             .question = std::string(90, 'q') + std::to_string(i),
+                             .solution = "#### " + std::to_string(i)});
   }
   return set;
 }

@@ -30,9 +30,12 @@ TEST(Capabilities, OfAServerThatCanEverythingNeedNoRule) {
 
 TEST(Capabilities, WhatIsMissingBecomesADeviation) {
   for (const bool refuses : {true, false}) {
-    const ScriptedServer server(always({.pieces = {"x"}}),
-                                {.streaming = false, .stream_usage = false, .token_ids = false, .ignore_eos = false,
-                                 .metrics = false, .refuses_unknown = refuses});
+    const ScriptedServer server(always({.pieces = {"x"}}), {.streaming = false,
+                                                            .stream_usage = false,
+                                                            .token_ids = false,
+                                                            .ignore_eos = false,
+                                                            .metrics = false,
+                                                            .refuses_unknown = refuses});
     const Capabilities found = probe_capabilities({.url = server.url(), .api_key = ""});
     const ServerFeatures features = features_of(found);
     EXPECT_FALSE(features.streaming || features.stream_usage || features.token_ids || features.ignore_eos ||

@@ -13,8 +13,8 @@
 namespace nvllm::bench {
 namespace {
 
-using ::testing::HasSubstr;
 using testing::always;
+using ::testing::HasSubstr;
 using testing::ScriptedServer;
 
 const testing::ScriptedReply kLong{.pieces = std::vector<std::string>(64, "x ")};
@@ -117,7 +117,8 @@ TEST(ProfileRun, ReadsATraceThatAppearsInTheFolder) {
       events += std::string(i > 0 ? "," : "") + R"({"ph":"X","cat":"kernel","name":"gemm","ts":)" +
                 std::to_string(i * 10) + R"(,"dur":2,"args":{"grid":[1,1,1],"block":[32,1,1],"shared memory":0}})";
     }
-    std::ofstream(temp / ("rank0." + std::to_string(burst) + ".pt.trace.json")) << R"({"traceEvents":[)" + events + "]}";
+    std::ofstream(temp / ("rank0." + std::to_string(burst) + ".pt.trace.json"))
+        << R"({"traceEvents":[)" + events + "]}";
     return std::string();
   };
   ProfileOptions options = options_for(server);
