@@ -35,8 +35,14 @@ namespace fs = std::filesystem;
 
 constexpr int kInconclusive = 3;
 
+/// The server that a verb drives.
+struct TargetFlags {
+  std::string url, key_file;
+};
+
 struct EvalFlags {
-  std::string url, problems, model, out;
+  TargetFlags target;
+  std::string problems, model, out;
   std::string format = "completion", prompt, rng = "first", extractor = "strict";
   std::int64_t limit = 0, n = 0, seed = 42, concurrency = 8, required = 0, max_tokens = 300;
   double deadline_s = 600, drain_s = 60;
@@ -44,6 +50,7 @@ struct EvalFlags {
 };
 
 struct LoadFlags {
+  TargetFlags target;
   bench::LoadOptions options;
   std::string out;
   double rate = 0;
@@ -52,10 +59,22 @@ struct LoadFlags {
 };
 
 struct ProfileFlags {
+  TargetFlags target;
   bench::ProfileOptions options;
   std::string traces, out;
   bool json = false;
 };
+
+/// With the key that its file's first line holds.
+bench::PostTarget target_of(const TargetFlags& flags) {
+  bench::PostTarget target{.url = flags.url, .api_key = ""};
+  if (flags.key_file.empty()) return target;
+  const std::string text = read_file(flags.key_file, 1 << 16);
+  target.api_key = text.substr(0, text.find_first_of("\r\n"));
+  if (!target.api_key.empty()) return target;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--api-key-file {}: its first line is empty, wanted a key", flags.key_file));
+}
 
 std::string now_iso() {
   return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
@@ -79,7 +98,7 @@ std::string leg_of(const fs::path& out) {
 
 bench::AskOptions ask_options(const EvalFlags& flags, const bench::Capabilities& found) {
   bench::AskOptions options;
-  options.target.url = flags.url;
+  options.target = target_of(flags.target);
   options.model = model_of(flags.model, found);
   options.features = bench::features_of(found);
   options.format = *bench::parse_prompt_template(flags.prompt.empty() ? flags.format : flags.prompt);
@@ -155,7 +174,7 @@ int run_eval(const EvalFlags& flags) {
   if (!flags.out.empty()) {
     folder.emplace(flags.out, flags.resume ? bench::EvalResume::kContinue : bench::EvalResume::kRefuse);
   }
-  const bench::Capabilities found = bench::probe_capabilities({.url = flags.url, .api_key = ""}, flags.model);
+  const bench::Capabilities found = bench::probe_capabilities(target_of(flags.target), flags.model);
   if (folder) folder->write_json("capabilities.json", bench::capabilities_json(found));
   bench::AskOptions options = ask_options(flags, found);
   bench::EvalFacts facts{.timestamp_iso = now_iso()};
@@ -189,7 +208,7 @@ int run_eval(const EvalFlags& flags) {
     for (const bench::QuestionResult& one : options.kept) written.total_s += one.wall_time_s;
     folder->finish(set, options, results, written);
   }
-  require_any_answer(results, flags.url);
+  require_any_answer(results, flags.target.url);
   const bench::EvalSummary sum = bench::summarize(results, set.size());
   flags.json ? print_json(sum, tokens, facts) : print_text(sum, tokens, facts, why);
   return eval_code(sum, flags, facts.stopped);
@@ -197,6 +216,7 @@ int run_eval(const EvalFlags& flags) {
 
 int run_load(LoadFlags& flags) {
   bench::LoadOptions& options = flags.options;
+  options.target = target_of(flags.target);
   const bench::Capabilities found = bench::probe_capabilities(options.target, options.model);
   options.model = model_of(options.model, found);
   options.features = bench::features_of(found);
@@ -215,6 +235,7 @@ int run_load(LoadFlags& flags) {
 /// Where the law does not hold for every kernel, the counts are not understood.
 int run_profile(ProfileFlags& flags) {
   bench::ProfileOptions& options = flags.options;
+  options.target = target_of(flags.target);
   options.traces = flags.traces;
   const bench::Capabilities found = bench::probe_capabilities(options.target, options.model);
   options.model = model_of(options.model, found);
@@ -237,8 +258,13 @@ int run_profile(ProfileFlags& flags) {
                                                                                                    : kGateFailed;
 }
 
-void add_eval_flags(CLI::App& app, EvalFlags& flags) {
+void add_target_flags(CLI::App& app, TargetFlags& flags) {
   app.add_option("url", flags.url, "http://host:port of any OpenAI-compatible server")->required();
+  app.add_option("--api-key-file", flags.key_file, "File whose first line is the key that the server wants");
+}
+
+void add_eval_flags(CLI::App& app, EvalFlags& flags) {
+  add_target_flags(app, flags.target);
   app.add_option("--problems", flags.problems, "JSON lines of {question, answer}, GSM8K's format")->required();
   app.add_option("--limit", flags.limit, "Questions to put at most; 0: all that were chosen")
       ->check(CLI::NonNegativeNumber)
@@ -283,7 +309,7 @@ void add_eval_flags(CLI::App& app, EvalFlags& flags) {
 
 void add_load_flags(CLI::App& app, LoadFlags& flags) {
   bench::LoadOptions& o = flags.options;
-  app.add_option("url", o.target.url, "http://host:port of any OpenAI-compatible server")->required();
+  add_target_flags(app, flags.target);
   app.add_option("--requests", o.requests, "Requests in all")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--streams", o.streams, "Requests at once, at most")
       ->check(CLI::Range(1, 4096))
@@ -308,8 +334,7 @@ void add_load_flags(CLI::App& app, LoadFlags& flags) {
 
 void add_profile_flags(CLI::App& app, ProfileFlags& flags) {
   bench::ProfileOptions& o = flags.options;
-  app.add_option("url", o.target.url, "http://host:port of nvllm serve --profile-dir, or of vLLM with its profiler on")
-      ->required();
+  add_target_flags(app, flags.target);
   app.add_option("--requests", o.requests, "Requests of each burst")
       ->check(CLI::Range(1, 10000))
       ->capture_default_str();
@@ -326,6 +351,9 @@ void add_profile_flags(CLI::App& app, ProfileFlags& flags) {
   app.add_option("--model", o.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--out", flags.out, "Folder for kernels.csv, call_law.json and their metadata");
   app.add_flag("--json", flags.json, "Print call_law.json");
+  app.footer(
+      "The server: nvllm serve --profile-dir DIR on this machine, or vLLM with its torch profiler on and --traces. "
+      "Exit code 1: some kernel obeys no law, or a trace is incomplete.");
 }
 
 }  // namespace

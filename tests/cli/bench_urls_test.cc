@@ -109,6 +109,15 @@ TEST_F(BenchUrls, EvalOfAServerThatIsNotThereIsUnavailable) {
   EXPECT_THROW(run({"eval", "http://127.0.0.1:1", "--problems", problems_.string()}), Error);
 }
 
+TEST_F(BenchUrls, SendsTheKeyOfAFile) {
+  const ScriptedServer server(nvllm::testing::always({.pieces = {"#### ", "1"}}));
+  std::ofstream(temp_ / "key") << "secret\nother\n";
+  EXPECT_EQ(eval(server, {"--api-key-file", (temp_ / "key").string()}), 0);
+  EXPECT_EQ(server.last_key(), "Bearer secret");
+  std::ofstream(temp_ / "empty") << "\n";
+  EXPECT_THROW(eval(server, {"--api-key-file", (temp_ / "empty").string()}), Error);
+}
+
 TEST_F(BenchUrls, LoadWritesWhatTheImporterReads) {
   const ScriptedServer server(nvllm::testing::always({.pieces = std::vector<std::string>(24, "x ")}));
   const std::string out = (temp_ / "load.json").string();

@@ -62,6 +62,11 @@ class ScriptedServer {
     const std::lock_guard lock(dying_);
     http_->stop();
   }
+  /// The Authorization header of the last generation, or "".
+  std::string last_key() const {
+    const std::lock_guard lock(mutex_);
+    return last_key_;
+  }
   std::vector<Json> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
@@ -132,6 +137,8 @@ class ScriptedServer {
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
+      const std::string* key = exchange->request().header("Authorization");
+      last_key_ = key == nullptr ? "" : *key;
     }
     const int now = ++running_;
     int most = most_running_;
@@ -252,6 +259,7 @@ class ScriptedServer {
   std::mutex dying_;
   std::vector<std::thread> threads_;
   std::vector<Json> requests_;
+  std::string last_key_;
   std::map<std::string, int> calls_;
   std::atomic<int> running_{0}, most_running_{0};
   std::atomic<bool> ending_{false};

@@ -27,7 +27,7 @@ class EvalFolder {
   /// What an earlier run left, with its texts. A line that was never finished is dropped.
   const std::vector<QuestionResult>& kept() const { return kept_; }
 
-  /// Adds one result; on the disk when it returns, as far as the system tells.
+  /// Adds one result; the system has it when this returns, so that only a fall of the machine loses it.
   ///   Errors: Error(kBadFile) naming the file and the reason.
   void add(const QuestionResult& result);
 

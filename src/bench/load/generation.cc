@@ -67,8 +67,13 @@ class AnswerReader {
 
   void take_choice(const Json& choice, double at_s) {
     std::string text = text_or_empty(choice, "text");
+    bool thinks = false;
     for (const char* key : {"delta", "message"}) {
-      if (const Json* part = object_in(choice, key)) text += text_or_empty(*part, "content");
+      const Json* part = object_in(choice, key);
+      if (part == nullptr) continue;
+      text += text_or_empty(*part, "content");
+      // Where a server parts thinking from the answer: tokens have come, and the answer has not begun.
+      thinks = !text_or_empty(*part, "reasoning_content").empty() || !text_or_empty(*part, "reasoning").empty();
     }
     std::size_t tokens = 0;
     if (const auto ids = choice.find("token_ids"); ids != choice.end() && ids->is_array()) {
@@ -77,7 +82,7 @@ class AnswerReader {
       }
       tokens = ids->size();
     }
-    if (!text.empty() || tokens > 0) out_.arrivals_s.push_back(at_s);
+    if (!text.empty() || thinks || tokens > 0) out_.arrivals_s.push_back(at_s);
     out_.text += text;
     if (std::string reason = text_or_empty(choice, "finish_reason"); !reason.empty()) out_.finish_reason = reason;
   }
