@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/accuracy/eval_folder.h"
 #include "bench/import/legacy_3leg.h"
 #include "bench/import/lm_eval.h"
 #include "bench/import/nsys_sqlite.h"
@@ -21,7 +22,6 @@
 #include "bench/store/canonical_json.h"
 #include "bench/store/file_digest.h"
 #include "bench/store/kernel_csv.h"
-#include "bench/store/manifest.h"
 #include "bench/store/perq.h"
 #include "cli/command_table.h"
 
@@ -146,7 +146,7 @@ int import_folder(const ImportFlags& flags) {
 }
 
 int run_import(const ImportFlags& flags) {
-  if (bench::has_manifest(flags.out)) {
+  if (bench::lies_in_closed_folder(flags.out)) {
     throw Error(ErrorKind::kUsage, fmt::format("{}: closed by a manifest; give another --out", flags.out));
   }
   const std::map<std::string, int (*)(const ImportFlags&)> kinds = {{"torch-trace", import_trace},

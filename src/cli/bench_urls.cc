@@ -179,6 +179,7 @@ int run_eval(const EvalFlags& flags) {
   bench::AskOptions options = ask_options(flags, found);
   bench::EvalFacts facts{.timestamp_iso = now_iso()};
   facts.metadata["tool"] = Json{{"name", "nvllm"}, {"version", NVLLM_VERSION}};
+  facts.metadata["deviations"] = bench::capabilities_json(found).at("deviations");
   if (flags.required > 0) facts.ship = flags.required;
   if (folder) options.kept = folder->kept();
   // To resume means to go on with the same server: its results stay in one group.
@@ -243,6 +244,9 @@ int run_profile(ProfileFlags& flags) {
   const bench::ProfileRun run = bench::run_profile(options);
   if (!flags.out.empty()) {
     const fs::path out = flags.out;
+    if (bench::lies_in_closed_folder(out)) {
+      throw Error(ErrorKind::kUsage, fmt::format("--out {}: closed by a manifest; name another folder", flags.out));
+    }
     fs::create_directories(out);
     Json metadata{{"schema", "nvllm.profile_metadata/v1"}, {"timestamp_iso", now_iso()}, {"model", options.model}};
     metadata["workload"] = Json{{"requests", options.requests}, {"max_tokens", run.longer.tokens}};

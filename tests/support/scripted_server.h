@@ -77,6 +77,8 @@ class ScriptedServer {
     const auto found = calls_.find(path);
     return found == calls_.end() ? 0 : found->second;
   }
+  /// How often a profile was started or stopped.
+  int profile_actions() const { return profile_actions_; }
   /// Most generations at once.
   int most_running() const { return most_running_; }
   std::chrono::milliseconds let_go{0};
@@ -94,11 +96,11 @@ class ScriptedServer {
       const std::lock_guard lock(mutex_);
       threads_.emplace_back([this, exchange] { answer(exchange); });
     } else {
-      exchange->respond(page(path));
+      exchange->respond(page(path, exchange->request().method));
     }
   }
 
-  net::HttpResponse page(const std::string& path) {
+  net::HttpResponse page(const std::string& path, const std::string& method) {
     if (path == "/health") return {.body = ""};
     if (path == "/version") return {.body = R"({"version":"9.9"})"};
     if (path == "/v1/models") return {.body = R"({"object":"list","data":[{"id":"scripted"}]})"};
@@ -107,8 +109,12 @@ class ScriptedServer {
               .body = "# HELP x\nvllm:num_requests_running{model_name=\"scripted\"} " + std::to_string(running_) +
                       "\nvllm:num_requests_waiting{model_name=\"scripted\"} 0.0\n"};
     }
-    if (features_.profile && path == "/start_profile") return {.body = ""};
-    if (features_.profile && path == "/stop_profile") return {.body = profile_answer()};
+    if (features_.profile && path.ends_with("_profile")) {
+      // As SGLang: any GET or POST acts, other methods do not.
+      if (method != "GET" && method != "POST") return {.status = 405, .body = ""};
+      ++profile_actions_;
+      return {.body = path == "/stop_profile" ? profile_answer() : ""};
+    }
     return {.status = 404, .body = R"({"error":{"message":"no such page"}})"};
   }
 
@@ -261,7 +267,7 @@ class ScriptedServer {
   std::vector<Json> requests_;
   std::string last_key_;
   std::map<std::string, int> calls_;
-  std::atomic<int> running_{0}, most_running_{0};
+  std::atomic<int> running_{0}, most_running_{0}, profile_actions_{0};
   std::atomic<bool> ending_{false};
   std::unique_ptr<net::HttpServer> http_;
   std::uint16_t port_;

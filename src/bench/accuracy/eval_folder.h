@@ -12,6 +12,9 @@
 
 namespace nvllm::bench {
 
+/// Whether a path is, or lies in, a folder that a manifest closes: nothing is written there.
+bool lies_in_closed_folder(const std::filesystem::path& path);
+
 /// What is done with results that lie there already.
 enum class EvalResume { kRefuse, kContinue };
 

@@ -257,11 +257,11 @@ QuestionResult judge_answer(const Question& question, std::int64_t prompt_index,
   result.ttft_ms = to_ms(answer.ttft_s());
   result.itl_p50_ms = to_ms(percentile_of(answer.itl_s(), 50));
   result.itl_p99_ms = to_ms(percentile_of(answer.itl_s(), 99));
-  result.token_ids_sha256 = token_digest(answer.token_ids);
   result.output_tail = answer.text;
   if (answer.end == GenerationEnd::kComplete) {
     result.output_len = length_of(answer.text);
     result.output_sha256 = sha256_hex(answer.text);
+    result.token_ids_sha256 = token_digest(answer.token_ids);
     result.answers = extract_answers(answer.text);
     result.disagree = disagree(result.answers);
   } else if (answer.end != GenerationEnd::kDeadline) {

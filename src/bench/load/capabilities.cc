@@ -15,8 +15,10 @@ namespace {
 
 constexpr const char* kCompletions = "/v1/completions";
 constexpr std::int64_t kProbeTokens = 4, kLongTokens = 24;
-constexpr std::array<const char*, 9> kPages = {"/v1/models", "/health", "/version",       "/props",       "/metrics",
-                                               "/slots",     "/ping",   "/start_profile", "/stop_profile"};
+constexpr std::array<const char*, 7> kPages = {"/v1/models", "/health", "/version", "/props",
+                                               "/metrics",   "/slots",  "/ping"};
+// A GET of these starts a profile on some servers; asking which methods they take never does.
+constexpr std::array<const char*, 2> kProfilePages = {"/start_profile", "/stop_profile"};
 
 /// The first choice of an answer, or null.
 const Json* first_choice(const Json& answer) {
@@ -77,6 +79,7 @@ class Probe {
              busy ? fmt::format("{} requests in the server", *busy) : "no gauge of running requests");
       }
     }
+    for (const char* path : kProfilePages) found_.pages[path] = client_.request("OPTIONS", path, "").status;
     if (!found_.features.contains("metrics")) note("metrics", Seen::kNo, status_words(found_.pages["/metrics"]));
     if (model_.empty() && !found_.models.empty()) model_ = found_.models.front();
   }

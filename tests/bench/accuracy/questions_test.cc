@@ -91,6 +91,7 @@ TEST(AskQuestions, CutsOffAtTheDeadlineAlsoWhileTokensTrickle) {
   EXPECT_GE(results[0].wall_time_s, 0.15);
   EXPECT_LT(results[0].wall_time_s, 2);  // a busy machine may be late, the scripted 20 s it is not
   EXPECT_TRUE(results[0].finish_reason.empty());
+  EXPECT_TRUE(results[0].token_ids_sha256.empty());  // of half an answer: it would be no identity
   EXPECT_TRUE(results[0].pred.empty());
 }
 

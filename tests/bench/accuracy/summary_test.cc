@@ -168,6 +168,16 @@ TEST(EvalFolderTest, GoesOnBehindATornLineWithTexts) {
   EXPECT_EQ(EvalFolder(temp / "run", EvalResume::kContinue).kept().size(), 3u);
 }
 
+TEST(EvalFolderTest, WritesNothingBelowAManifest) {
+  const testing::TempFolder temp;
+  EXPECT_FALSE(lies_in_closed_folder(temp / "evidence"));
+  std::filesystem::create_directories(temp / "evidence");
+  std::ofstream(temp / "evidence" / "MANIFEST.sha256") << "";
+  EXPECT_TRUE(lies_in_closed_folder(temp / "evidence" / "leg" / "new"));
+  EXPECT_THROW(EvalFolder(temp / "evidence" / "leg", EvalResume::kRefuse), Error);
+  EXPECT_FALSE(std::filesystem::exists(temp / "evidence" / "leg"));
+}
+
 TEST(ScoreAnswer, CanBeDoneAgainByAnotherReading) {
   const QuestionSet set = numbered(3);
   QuestionResult result = judge_answer(set.questions[1], 2, said("#### 2\nQ: next? 5"), options());

@@ -48,6 +48,13 @@ TEST(Capabilities, WhatIsMissingBecomesADeviation) {
   }
 }
 
+TEST(Capabilities, LookingForAProfilerStartsNone) {
+  const ScriptedServer server(always({.pieces = {"x"}}), {.profile = true});
+  const Capabilities found = probe_capabilities({.url = server.url(), .api_key = ""});
+  EXPECT_EQ(found.pages.at("/start_profile"), 405);
+  EXPECT_EQ(server.profile_actions(), 0);
+}
+
 TEST(Capabilities, AServerThatCannotCompleteAPromptIsNotDriven) {
   const ScriptedServer broken(always({.status = 500, .body = "{}"}));
   EXPECT_THROW(probe_capabilities({.url = broken.url(), .api_key = ""}), Error);
