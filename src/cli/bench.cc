@@ -4,17 +4,20 @@
 #include <fmt/ranges.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "base/error.h"
 #include "base/json.h"
-#include "bench/eval.h"
+#include "bench/accuracy/questions.h"
 #include "bench/leg_table.h"
 #include "bench/server_process.h"
 #include "bench/speed.h"
 #include "cli/bench_evidence.h"
+#include "cli/bench_import.h"
 #include "cli/bench_sweep.h"
 #include "cli/bench_urls.h"
 #include "cli/command_table.h"
@@ -31,37 +34,61 @@ struct LegFlags {
   bool json = false;
 };
 
-bench::EvalOptions options_of(const LegFlags& flags, const std::string& url) {
-  bench::EvalOptions options;
-  options.url = url;
-  options.format = flags.format == "chat" ? bench::ProblemFormat::kChat : bench::ProblemFormat::kCompletion;
+bench::LegResult run_leg(const std::string& leg, const bench::ServerProcess& server, const bench::QuestionSet& set,
+                         const LegFlags& flags) {
+  bench::AskOptions options;
+  options.target.url = server.url();
+  options.format = *bench::parse_prompt_template(flags.format);
+  options.score = bench::Extractor::kStrict;
+  options.max_tokens = 300;
   options.concurrency = flags.concurrency;
-  return options;
+  options.deadline_s = 600;
+  options.futility.after = 0;
+  options.leg = options.label = leg;
+  std::int64_t done = 0;
+  const auto progress = progress_line(leg, set.size());
+  bench::LegResult result{.leg = leg, .results = {}};
+  const auto begin = std::chrono::steady_clock::now();
+  result.results = bench::ask_questions(set, options, {.on_result = [&](const bench::QuestionResult&) {
+                                          if (progress) progress(++done);
+                                          return bench::AskMore::kYes;
+                                        }});
+  result.seconds = seconds_between(begin, std::chrono::steady_clock::now());
+  if (result.failed() == static_cast<std::int64_t>(result.results.size())) {
+    throw Error(ErrorKind::kUnavailable, fmt::format("leg {}: every request failed; the first: {}", leg,
+                                                     result.results.front().output_tail));
+  }
+  return result;
 }
 
-Json json_of(const bench::EvalResult& eval) {
+Json json_of(const bench::LegResult& result, const bench::LegResult& first) {
   Json json;
-  json["right"] = eval.right();
-  json["total"] = eval.answers.size();
-  json["failed"] = eval.failed();
-  json["completion_tokens"] = eval.completion_tokens();
-  json["seconds"] = eval.seconds;
+  json["right"] = result.right();
+  json["total"] = result.results.size();
+  json["failed"] = result.failed();
+  json["completion_tokens"] = result.completion_tokens();
+  json["seconds"] = result.seconds;
+  json["leg"] = result.leg;
+  json["same_tokens"] = bench::same_tokens(result, first);
   return json;
 }
 
-/// 1 if too few answers are right, or a request failed.
-int gate(const bench::EvalResult& eval, const LegFlags& flags) {
-  return eval.failed() == 0 && eval.right() >= flags.required ? kDone : kGateFailed;
+/// Fails if too few answers are right, a request failed, or tokens differ from the first leg's.
+int gate(const bench::LegResult& result, const bench::LegResult& first, const LegFlags& flags) {
+  const bool passed =
+      result.failed() == 0 && result.right() >= flags.required && bench::same_tokens(result, first);
+  return passed ? kDone : kGateFailed;
 }
 
 int run_legs(const LegFlags& flags) {
   for (const std::string& leg : flags.legs) static_cast<void>(named_leg(leg));  // refuse before any work
-  const auto problems = bench::read_problems(flags.problems, flags.limit);
+  bench::QuestionSet set = bench::read_question_set(flags.problems, {});
+  bench::keep_first(set, flags.limit);
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   std::vector<bench::LegResult> results;
   for (const std::string& leg : flags.legs) {
     bench::ServerProcess server(program, {"--model", flags.model, "--leg", leg, "--log-level", "warning"});
-    results.push_back({leg, bench::evaluate(problems, options_of(flags, server.url()), progress_line(leg, static_cast<std::int64_t>(problems.size())))});
+    results.push_back(run_leg(leg, server, set, flags));
     if (const int status = server.stop(); status != 0) {
       throw Error(ErrorKind::kInternal, fmt::format("leg {}: the server ended with status {}", leg, status));
     }
@@ -69,18 +96,10 @@ int run_legs(const LegFlags& flags) {
   int code = kDone;
   Json json = Json::array();
   for (const bench::LegResult& result : results) {
-    Json one = json_of(result.eval);
-    one["leg"] = result.leg;
-    one["same_tokens"] = bench::same_tokens(result.eval, results.front().eval);
-    json.push_back(one);
-    code = std::max(code, gate(result.eval, flags));
-    if (!bench::same_tokens(result.eval, results.front().eval)) code = kGateFailed;
+    json.push_back(json_of(result, results.front()));
+    code = std::max(code, gate(result, results.front(), flags));
   }
-  if (flags.json) {
-    fmt::print("{}\n", dump_json(json));
-  } else {
-    fmt::print("{}", bench::leg_table(results));
-  }
+  fmt::print("{}", flags.json ? dump_json(json) + "\n" : bench::leg_table(results));
   return code;
 }
 
@@ -138,12 +157,12 @@ void configure_bench(CLI::App& app, Action& action) {
   add_speed_flags(*decode, *decode_flags);
   CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
   add_speed_flags(*kernels, *kernel_flags);
-  const auto evidence = add_evidence_verbs(app);
-  const auto sweep = add_sweep_verbs(app);
+  const auto evidence = add_evidence_verbs(app), sweep = add_sweep_verbs(app), import = add_import_verb(app);
   action = [=] {
     if (const auto code = evidence()) return *code;
     if (const auto code = sweep()) return *code;
     if (const auto code = urls()) return *code;
+    if (const auto code = import()) return *code;
     if (legs->parsed()) return run_legs(*leg_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });
     return run_speed(*kernel_flags, bench::kernel_table);

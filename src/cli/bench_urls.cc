@@ -35,8 +35,14 @@ namespace fs = std::filesystem;
 
 constexpr int kInconclusive = 3;
 
+/// The server that a verb drives.
+struct TargetFlags {
+  std::string url, key_file;
+};
+
 struct EvalFlags {
-  std::string url, problems, model, out;
+  TargetFlags target;
+  std::string problems, model, out;
   std::string format = "completion", prompt, rng = "first", extractor = "strict";
   std::int64_t limit = 0, n = 0, seed = 42, concurrency = 8, required = 0, max_tokens = 300;
   double deadline_s = 600, drain_s = 60;
@@ -44,6 +50,7 @@ struct EvalFlags {
 };
 
 struct LoadFlags {
+  TargetFlags target;
   bench::LoadOptions options;
   std::string out;
   double rate = 0;
@@ -52,13 +59,26 @@ struct LoadFlags {
 };
 
 struct ProfileFlags {
+  TargetFlags target;
   bench::ProfileOptions options;
   std::string traces, out;
   bool json = false;
 };
 
+/// With the key that its file's first line holds.
+bench::PostTarget target_of(const TargetFlags& flags) {
+  bench::PostTarget target{.url = flags.url, .api_key = ""};
+  if (flags.key_file.empty()) return target;
+  const std::string text = read_file(flags.key_file, 1 << 16);
+  target.api_key = text.substr(0, text.find_first_of("\r\n"));
+  if (!target.api_key.empty()) return target;
+  throw Error(ErrorKind::kUsage,
+              fmt::format("--api-key-file {}: its first line is empty, wanted a key", flags.key_file));
+}
+
 std::string now_iso() {
-  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
+  return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}",
+                     fmt::gmtime(std::chrono::system_clock::to_time_t(std::chrono::system_clock::now())));
 }
 
 /// The model that requests name: the one asked for, or the first one listed.
@@ -69,16 +89,16 @@ std::string model_of(const std::string& wanted, const bench::Capabilities& found
 
 /// The leg whose folder that is: FOLDER/LEG or FOLDER/LEG/rounds/NN/gsm8k.
 std::string leg_of(const fs::path& out) {
+  if (out.empty()) return "eval";
   fs::path folder = fs::absolute(out).lexically_normal();
   if (folder.filename().empty()) folder = folder.parent_path();
-  if (out.empty()) return "eval";
   const fs::path above = folder.parent_path().parent_path();
   return (above.filename() == "rounds" ? above.parent_path() : folder).filename().string();
 }
 
 bench::AskOptions ask_options(const EvalFlags& flags, const bench::Capabilities& found) {
   bench::AskOptions options;
-  options.target.url = flags.url;
+  options.target = target_of(flags.target);
   options.model = model_of(flags.model, found);
   options.features = bench::features_of(found);
   options.format = *bench::parse_prompt_template(flags.prompt.empty() ? flags.format : flags.prompt);
@@ -92,15 +112,8 @@ bench::AskOptions ask_options(const EvalFlags& flags, const bench::Capabilities&
 }
 
 bench::QuestionChoice choice_of(const EvalFlags& flags) {
-  return {.order = *bench::parse_question_order(flags.rng),
-          .seed = static_cast<std::uint64_t>(flags.seed),
-          .n = flags.n > 0 ? flags.n : flags.limit};
-}
-
-std::int64_t tokens_of(std::span<const bench::QuestionResult> results) {
-  std::int64_t sum = 0;
-  for (const bench::QuestionResult& result : bench::latest_attempts(results)) sum += result.completion_tokens;
-  return sum;
+  return {
+      .order = *bench::parse_question_order(flags.rng), .seed = static_cast<std::uint64_t>(flags.seed), .n = flags.n};
 }
 
 void print_json(const bench::EvalSummary& sum, std::int64_t tokens, const bench::EvalFacts& facts) {
@@ -155,48 +168,56 @@ void require_any_answer(std::span<const bench::QuestionResult> results, const st
 }
 
 int run_eval(const EvalFlags& flags) {
-  const bench::QuestionSet set = bench::read_question_set(flags.problems, choice_of(flags));
+  bench::QuestionSet set = bench::read_question_set(flags.problems, choice_of(flags));
+  bench::keep_first(set, flags.limit);
   std::optional<bench::EvalFolder> folder;
   if (!flags.out.empty()) {
     folder.emplace(flags.out, flags.resume ? bench::EvalResume::kContinue : bench::EvalResume::kRefuse);
   }
-  const bench::Capabilities found = bench::probe_capabilities({.url = flags.url, .api_key = ""}, flags.model);
+  const bench::Capabilities found = bench::probe_capabilities(target_of(flags.target), flags.model);
   if (folder) folder->write_json("capabilities.json", bench::capabilities_json(found));
   bench::AskOptions options = ask_options(flags, found);
   bench::EvalFacts facts{.timestamp_iso = now_iso()};
   facts.metadata["tool"] = Json{{"name", "nvllm"}, {"version", NVLLM_VERSION}};
+  facts.metadata["deviations"] = bench::capabilities_json(found).at("deviations");
   if (flags.required > 0) facts.ship = flags.required;
   if (folder) options.kept = folder->kept();
   // To resume means to go on with the same server: its results stay in one group.
   options.boot_id = options.kept.empty() ? facts.timestamp_iso : options.kept.front().boot_id;
 
-  std::int64_t done = 0;
+  std::int64_t done = 0, tokens = 0;
   std::string why;
   const auto progress = progress_line("eval", set.size());
   const auto begin = std::chrono::steady_clock::now();
-  const auto results = bench::ask_questions(
-      set, options,
-      {.on_result =
-           [&](const bench::QuestionResult& result) {
-             if (folder) folder->add(result);
-             if (progress) progress(++done);
-             return bench::AskMore::kYes;
-           },
-       .on_stop =
-           [&](bench::AskStop stop, const std::string& words) {
-             facts.stopped = bench::to_string(stop);
-             why = words;
-           }});
+  const auto results = bench::ask_questions(set, options,
+                                            {.on_result =
+                                                 [&](const bench::QuestionResult& result) {
+                                                   if (folder) folder->add(result);
+                                                   tokens += result.completion_tokens;
+                                                   if (progress) progress(++done);
+                                                   return bench::AskMore::kYes;
+                                                 },
+                                             .on_stop =
+                                                 [&](bench::AskStop stop, const std::string& words) {
+                                                   facts.stopped = bench::to_string(stop);
+                                                   why = words;
+                                                 }});
   facts.total_s = seconds_between(begin, std::chrono::steady_clock::now());
-  if (folder) folder->finish(set, options, results, facts);
-  require_any_answer(results, flags.url);
+  if (folder) {
+    bench::EvalFacts written = facts;
+    // Of a run in parts nobody has watched the whole clock: the requests' own times, added up.
+    for (const bench::QuestionResult& one : options.kept) written.total_s += one.wall_time_s;
+    folder->finish(set, options, results, written);
+  }
+  require_any_answer(results, flags.target.url);
   const bench::EvalSummary sum = bench::summarize(results, set.size());
-  flags.json ? print_json(sum, tokens_of(results), facts) : print_text(sum, tokens_of(results), facts, why);
+  flags.json ? print_json(sum, tokens, facts) : print_text(sum, tokens, facts, why);
   return eval_code(sum, flags, facts.stopped);
 }
 
 int run_load(LoadFlags& flags) {
   bench::LoadOptions& options = flags.options;
+  options.target = target_of(flags.target);
   const bench::Capabilities found = bench::probe_capabilities(options.target, options.model);
   options.model = model_of(options.model, found);
   options.features = bench::features_of(found);
@@ -215,6 +236,7 @@ int run_load(LoadFlags& flags) {
 /// Where the law does not hold for every kernel, the counts are not understood.
 int run_profile(ProfileFlags& flags) {
   bench::ProfileOptions& options = flags.options;
+  options.target = target_of(flags.target);
   options.traces = flags.traces;
   const bench::Capabilities found = bench::probe_capabilities(options.target, options.model);
   options.model = model_of(options.model, found);
@@ -222,6 +244,9 @@ int run_profile(ProfileFlags& flags) {
   const bench::ProfileRun run = bench::run_profile(options);
   if (!flags.out.empty()) {
     const fs::path out = flags.out;
+    if (bench::lies_in_closed_folder(out)) {
+      throw Error(ErrorKind::kUsage, fmt::format("--out {}: closed by a manifest; name another folder", flags.out));
+    }
     fs::create_directories(out);
     Json metadata{{"schema", "nvllm.profile_metadata/v1"}, {"timestamp_iso", now_iso()}, {"model", options.model}};
     metadata["workload"] = Json{{"requests", options.requests}, {"max_tokens", run.longer.tokens}};
@@ -233,51 +258,79 @@ int run_profile(ProfileFlags& flags) {
     write_file_atomically(out / "profile_metadata.json", bench::readable_json(metadata));
   }
   fmt::print("{}", flags.json ? dump_json(bench::law_json(run)) + "\n" : bench::law_table(run));
-  return run.law.residual_rows == 0 && run.longer.findings.empty() && run.shorter.findings.empty() ? kDone : kGateFailed;
+  return run.law.residual_rows == 0 && run.longer.findings.empty() && run.shorter.findings.empty() ? kDone
+                                                                                                   : kGateFailed;
+}
+
+void add_target_flags(CLI::App& app, TargetFlags& flags) {
+  app.add_option("url", flags.url, "http://host:port of any OpenAI-compatible server")->required();
+  app.add_option("--api-key-file", flags.key_file, "File whose first line is the key that the server wants");
 }
 
 void add_eval_flags(CLI::App& app, EvalFlags& flags) {
-  app.add_option("url", flags.url, "http://host:port of any OpenAI-compatible server")->required();
+  add_target_flags(app, flags.target);
   app.add_option("--problems", flags.problems, "JSON lines of {question, answer}, GSM8K's format")->required();
-  app.add_option("--limit", flags.limit, "Questions to put, the first of the file; 0: all")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--n", flags.n, "Questions to put, chosen by --rng; 0: as --limit")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+  app.add_option("--limit", flags.limit, "Questions to put at most; 0: all that were chosen")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--n", flags.n, "Questions to choose by --rng; 0: all")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--rng", flags.rng, "How they are chosen: the file's first, or as Python's random.sample")
-      ->check(CLI::IsMember({"first", "python"}))->capture_default_str();
+      ->check(CLI::IsMember({"first", "python"}))
+      ->capture_default_str();
   app.add_option("--seed", flags.seed, "Seed of --rng python")->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--concurrency", flags.concurrency, "Requests in flight")->check(CLI::Range(1, 512))->capture_default_str();
+  app.add_option("--concurrency", flags.concurrency, "Requests in flight")
+      ->check(CLI::Range(1, 512))
+      ->capture_default_str();
   app.add_option("--format", flags.format, "How a question is put")
-      ->check(CLI::IsMember({"completion", "chat"}))->capture_default_str();
+      ->check(CLI::IsMember({"completion", "chat"}))
+      ->capture_default_str();
   app.add_option("--template", flags.prompt, "The same by its template's name")
       ->check(CLI::IsMember({"reference", "demo", "chat"}));
   app.add_option("--extractor", flags.extractor, "Which number of an answer counts")
-      ->check(CLI::IsMember({"strict", "first_marker", "flexible", "legacy"}))->capture_default_str();
-  app.add_option("--max-tokens", flags.max_tokens, "Most tokens of an answer")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+      ->check(CLI::IsMember({"strict", "first_marker", "flexible", "legacy"}))
+      ->capture_default_str();
+  app.add_option("--max-tokens", flags.max_tokens, "Most tokens of an answer")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   app.add_option("--deadline", flags.deadline_s, "Seconds for one answer; a later one is neither right nor wrong")
-      ->check(CLI::PositiveNumber)->capture_default_str();
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--drain", flags.drain_s, "Most seconds to wait for an idle server after a late answer was cancelled")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
   app.add_option("--model", flags.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--require", flags.required, "Right answers below which the exit code is 1")->capture_default_str();
-  CLI::Option* out = app.add_option("--out", flags.out, "Folder for perq.jsonl, outputs.jsonl, gsm8k.json and their metadata");
+  CLI::Option* out =
+      app.add_option("--out", flags.out, "Folder for perq.jsonl, outputs.jsonl, gsm8k.json and their metadata");
   app.add_flag("--resume", flags.resume, "Go on with the results in --out, against the same server")->needs(out);
   app.add_flag("--json", flags.json, "Print JSON");
-  app.footer("Exit codes: 0 done, 1 a request failed or too few right, 3 stopped because the server is too slow for "
-             "the deadline, 5 stopped because it is gone or stays busy (--resume goes on).");
+  app.footer(
+      "Exit codes: 0 done, 1 a request failed or too few right, 3 stopped because the server is too slow for "
+      "the deadline, 5 stopped because it is gone or stays busy (--resume goes on).");
 }
 
 void add_load_flags(CLI::App& app, LoadFlags& flags) {
   bench::LoadOptions& o = flags.options;
-  app.add_option("url", o.target.url, "http://host:port of any OpenAI-compatible server")->required();
+  add_target_flags(app, flags.target);
   app.add_option("--requests", o.requests, "Requests in all")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--streams", o.streams, "Requests at once, at most")->check(CLI::Range(1, 4096))->capture_default_str();
+  app.add_option("--streams", o.streams, "Requests at once, at most")
+      ->check(CLI::Range(1, 4096))
+      ->capture_default_str();
   app.add_option("--rate", flags.rate, "Arrivals per second, at random; 0: each stream sends without a pause")
-      ->check(CLI::NonNegativeNumber)->capture_default_str();
-  app.add_option("--prompt-tokens", flags.prompt_tokens, "Tokens of a prompt, about")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--output-tokens", o.output_tokens, "Tokens of an answer")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+  app.add_option("--prompt-tokens", flags.prompt_tokens, "Tokens of a prompt, about")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--output-tokens", o.output_tokens, "Tokens of an answer")
+      ->check(CLI::Range(1, 1 << 20))
+      ->capture_default_str();
   app.add_option("--seed", o.seed, "Of prompts and arrivals")->capture_default_str();
-  app.add_option("--deadline", o.deadline_s, "Seconds for one request")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--deadline", o.deadline_s, "Seconds for one request")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--model", o.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--out", flags.out, "File for the result, as `vllm bench serve --save-detailed` writes it");
   app.add_flag("--json", flags.json, "Print that JSON");
@@ -285,15 +338,26 @@ void add_load_flags(CLI::App& app, LoadFlags& flags) {
 
 void add_profile_flags(CLI::App& app, ProfileFlags& flags) {
   bench::ProfileOptions& o = flags.options;
-  app.add_option("url", o.target.url, "http://host:port of nvllm serve --profile-dir, or of vLLM with its profiler on")->required();
-  app.add_option("--requests", o.requests, "Requests of each burst")->check(CLI::Range(1, 10000))->capture_default_str();
-  app.add_option("--tokens", o.tokens, "Tokens of each request of the longer burst")->check(CLI::Range(2, 1 << 20))->capture_default_str();
-  app.add_option("--tokens-short", o.tokens_short, "Of the shorter burst")->check(CLI::Range(2, 1 << 20))->capture_default_str();
+  add_target_flags(app, flags.target);
+  app.add_option("--requests", o.requests, "Requests of each burst")
+      ->check(CLI::Range(1, 10000))
+      ->capture_default_str();
+  app.add_option("--tokens", o.tokens, "Tokens of each request of the longer burst")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
+  app.add_option("--tokens-short", o.tokens_short, "Of the shorter burst")
+      ->check(CLI::Range(2, 1 << 20))
+      ->capture_default_str();
   app.add_option("--traces", flags.traces, "Folder in which the server's torch traces appear (vLLM)");
-  app.add_option("--trace-wait", o.trace_wait_s, "Seconds to wait for a whole trace")->check(CLI::PositiveNumber)->capture_default_str();
+  app.add_option("--trace-wait", o.trace_wait_s, "Seconds to wait for a whole trace")
+      ->check(CLI::PositiveNumber)
+      ->capture_default_str();
   app.add_option("--model", o.model, "Model to name in requests; default: the first that the server lists");
   app.add_option("--out", flags.out, "Folder for kernels.csv, call_law.json and their metadata");
   app.add_flag("--json", flags.json, "Print call_law.json");
+  app.footer(
+      "The server: nvllm serve --profile-dir DIR on this machine, or vLLM with its torch profiler on and --traces. "
+      "Exit code 1: some kernel obeys no law, or a trace is incomplete.");
 }
 
 }  // namespace

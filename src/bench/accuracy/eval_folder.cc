@@ -36,8 +36,16 @@ void append(std::FILE* file, const std::string& text, const fs::path& path) {
 
 }  // namespace
 
+bool lies_in_closed_folder(const fs::path& path) {
+  for (fs::path folder = fs::weakly_canonical(fs::absolute(path)); !folder.empty(); folder = folder.parent_path()) {
+    if (has_manifest(folder)) return true;
+    if (folder == folder.parent_path()) break;
+  }
+  return false;
+}
+
 EvalFolder::EvalFolder(const fs::path& folder, EvalResume resume) : folder_(folder) {
-  if (has_manifest(folder)) {
+  if (lies_in_closed_folder(folder)) {
     throw Error(ErrorKind::kUsage, fmt::format("{}: closed by a manifest; name another folder", folder.string()));
   }
   fs::create_directories(folder);

@@ -12,6 +12,9 @@
 
 namespace nvllm::bench {
 
+/// Whether a path is, or lies in, a folder that a manifest closes: nothing is written there.
+bool lies_in_closed_folder(const std::filesystem::path& path);
+
 /// What is done with results that lie there already.
 enum class EvalResume { kRefuse, kContinue };
 
@@ -27,7 +30,7 @@ class EvalFolder {
   /// What an earlier run left, with its texts. A line that was never finished is dropped.
   const std::vector<QuestionResult>& kept() const { return kept_; }
 
-  /// Adds one result; on the disk when it returns, as far as the system tells.
+  /// Adds one result; the system has it when this returns, so that only a fall of the machine loses it.
   ///   Errors: Error(kBadFile) naming the file and the reason.
   void add(const QuestionResult& result);
 

@@ -257,11 +257,11 @@ QuestionResult judge_answer(const Question& question, std::int64_t prompt_index,
   result.ttft_ms = to_ms(answer.ttft_s());
   result.itl_p50_ms = to_ms(percentile_of(answer.itl_s(), 50));
   result.itl_p99_ms = to_ms(percentile_of(answer.itl_s(), 99));
-  result.token_ids_sha256 = token_digest(answer.token_ids);
   result.output_tail = answer.text;
   if (answer.end == GenerationEnd::kComplete) {
     result.output_len = length_of(answer.text);
     result.output_sha256 = sha256_hex(answer.text);
+    result.token_ids_sha256 = token_digest(answer.token_ids);
     result.answers = extract_answers(answer.text);
     result.disagree = disagree(result.answers);
   } else if (answer.end != GenerationEnd::kDeadline) {
@@ -298,9 +298,11 @@ std::vector<QuestionResult> latest_attempts(std::span<const QuestionResult> resu
 std::vector<QuestionResult> ask_questions(const QuestionSet& set, const AskOptions& options,
                                           const AskCallbacks& callbacks) {
   if (options.concurrency < 1 || options.max_tokens < 1 || !(options.deadline_s > 0) || options.drain_max_s < 0) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("concurrency {}, max_tokens {}, deadline {} s, drain {} s; wanted at least 1, 1, more than 0 s, 0 s",
-                            options.concurrency, options.max_tokens, options.deadline_s, options.drain_max_s));
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format(
+            "concurrency {}, max_tokens {}, deadline {} s, drain {} s; wanted at least 1, 1, more than 0 s, 0 s",
+            options.concurrency, options.max_tokens, options.deadline_s, options.drain_max_s));
   }
   // Refuses a bad address here, not in a thread.
   static_cast<void>(answers_at_all(options.target));

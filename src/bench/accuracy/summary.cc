@@ -152,8 +152,9 @@ Json gsm8k_json(const QuestionSet& set, const AskOptions& options, std::span<con
   json["run_index"] = options.run_index;
   json["correct"] = sum.correct;
   json["errors"] = sum.errors;
-  json["accuracy"] = fmt::format("{}/{} ({:.1f}%)", sum.correct, sum.n,
-                                 sum.n == 0 ? 0.0 : 100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.n));
+  json["accuracy"] =
+      fmt::format("{}/{} ({:.1f}%)", sum.correct, sum.n,
+                  sum.n == 0 ? 0.0 : 100.0 * static_cast<double>(sum.correct) / static_cast<double>(sum.n));
   json["total_seconds"] = rounded(facts.total_s, 1);
   json["asked"] = sum.asked;
   json["wrong"] = sum.wrong;
@@ -167,8 +168,8 @@ Json gsm8k_json(const QuestionSet& set, const AskOptions& options, std::span<con
   json["disagreement"] = Json{{"count", sum.disagreements},
                               {"share", sum.disagreement_share},
                               {"alarm", sum.disagreement_share > kDisagreementAlarm}};
-  json["tokens"] = Json{{"mean", or_null(sum.tokens_mean)}, {"p95", or_null(sum.tokens_p95)},
-                        {"ended_by_length", sum.ended_by_length}};
+  json["tokens"] = Json{
+      {"mean", or_null(sum.tokens_mean)}, {"p95", or_null(sum.tokens_p95)}, {"ended_by_length", sum.ended_by_length}};
   json["gate_floor"] = gate(sum.correct, facts.floor);
   json["gate_ship"] = gate(sum.correct, facts.ship);
   json["results"] = Json::array();
@@ -224,9 +225,8 @@ void add_outputs(std::string_view outputs, std::string_view what, std::vector<Qu
   std::map<std::tuple<std::string, std::int64_t, std::int64_t, std::int64_t>, QuestionResult*> known;
   for (QuestionResult& one : results) known[{one.boot_id, one.run_index, one.prompt_index, one.attempt}] = &one;
   for_each_json_line(outputs, what, [&](const Json& line, const std::string& place) {
-    const auto found =
-        known.find({text_field(line, "boot_id", place), int_field(line, "run_index", place),
-                    int_field(line, "prompt_index", place), int_field(line, "attempt", place)});
+    const auto found = known.find({text_field(line, "boot_id", place), int_field(line, "run_index", place),
+                                   int_field(line, "prompt_index", place), int_field(line, "attempt", place)});
     if (found == known.end()) return;
     found->second->question = text_field(line, "question", place);
     found->second->output_tail = text_field(line, "output", place);

@@ -21,22 +21,22 @@ inline constexpr double kDisagreementAlarm = 0.01;
 /// What a run knows beside its questions and options.
 struct EvalFacts {
   double total_s = 0;
-  std::string timestamp_iso{};             ///< when it began
-  std::string stopped{};                   ///< to_string(AskStop), or empty
+  std::string timestamp_iso{};                  ///< when it began
+  std::string stopped{};                        ///< to_string(AskStop), or empty
   std::optional<std::int64_t> floor{}, ship{};  ///< right answers that the gates want
-  Json metadata = Json::object();          ///< further fields of gsm8k_metadata.json, as they are
+  Json metadata = Json::object();               ///< further fields of gsm8k_metadata.json, as they are
 };
 
 /// The counts of a run.
 struct EvalSummary {
-  std::int64_t n = 0;         ///< planned
-  std::int64_t asked = 0;     ///< with a result
+  std::int64_t n = 0;      ///< planned
+  std::int64_t asked = 0;  ///< with a result
   std::int64_t correct = 0, wrong = 0, no_answer = 0;
   std::int64_t censored = 0;  ///< cut off by the deadline
   std::int64_t errors = 0;    ///< without an answer, censored ones included, as the published files count
   std::int64_t disagreements = 0;
-  double disagreement_share = 0;    ///< of the answers
-  std::int64_t right_max = 0;       ///< if all that is unknown were right; `correct` is the least
+  double disagreement_share = 0;  ///< of the answers
+  std::int64_t right_max = 0;     ///< if all that is unknown were right; `correct` is the least
   std::int64_t ended_by_length = 0;
   std::optional<double> tokens_mean, tokens_p95;  ///< of answers whose length is known
 

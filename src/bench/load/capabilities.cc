@@ -15,8 +15,10 @@ namespace {
 
 constexpr const char* kCompletions = "/v1/completions";
 constexpr std::int64_t kProbeTokens = 4, kLongTokens = 24;
-constexpr std::array<const char*, 9> kPages = {"/v1/models", "/health", "/version",       "/props",       "/metrics",
-                                               "/slots",     "/ping",   "/start_profile", "/stop_profile"};
+constexpr std::array<const char*, 7> kPages = {"/v1/models", "/health", "/version", "/props",
+                                               "/metrics",   "/slots",  "/ping"};
+// A GET of these starts a profile on some servers; asking which methods they take never does.
+constexpr std::array<const char*, 2> kProfilePages = {"/start_profile", "/stop_profile"};
 
 /// The first choice of an answer, or null.
 const Json* first_choice(const Json& answer) {
@@ -77,6 +79,7 @@ class Probe {
              busy ? fmt::format("{} requests in the server", *busy) : "no gauge of running requests");
       }
     }
+    for (const char* path : kProfilePages) found_.pages[path] = client_.request("OPTIONS", path, "").status;
     if (!found_.features.contains("metrics")) note("metrics", Seen::kNo, status_words(found_.pages["/metrics"]));
     if (model_.empty() && !found_.models.empty()) model_ = found_.models.front();
   }
@@ -136,8 +139,7 @@ class Probe {
     note("streaming", streams ? Seen::kYes : Seen::kNo, fmt::format("HTTP {}, {} events", plain.status, events));
     if (!streams) return note("stream_usage", Seen::kNo, "no streaming");
     usage_tokens = -1;
-    const net::HttpResponse counted =
-        stream(Json{{"stream", true}, {"stream_options", Json{{"include_usage", true}}}});
+    const net::HttpResponse counted = stream(Json{{"stream", true}, {"stream_options", Json{{"include_usage", true}}}});
     note("stream_usage", counted.status == 200 && usage_tokens >= 0 ? Seen::kYes : Seen::kNo,
          fmt::format("HTTP {}, {}", counted.status,
                      usage_tokens < 0 ? "no usage" : fmt::format("usage of {} completion tokens", usage_tokens)));
@@ -155,13 +157,16 @@ class Probe {
   void probe_ignore_eos() {
     const auto answer = ask("ignore_eos", Json{{"ignore_eos", true}, {"max_tokens", kLongTokens}});
     if (!answer) return;
-    const std::int64_t tokens = holds(*answer, "usage") ? answer->at("usage").value("completion_tokens", std::int64_t{-1}) : -1;
+    const std::int64_t tokens =
+        holds(*answer, "usage") ? answer->at("usage").value("completion_tokens", std::int64_t{-1}) : -1;
     const auto without = ask("ignore_eos", Json{{"max_tokens", kLongTokens}});
     const bool ends_early = without && first_choice(*without) != nullptr &&
                             first_choice(*without)->value("finish_reason", std::string()) == "stop";
-    if (tokens != kLongTokens) return note("ignore_eos", Seen::kNo, fmt::format("{} of {} tokens came", tokens, kLongTokens));
+    if (tokens != kLongTokens)
+      return note("ignore_eos", Seen::kNo, fmt::format("{} of {} tokens came", tokens, kLongTokens));
     note("ignore_eos", ends_early ? Seen::kYes : Seen::kUnknown,
-         ends_early ? "went on where the same prompt otherwise ends" : "accepted; the prompt does not end early without it");
+         ends_early ? "went on where the same prompt otherwise ends"
+                    : "accepted; the prompt does not end early without it");
   }
 
   void probe_logprobs() {
@@ -181,7 +186,10 @@ class Probe {
       texts.push_back(choice == nullptr ? "" : choice->value("text", std::string()));
     }
     const bool repeats = texts[0] == texts[1], differs = texts[0] != texts[2];
-    note("seed", !repeats ? Seen::kNo : differs ? Seen::kYes : Seen::kUnknown,
+    note("seed",
+         !repeats  ? Seen::kNo
+         : differs ? Seen::kYes
+                   : Seen::kUnknown,
          !repeats  ? "the same seed gave two texts"
          : differs ? "the same seed repeats, another differs"
                    : "two seeds gave the same text");
@@ -234,9 +242,10 @@ std::vector<CapabilityDeviation> deviations_of(const Capabilities& capabilities)
   for (const auto& [feature, rule] : kRules) {
     if (capabilities.has(feature)) continue;
     const auto found = capabilities.features.find(feature);
-    out.push_back({.rule = rule, .reason = fmt::format("{}: {}", feature, found == capabilities.features.end()
-                                                                             ? "not probed"
-                                                                             : found->second.evidence)});
+    out.push_back(
+        {.rule = rule,
+         .reason = fmt::format("{}: {}", feature,
+                               found == capabilities.features.end() ? "not probed" : found->second.evidence)});
   }
   return out;
 }
@@ -253,8 +262,10 @@ Json capabilities_json(const Capabilities& capabilities) {
     json["observed"][name] = Json{{"seen", to_string(one.seen)}, {"evidence", one.evidence}};
   }
   const ServerFeatures features = features_of(capabilities);
-  json["requested"] = Json{{"streaming", features.streaming},   {"stream_usage", features.stream_usage},
-                           {"token_ids", features.token_ids},   {"ignore_eos", features.ignore_eos},
+  json["requested"] = Json{{"streaming", features.streaming},
+                           {"stream_usage", features.stream_usage},
+                           {"token_ids", features.token_ids},
+                           {"ignore_eos", features.ignore_eos},
                            {"metrics", features.metrics}};
   json["deviations"] = Json::array();
   for (const CapabilityDeviation& one : deviations_of(capabilities)) {

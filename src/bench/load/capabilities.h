@@ -37,9 +37,9 @@ struct CapabilityDeviation {
 /// What the probe found.
 struct Capabilities {
   std::string url;
-  std::vector<std::string> models;  ///< as /v1/models lists them
-  std::string version;              ///< as /version states it, or empty
-  std::map<std::string, int> pages;  ///< status of GET by path
+  std::vector<std::string> models;   ///< as /v1/models lists them
+  std::string version;               ///< as /version states it, or empty
+  std::map<std::string, int> pages;  ///< status of GET by path; of OPTIONS for the profile pages
   /// "streaming", "stream_usage", "token_ids", "ignore_eos", "seed", "logprobs", "metrics".
   std::map<std::string, Capability> features;
 

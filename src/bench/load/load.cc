@@ -20,16 +20,17 @@ namespace {
 
 using std::chrono::steady_clock;
 
-constexpr std::array<const char*, 32> kWords = {
-    "river", "stone", "lamp", "green", "seven", "paper", "cloud", "train", "apple", "north", "glass",
-    "music", "chair", "water", "light", "house", "bread", "field", "night", "horse", "table", "sugar",
-    "metal", "tower", "plant", "ocean", "clock", "voice", "brick", "coat",  "king",  "snow"};
+constexpr std::array<const char*, 32> kWords = {"river", "stone", "lamp",  "green", "seven", "paper", "cloud", "train",
+                                                "apple", "north", "glass", "music", "chair", "water", "light", "house",
+                                                "bread", "field", "night", "horse", "table", "sugar", "metal", "tower",
+                                                "plant", "ocean", "clock", "voice", "brick", "coat",  "king",  "snow"};
 
 void check(const LoadOptions& options) {
   const bool rate_ok = !options.rate_per_s || *options.rate_per_s > 0;
-  if (options.requests < 1 || options.streams < 1 || options.prompt_words < 1 || options.output_tokens < 1 || !rate_ok ||
-      !(options.deadline_s > 0)) {
-    throw Error(ErrorKind::kUsage, "requests, streams, prompt and output lengths, rate and deadline must be above zero");
+  if (options.requests < 1 || options.streams < 1 || options.prompt_words < 1 || options.output_tokens < 1 ||
+      !rate_ok || !(options.deadline_s > 0)) {
+    throw Error(ErrorKind::kUsage,
+                "requests, streams, prompt and output lengths, rate and deadline must be above zero");
   }
 }
 
@@ -65,7 +66,9 @@ void add_latency(const std::string& name, std::vector<double> seconds, LoadResul
 class Load {
  public:
   Load(const LoadOptions& options, const std::function<void(std::int64_t)>& progress)
-      : options_(options), progress_(progress), due_s_(arrival_times_s(options)),
+      : options_(options),
+        progress_(progress),
+        due_s_(arrival_times_s(options)),
         records_(static_cast<std::size_t>(options.requests)) {}
 
   LoadResult run() {
@@ -83,7 +86,8 @@ class Load {
  private:
   void work() {
     for (std::size_t i = next_++; i < records_.size(); i = next_++) {
-      const auto due = start_ + std::chrono::duration_cast<SteadyTime::duration>(std::chrono::duration<double>(due_s_[i]));
+      const auto due =
+          start_ + std::chrono::duration_cast<SteadyTime::duration>(std::chrono::duration<double>(due_s_[i]));
       std::this_thread::sleep_until(due);
       const auto request = request_of(options_, static_cast<std::int64_t>(i));
       records_[i] = load_record(generate(options_.target, request, options_.features, options_.deadline_s));
@@ -215,7 +219,8 @@ Json vllm_bench_json(const LoadResult& result) {
         static_cast<double>(result.prompt_tokens + result.output_tokens) / result.duration_s;
   }
   for (const auto& [name, value] : result.latencies_ms) json[name] = value;
-  for (const char* name : {"input_lens", "output_lens", "ttfts", "itls", "latencies", "errors"}) json[name] = Json::array();
+  for (const char* name : {"input_lens", "output_lens", "ttfts", "itls", "latencies", "errors"})
+    json[name] = Json::array();
   const auto or_null = [](const std::optional<double>& value) { return value ? Json(*value) : Json(nullptr); };
   for (const LoadRequest& one : result.requests) {
     json["input_lens"].push_back(one.prompt_tokens);
@@ -230,20 +235,20 @@ Json vllm_bench_json(const LoadResult& result) {
 
 std::string load_summary(const LoadResult& result) {
   std::string text = fmt::format(
-      "{} completed, {} failed in {:.2f} s\n{} prompt tokens, {} output tokens\n{:.2f} requests/s, {:.1f} output tokens/s\n",
+      "{} completed, {} failed in {:.2f} s\n{} prompt tokens, {} output tokens\n{:.2f} requests/s, {:.1f} output "
+      "tokens/s\n",
       result.completed, result.failed, result.duration_s, result.prompt_tokens, result.output_tokens,
       result.requests_per_s, result.output_tokens_per_s);
   if (result.latencies_ms.empty()) return text;
   text += fmt::format("{:<28}{:>12}{:>12}{:>12}{:>12}\n", "ms", "mean", "median", "p95", "p99");
-  constexpr std::array<std::pair<const char*, const char*>, 4> kRows = {{{"ttft", "first token"},
-                                                                         {"tpot", "per output token"},
-                                                                         {"itl", "between tokens"},
-                                                                         {"e2el", "whole request"}}};
+  constexpr std::array<std::pair<const char*, const char*>, 4> kRows = {
+      {{"ttft", "first token"}, {"tpot", "per output token"}, {"itl", "between tokens"}, {"e2el", "whole request"}}};
   for (const auto& [name, title] : kRows) {
     if (!result.latencies_ms.contains(fmt::format("mean_{}_ms", name))) continue;
     text += fmt::format("{:<28}", title);
     for (const char* word : {"mean", "median", "p95", "p99"}) {
-      text += fmt::format("{:>12.3f}", result.latencies_ms.at(fmt::format("{}_{}_ms", word, name)));
+      const auto found = result.latencies_ms.find(fmt::format("{}_{}_ms", word, name));
+      text += found == result.latencies_ms.end() ? fmt::format("{:>12}", "-") : fmt::format("{:>12.3f}", found->second);
     }
     text += '\n';
   }

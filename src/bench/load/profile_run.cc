@@ -36,12 +36,13 @@ net::HttpClient client_for(const PostTarget& target) {
 std::string post_profile(const ProfileOptions& options, const char* path) {
   const net::HttpResponse answer = client_for(options.target).post(path, "");
   if (answer.status == 200) return answer.body;
-  const std::string said = fmt::format("POST {}{} answers HTTP {}: {}", options.target.url, path, answer.status,
-                                       answer.body.substr(0, 300));
+  const std::string said =
+      fmt::format("POST {}{} answers HTTP {}: {}", options.target.url, path, answer.status, answer.body.substr(0, 300));
   if (answer.status == 404 || answer.status == 405 || answer.status == 501) {
     throw Error(ErrorKind::kUnsupported,
-                said + "; the server has no profiler: start nvllm serve with --profile-dir DIR, or vLLM with its torch "
-                       "profiler switched on");
+                said +
+                    "; the server has no profiler: start nvllm serve with --profile-dir DIR, or vLLM with its torch "
+                    "profiler switched on");
   }
   throw Error(ErrorKind::kUnavailable, said);
 }
@@ -49,7 +50,8 @@ std::string post_profile(const ProfileOptions& options, const char* path) {
 void run_burst(const ProfileOptions& options, std::int64_t requests, std::int64_t tokens) {
   for (std::int64_t i = 0; i < requests; ++i) {
     GenerationRequest request{.model = options.model, .max_tokens = tokens, .until_length = true};
-    request.fields["prompt"] = "Question: A farmer has 12 hens and buys 5 more. How many hens has the farmer?\nAnswer: ";
+    request.fields["prompt"] =
+        "Question: A farmer has 12 hens and buys 5 more. How many hens has the farmer?\nAnswer: ";
     const Generation answer = generate(options.target, request, options.features, options.deadline_s);
     if (answer.end != GenerationEnd::kComplete) {
       throw Error(ErrorKind::kUnavailable, fmt::format("request {} of the burst failed: {}", i + 1, answer.error));
@@ -179,8 +181,9 @@ std::string law_table(const ProfileRun& run) {
   for (const LawRow& law : run.law.rows) {
     const KernelRow* row = row_of(run.longer.table, law);
     const bool solved = law.proof == LawProof::kProven;
-    text += fmt::format("{:<44}{:>7}{:>7}{:>10}{:>10}\n", law.short_name.substr(0, 43), solved ? std::to_string(law.law.a) : "?",
-                        solved ? std::to_string(law.law.b) : "?", row == nullptr ? 0 : row->n_calls,
+    text += fmt::format("{:<44}{:>7}{:>7}{:>10}{:>10}\n", law.short_name.substr(0, 43),
+                        solved ? std::to_string(law.law.a) : "?", solved ? std::to_string(law.law.b) : "?",
+                        row == nullptr ? 0 : row->n_calls,
                         row == nullptr || total <= 0 ? "" : fmt::format("{:.2f} %", 100 * row->total_ms / total));
   }
   text += fmt::format("{} of {} kernels obey no such law\n", run.law.residual_rows, run.law.rows.size());

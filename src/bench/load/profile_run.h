@@ -20,7 +20,7 @@ struct ProfileOptions {
   PostTarget target;
   std::string model;
   ServerFeatures features;
-  std::int64_t requests = 4;  ///< of each burst, one after the other
+  std::int64_t requests = 4;                    ///< of each burst, one after the other
   std::int64_t tokens = 64, tokens_short = 32;  ///< of each request; different, and at least 2
   double deadline_s = 600;                      ///< of one request
   /// Where a server writes torch traces (vLLM, SGLang); empty: the server's answer to /stop_profile
