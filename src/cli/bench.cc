@@ -2,22 +2,24 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <cstdio>
+#include <algorithm>
+#include <chrono>
 #include <filesystem>
 #include <functional>
 #include <memory>
 
 #include "base/error.h"
 #include "base/json.h"
-#include "bench/eval.h"
+#include "bench/accuracy/questions.h"
 #include "bench/leg_table.h"
 #include "bench/server_process.h"
 #include "bench/speed.h"
 #include "cli/bench_evidence.h"
+#include "cli/bench_import.h"
 #include "cli/bench_sweep.h"
+#include "cli/bench_urls.h"
 #include "cli/command_table.h"
 #include "kernels/fusion_plan.h"
 
@@ -25,67 +27,68 @@ namespace nvllm::cli {
 
 namespace {
 
-struct EvalFlags {
-  std::string url, model, problems, format = "completion";
+struct LegFlags {
+  std::string model, problems, format = "completion";
   std::vector<std::string> legs = {"spelled-out", "lower8", "phaseE-off", "all-beta"};
   std::int64_t limit = 0, concurrency = 8, required = 0;
   bool json = false;
 };
 
-bench::EvalOptions options_of(const EvalFlags& flags, const std::string& url) {
-  bench::EvalOptions options;
-  options.url = url;
-  options.format = flags.format == "chat" ? bench::ProblemFormat::kChat : bench::ProblemFormat::kCompletion;
+bench::LegResult run_leg(const std::string& leg, const bench::ServerProcess& server, const bench::QuestionSet& set,
+                         const LegFlags& flags) {
+  bench::AskOptions options;
+  options.target.url = server.url();
+  options.format = *bench::parse_prompt_template(flags.format);
+  options.score = bench::Extractor::kStrict;
+  options.max_tokens = 300;
   options.concurrency = flags.concurrency;
-  return options;
+  options.deadline_s = 600;
+  options.futility.after = 0;
+  options.leg = options.label = leg;
+  std::int64_t done = 0;
+  const auto progress = progress_line(leg, set.size());
+  bench::LegResult result{.leg = leg, .results = {}};
+  const auto begin = std::chrono::steady_clock::now();
+  result.results = bench::ask_questions(set, options, {.on_result = [&](const bench::QuestionResult&) {
+                                          if (progress) progress(++done);
+                                          return bench::AskMore::kYes;
+                                        }});
+  result.seconds = seconds_between(begin, std::chrono::steady_clock::now());
+  if (result.failed() == static_cast<std::int64_t>(result.results.size())) {
+    throw Error(ErrorKind::kUnavailable, fmt::format("leg {}: every request failed; the first: {}", leg,
+                                                     result.results.front().output_tail));
+  }
+  return result;
 }
 
-/// Overwrites one line of stderr, where that is a terminal.
-std::function<void(std::int64_t)> progress_line(std::string label, std::size_t total) {
-  if (::isatty(STDERR_FILENO) == 0) return {};
-  return [label = std::move(label), total](std::int64_t done) {
-    fmt::print(stderr, "\r{} {}/{}{}", label, done, total, done == static_cast<std::int64_t>(total) ? "\r\033[K" : "");
-    std::fflush(stderr);
-  };
-}
-
-Json json_of(const bench::EvalResult& eval) {
+Json json_of(const bench::LegResult& result, const bench::LegResult& first) {
   Json json;
-  json["right"] = eval.right();
-  json["total"] = eval.answers.size();
-  json["failed"] = eval.failed();
-  json["completion_tokens"] = eval.completion_tokens();
-  json["seconds"] = eval.seconds;
+  json["right"] = result.right();
+  json["total"] = result.results.size();
+  json["failed"] = result.failed();
+  json["completion_tokens"] = result.completion_tokens();
+  json["seconds"] = result.seconds;
+  json["leg"] = result.leg;
+  json["same_tokens"] = bench::same_tokens(result, first);
   return json;
 }
 
-/// 1 if too few answers are right, or a request failed.
-int gate(const bench::EvalResult& eval, const EvalFlags& flags) {
-  return eval.failed() == 0 && eval.right() >= flags.required ? kDone : kGateFailed;
+/// Fails if too few answers are right, a request failed, or tokens differ from the first leg's.
+int gate(const bench::LegResult& result, const bench::LegResult& first, const LegFlags& flags) {
+  const bool passed =
+      result.failed() == 0 && result.right() >= flags.required && bench::same_tokens(result, first);
+  return passed ? kDone : kGateFailed;
 }
 
-int run_eval(const EvalFlags& flags) {
-  const auto problems = bench::read_problems(flags.problems, flags.limit);
-  const bench::EvalResult eval =
-      bench::evaluate(problems, options_of(flags, flags.url), progress_line("eval", problems.size()));
-  if (flags.json) {
-    fmt::print("{}\n", dump_json(json_of(eval)));
-  } else {
-    fmt::print("{} of {} right, {} failed, {} tokens in {:.2f} s ({:.0f} tokens/s)\n", eval.right(), problems.size(),
-               eval.failed(), eval.completion_tokens(), eval.seconds,
-               static_cast<double>(eval.completion_tokens()) / eval.seconds);
-  }
-  return gate(eval, flags);
-}
-
-int run_legs(const EvalFlags& flags) {
+int run_legs(const LegFlags& flags) {
   for (const std::string& leg : flags.legs) static_cast<void>(named_leg(leg));  // refuse before any work
-  const auto problems = bench::read_problems(flags.problems, flags.limit);
+  bench::QuestionSet set = bench::read_question_set(flags.problems, {});
+  bench::keep_first(set, flags.limit);
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   std::vector<bench::LegResult> results;
   for (const std::string& leg : flags.legs) {
     bench::ServerProcess server(program, {"--model", flags.model, "--leg", leg, "--log-level", "warning"});
-    results.push_back({leg, bench::evaluate(problems, options_of(flags, server.url()), progress_line(leg, problems.size()))});
+    results.push_back(run_leg(leg, server, set, flags));
     if (const int status = server.stop(); status != 0) {
       throw Error(ErrorKind::kInternal, fmt::format("leg {}: the server ended with status {}", leg, status));
     }
@@ -93,22 +96,14 @@ int run_legs(const EvalFlags& flags) {
   int code = kDone;
   Json json = Json::array();
   for (const bench::LegResult& result : results) {
-    Json one = json_of(result.eval);
-    one["leg"] = result.leg;
-    one["same_tokens"] = bench::same_tokens(result.eval, results.front().eval);
-    json.push_back(one);
-    code = std::max(code, gate(result.eval, flags));
-    if (!bench::same_tokens(result.eval, results.front().eval)) code = kGateFailed;
+    json.push_back(json_of(result, results.front()));
+    code = std::max(code, gate(result, results.front(), flags));
   }
-  if (flags.json) {
-    fmt::print("{}\n", dump_json(json));
-  } else {
-    fmt::print("{}", bench::leg_table(results));
-  }
+  fmt::print("{}", flags.json ? dump_json(json) + "\n" : bench::leg_table(results));
   return code;
 }
 
-void add_problem_flags(CLI::App& app, EvalFlags& flags) {
+void add_problem_flags(CLI::App& app, LegFlags& flags) {
   app.add_option("--problems", flags.problems, "JSON lines of {question, answer}, GSM8K's format")->required();
   app.add_option("--limit", flags.limit, "Problems to put; 0: all")->check(CLI::NonNegativeNumber)->capture_default_str();
   app.add_option("--concurrency", flags.concurrency, "Requests in flight")->check(CLI::Range(1, 512))->capture_default_str();
@@ -150,11 +145,9 @@ int run_speed(SpeedFlags& flags, const std::function<std::string(const bench::Sp
 
 void configure_bench(CLI::App& app, Action& action) {
   app.require_subcommand(1);
-  const auto eval_flags = std::make_shared<EvalFlags>(), leg_flags = std::make_shared<EvalFlags>();
-  CLI::App* eval = app.add_subcommand("eval", "Put word problems to a running server and count right answers");
-  eval->add_option("url", eval_flags->url, "http://host:port of any OpenAI-compatible server")->required();
-  add_problem_flags(*eval, *eval_flags);
-  CLI::App* legs = app.add_subcommand("legs", "The same for several fusion plans, each in a server of its own");
+  const auto urls = add_url_verbs(app);
+  const auto leg_flags = std::make_shared<LegFlags>();
+  CLI::App* legs = app.add_subcommand("legs", "eval for several fusion plans, each in a server of its own");
   legs->add_option("--model", leg_flags->model, "Folder of a checkpoint")->required();
   legs->add_option("--legs", leg_flags->legs, "Comma-separated; the first is what others are compared with")
       ->delimiter(',')->capture_default_str();
@@ -164,12 +157,12 @@ void configure_bench(CLI::App& app, Action& action) {
   add_speed_flags(*decode, *decode_flags);
   CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
   add_speed_flags(*kernels, *kernel_flags);
-  const auto evidence = add_evidence_verbs(app);
-  const auto sweep = add_sweep_verbs(app);
+  const auto evidence = add_evidence_verbs(app), import = add_import_verb(app), sweep = add_sweep_verbs(app);
   action = [=] {
     if (const auto code = evidence()) return *code;
+    if (const auto code = urls()) return *code;
+    if (const auto code = import()) return *code;
     if (const auto code = sweep()) return *code;
-    if (eval->parsed()) return run_eval(*eval_flags);
     if (legs->parsed()) return run_legs(*leg_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });
     return run_speed(*kernel_flags, bench::kernel_table);

@@ -22,10 +22,10 @@ struct ScriptedReply {
   std::vector<std::string> pieces = {"hello"};  ///< one token and one event each
   std::chrono::milliseconds delay{0};           ///< before each piece
   std::string finish_reason = "stop";
-  int status = 200;      ///< another one: `body` is the answer
-  std::string body{};    ///< not empty with status 200: sent as it is, instead of JSON
-  int hang_after = -1;   ///< pieces after which nothing comes any more; -1: never
-  int abort_after = -1;  ///< pieces after which the connection breaks; -1: never
+  int status = 200;                 ///< another one: `body` is the answer
+  std::string body{};               ///< not empty with status 200: sent as it is, instead of JSON
+  int hang_after = -1;              ///< pieces after which nothing comes any more; -1: never
+  int abort_after = -1;             ///< pieces after which the connection breaks; -1: never
   std::string event_after_first{};  ///< data of one more event behind the first piece
 };
 
@@ -45,8 +45,8 @@ class ScriptedServer {
   explicit ScriptedServer(Script script, ScriptedFeatures features = {})
       : script_(std::move(script)),
         features_(features),
-        http_(std::make_unique<net::HttpServer>(
-            net::HttpServerOptions{.port = 0}, [this](std::shared_ptr<net::Exchange> e) { handle(std::move(e)); })),
+        http_(std::make_unique<net::HttpServer>(net::HttpServerOptions{.port = 0},
+                                                [this](std::shared_ptr<net::Exchange> e) { handle(std::move(e)); })),
         port_(http_->port()) {}
 
   ~ScriptedServer() {
@@ -62,6 +62,11 @@ class ScriptedServer {
     const std::lock_guard lock(dying_);
     http_->stop();
   }
+  /// The Authorization header of the last generation, or "".
+  std::string last_key() const {
+    const std::lock_guard lock(mutex_);
+    return last_key_;
+  }
   std::vector<Json> requests() const {
     const std::lock_guard lock(mutex_);
     return requests_;
@@ -72,6 +77,8 @@ class ScriptedServer {
     const auto found = calls_.find(path);
     return found == calls_.end() ? 0 : found->second;
   }
+  /// How often a profile was started or stopped.
+  int profile_actions() const { return profile_actions_; }
   /// Most generations at once.
   int most_running() const { return most_running_; }
   std::chrono::milliseconds let_go{0};
@@ -89,11 +96,11 @@ class ScriptedServer {
       const std::lock_guard lock(mutex_);
       threads_.emplace_back([this, exchange] { answer(exchange); });
     } else {
-      exchange->respond(page(path));
+      exchange->respond(page(path, exchange->request().method));
     }
   }
 
-  net::HttpResponse page(const std::string& path) {
+  net::HttpResponse page(const std::string& path, const std::string& method) {
     if (path == "/health") return {.body = ""};
     if (path == "/version") return {.body = R"({"version":"9.9"})"};
     if (path == "/v1/models") return {.body = R"({"object":"list","data":[{"id":"scripted"}]})"};
@@ -102,8 +109,12 @@ class ScriptedServer {
               .body = "# HELP x\nvllm:num_requests_running{model_name=\"scripted\"} " + std::to_string(running_) +
                       "\nvllm:num_requests_waiting{model_name=\"scripted\"} 0.0\n"};
     }
-    if (features_.profile && path == "/start_profile") return {.body = ""};
-    if (features_.profile && path == "/stop_profile") return {.body = profile_answer()};
+    if (features_.profile && path.ends_with("_profile")) {
+      // As SGLang: any GET or POST acts, other methods do not.
+      if (method != "GET" && method != "POST") return {.status = 405, .body = ""};
+      ++profile_actions_;
+      return {.body = path == "/stop_profile" ? profile_answer() : ""};
+    }
     return {.status = 404, .body = R"({"error":{"message":"no such page"}})"};
   }
 
@@ -132,6 +143,8 @@ class ScriptedServer {
     {
       const std::lock_guard lock(mutex_);
       requests_.push_back(request);
+      const std::string* key = exchange->request().header("Authorization");
+      last_key_ = key == nullptr ? "" : *key;
     }
     const int now = ++running_;
     int most = most_running_;
@@ -164,7 +177,9 @@ class ScriptedServer {
     return most == request.end() ? count : std::min(count, most->get<int>());
   }
 
-  Json usage(int tokens) const { return Json{{"prompt_tokens", 7}, {"completion_tokens", tokens}, {"total_tokens", 7 + tokens}}; }
+  Json usage(int tokens) const {
+    return Json{{"prompt_tokens", 7}, {"completion_tokens", tokens}, {"total_tokens", 7 + tokens}};
+  }
 
   /// False once the client has left.
   bool wait(const ExchangePtr& exchange, std::chrono::milliseconds time) const {
@@ -180,7 +195,8 @@ class ScriptedServer {
     while (wait(exchange, std::chrono::hours(1))) {
     }
     const auto end = std::chrono::steady_clock::now() + let_go;
-    while (std::chrono::steady_clock::now() < end && !ending_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    while (std::chrono::steady_clock::now() < end && !ending_)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
 
   static Json choice_of(const std::string& text, bool chat, const char* part) {
@@ -211,7 +227,8 @@ class ScriptedServer {
       if (!wait(exchange, reply.delay)) return;
       Json choice = choice_of(reply.pieces[static_cast<std::size_t>(i)], chat, "delta");
       if (wants(request, "return_token_ids") && features_.token_ids) choice["token_ids"] = Json::array({100 + i});
-      if (i + 1 == count) choice["finish_reason"] = count < static_cast<int>(reply.pieces.size()) ? "length" : reply.finish_reason;
+      if (i + 1 == count)
+        choice["finish_reason"] = count < static_cast<int>(reply.pieces.size()) ? "length" : reply.finish_reason;
       send(Json::array({choice}), Json::object());
       if (i == 0 && !reply.event_after_first.empty()) exchange->send(net::sse_event(reply.event_after_first));
     }
@@ -234,7 +251,8 @@ class ScriptedServer {
     Json choice = choice_of(text, chat, "message");
     if (wants(request, "return_token_ids") && features_.token_ids) choice["token_ids"] = ids;
     choice["finish_reason"] = reply.finish_reason;
-    exchange->respond({.body = dump_json(Json{{"id", "gen-1"}, {"choices", Json::array({choice})}, {"usage", usage(count)}})});
+    exchange->respond(
+        {.body = dump_json(Json{{"id", "gen-1"}, {"choices", Json::array({choice})}, {"usage", usage(count)}})});
   }
 
  public:
@@ -247,8 +265,9 @@ class ScriptedServer {
   std::mutex dying_;
   std::vector<std::thread> threads_;
   std::vector<Json> requests_;
+  std::string last_key_;
   std::map<std::string, int> calls_;
-  std::atomic<int> running_{0}, most_running_{0};
+  std::atomic<int> running_{0}, most_running_{0}, profile_actions_{0};
   std::atomic<bool> ending_{false};
   std::unique_ptr<net::HttpServer> http_;
   std::uint16_t port_;

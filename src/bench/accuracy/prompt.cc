@@ -41,9 +41,8 @@ std::vector<std::string> stop_texts(PromptTemplate format) {
 }
 
 std::string template_sha256(PromptTemplate format) {
-  return canonical_hash(Json{{"endpoint", endpoint_of(format)},
-                             {"prompt", prompt_of(format, "{question}")},
-                             {"stop", stop_texts(format)}});
+  return canonical_hash(Json{
+      {"endpoint", endpoint_of(format)}, {"prompt", prompt_of(format, "{question}")}, {"stop", stop_texts(format)}});
 }
 
 std::string_view endpoint_of(PromptTemplate format) {

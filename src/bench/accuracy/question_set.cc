@@ -67,4 +67,10 @@ QuestionSet read_question_set(const std::filesystem::path& path, const QuestionC
   return set;
 }
 
+void keep_first(QuestionSet& set, std::int64_t limit) {
+  if (limit <= 0 || limit >= set.size()) return;
+  set.questions.resize(static_cast<std::size_t>(limit));
+  set.choice.n = limit;
+}
+
 }  // namespace nvllm::bench

@@ -60,4 +60,7 @@ std::string indices_sha256(const QuestionSet& set);
 ///   Errors: Error(kNotFound); Error(kBadFile) naming the line and the field; those of choose_questions.
 QuestionSet read_question_set(const std::filesystem::path& path, const QuestionChoice& choice);
 
+/// Drops all but the first `limit` questions of a set; 0, or more than there are, keeps all.
+void keep_first(QuestionSet& set, std::int64_t limit);
+
 }  // namespace nvllm::bench

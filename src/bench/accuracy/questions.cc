@@ -41,8 +41,9 @@ std::optional<double> to_ms(std::optional<double> seconds) {
   return *seconds * 1e3;
 }
 
-QuestionStatus status_of(const Generation& answer, const std::string& pred, bool right) {
-  switch (answer.end) {
+/// Before the answer is read: a complete one has none yet.
+QuestionStatus status_of(GenerationEnd end) {
+  switch (end) {
     case GenerationEnd::kDeadline:
       return QuestionStatus::kTimeout;
     case GenerationEnd::kHttpError:
@@ -52,8 +53,7 @@ QuestionStatus status_of(const Generation& answer, const std::string& pred, bool
     case GenerationEnd::kComplete:
       break;
   }
-  if (pred.empty()) return QuestionStatus::kNoAnswer;
-  return right ? QuestionStatus::kOk : QuestionStatus::kWrong;
+  return QuestionStatus::kNoAnswer;
 }
 
 /// Nothing more is learnt by asking again.
@@ -64,17 +64,23 @@ struct Turn {
   std::int64_t prompt_index = 0, attempt = 1;
 };
 
+/// Whether a result answers this question, put this way. One without digests is believed.
+bool same_prompt(const QuestionResult& result, const Question& question, const AskOptions& options) {
+  const std::string prompt = prompt_of(options.format, question.question);
+  return (result.question_sha256.empty() || result.question_sha256 == sha256_hex(question.question)) &&
+         (result.prompt_sha256.empty() || result.prompt_sha256 == sha256_hex(prompt));
+}
+
 std::vector<Turn> turns_left(const QuestionSet& set, const AskOptions& options) {
   std::map<std::int64_t, std::pair<std::int64_t, bool>> known;  // attempts so far, settled
   for (const QuestionResult& result : options.kept) {
     const std::int64_t at = result.prompt_index;
-    const bool inside = at >= 1 && at <= set.size();
-    const std::string digest = inside ? sha256_hex(set.questions[static_cast<std::size_t>(at - 1)].question) : "";
-    if (!inside || (!result.question_sha256.empty() && result.question_sha256 != digest)) {
+    if (at < 1 || at > set.size() || !same_prompt(result, set.questions[static_cast<std::size_t>(at - 1)], options)) {
       throw Error(ErrorKind::kUsage,
-                  fmt::format("the kept result of question {} ({}) belongs to other questions than {} (n {}, {}, seed {})",
-                              at, result.qid, set.file_name, set.size(), to_string(set.choice.order),
-                              set.choice.seed));
+                  fmt::format("the kept result of question {} ({}) is of another question or template than {} "
+                              "(n {}, {}, seed {}, {})",
+                              at, result.qid, set.file_name, set.size(), to_string(set.choice.order), set.choice.seed,
+                              to_string(options.format)));
     }
     auto& [attempts, is_settled] = known[at];
     attempts = std::max(attempts, result.attempt);
@@ -99,7 +105,13 @@ void sort_results(std::vector<QuestionResult>& results) {
 class Asking {
  public:
   Asking(const QuestionSet& set, const AskOptions& options, const AskCallbacks& callbacks)
-      : set_(set), options_(options), callbacks_(callbacks), turns_(turns_left(set, options)), results_(options.kept) {}
+      : set_(set), options_(options), callbacks_(callbacks), turns_(turns_left(set, options)), results_(options.kept) {
+    for (QuestionResult& one : results_) {
+      // The published files record no readings: their score stands.
+      if (one.answers.legacy.empty() && !one.pred.empty()) continue;
+      score_answer(set_.questions[static_cast<std::size_t>(one.prompt_index - 1)], options_.score, one);
+    }
+  }
 
   std::vector<QuestionResult> run() {
     if (futile(results_, options_.futility)) stop(AskStop::kCensoredBySpeed, futility_words());
@@ -241,27 +253,35 @@ QuestionResult judge_answer(const Question& question, std::int64_t prompt_index,
   result.question = question.question;
   result.question_sha256 = sha256_hex(question.question);
   result.prompt_sha256 = sha256_hex(prompt_of(options.format, question.question));
-  result.gold = gold_answer(question.solution, options.score);
   result.deadline_s = options.deadline_s;
   result.ttft_ms = to_ms(answer.ttft_s());
   result.itl_p50_ms = to_ms(percentile_of(answer.itl_s(), 50));
   result.itl_p99_ms = to_ms(percentile_of(answer.itl_s(), 99));
-  result.token_ids_sha256 = token_digest(answer.token_ids);
   result.output_tail = answer.text;
   if (answer.end == GenerationEnd::kComplete) {
     result.output_len = length_of(answer.text);
     result.output_sha256 = sha256_hex(answer.text);
+    result.token_ids_sha256 = token_digest(answer.token_ids);
     result.answers = extract_answers(answer.text);
     result.disagree = disagree(result.answers);
-    result.pred = answer_of(result.answers, options.score);
-    result.correct = !result.pred.empty() && result.pred == result.gold;
   } else if (answer.end != GenerationEnd::kDeadline) {
     result.output_tail = "ERROR: " + answer.error;
     result.finish_reason.clear();
   }
-  result.status = status_of(answer, result.pred, result.correct);
+  result.status = status_of(answer.end);
   result.censored = result.status == QuestionStatus::kTimeout;
+  score_answer(question, options.score, result);
   return result;
+}
+
+void score_answer(const Question& question, Extractor score, QuestionResult& result) {
+  result.gold = gold_answer(question.solution, score);
+  if (!finished(result)) return;
+  result.pred = answer_of(result.answers, score);
+  result.correct = !result.pred.empty() && result.pred == result.gold;
+  result.status = result.correct        ? QuestionStatus::kOk
+                  : result.pred.empty() ? QuestionStatus::kNoAnswer
+                                        : QuestionStatus::kWrong;
 }
 
 std::vector<QuestionResult> latest_attempts(std::span<const QuestionResult> results) {
@@ -278,9 +298,11 @@ std::vector<QuestionResult> latest_attempts(std::span<const QuestionResult> resu
 std::vector<QuestionResult> ask_questions(const QuestionSet& set, const AskOptions& options,
                                           const AskCallbacks& callbacks) {
   if (options.concurrency < 1 || options.max_tokens < 1 || !(options.deadline_s > 0) || options.drain_max_s < 0) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("concurrency {}, max_tokens {}, deadline {} s, drain {} s; wanted at least 1, 1, more than 0 s, 0 s",
-                            options.concurrency, options.max_tokens, options.deadline_s, options.drain_max_s));
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format(
+            "concurrency {}, max_tokens {}, deadline {} s, drain {} s; wanted at least 1, 1, more than 0 s, 0 s",
+            options.concurrency, options.max_tokens, options.deadline_s, options.drain_max_s));
   }
   // Refuses a bad address here, not in a thread.
   static_cast<void>(answers_at_all(options.target));

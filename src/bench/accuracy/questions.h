@@ -40,8 +40,9 @@ struct AskOptions {
   // What every result says of its run.
   std::string label, leg, boot_id;
   std::int64_t run_index = 0, round = 1;
-  /// Results of an earlier call. They are returned again; a question that has one with an answer or
-  /// a timeout is not asked again, the others get a further attempt.
+  /// Results of an earlier call, of this server boot or one that counts as the same. They are returned
+  /// again, scored by `score`; a question that has an answer or a timeout among them is not asked
+  /// again, the others get a further attempt.
   std::vector<QuestionResult> kept;
 };
 
@@ -80,6 +81,9 @@ std::vector<QuestionResult> ask_questions(const QuestionSet& set, const AskOptio
 /// The result of one generation: scored, timed, hashed.
 QuestionResult judge_answer(const Question& question, std::int64_t prompt_index, const Generation& answer,
                             const AskOptions& options);
+
+/// Scores an answer by one of its recorded readings; one that never came stays as it is.
+void score_answer(const Question& question, Extractor score, QuestionResult& result);
 
 /// The latest attempt of each question, by prompt_index: what counts.
 std::vector<QuestionResult> latest_attempts(std::span<const QuestionResult> results);

@@ -91,7 +91,8 @@ bool answers_at_all(const PostTarget& target) {
     static_cast<void>(
         net::HttpClient(target.url, {.connect_time = kAnswerTime, .silence_time = kAnswerTime}).get("/health"));
     return true;
-  } catch (const Error&) {
+  } catch (const Error& error) {
+    if (error.kind() == ErrorKind::kUsage) throw;  // a bad URL is no dead server
     return false;
   }
 }

@@ -26,6 +26,7 @@ std::optional<double> requests_in_server(std::string_view metrics_page);
                                     const std::function<std::int64_t()>& others, double max_s);
 
 /// Whether anything answers there within two seconds.
+///   Errors: Error(kUsage) for a bad URL.
 [[nodiscard]] bool answers_at_all(const PostTarget& target);
 
 }  // namespace nvllm::bench

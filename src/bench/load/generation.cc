@@ -52,7 +52,8 @@ class AnswerReader {
   void finish() {
     out_.counted_by_server = has_usage_ || !out_.token_ids.empty();
     if (has_usage_) return;
-    out_.completion_tokens = static_cast<std::int64_t>(out_.token_ids.empty() ? out_.arrivals_s.size() : out_.token_ids.size());
+    out_.completion_tokens =
+        static_cast<std::int64_t>(out_.token_ids.empty() ? out_.arrivals_s.size() : out_.token_ids.size());
   }
 
  private:
@@ -66,8 +67,13 @@ class AnswerReader {
 
   void take_choice(const Json& choice, double at_s) {
     std::string text = text_or_empty(choice, "text");
+    bool thinks = false;
     for (const char* key : {"delta", "message"}) {
-      if (const Json* part = object_in(choice, key)) text += text_or_empty(*part, "content");
+      const Json* part = object_in(choice, key);
+      if (part == nullptr) continue;
+      text += text_or_empty(*part, "content");
+      // Where a server parts thinking from the answer: tokens have come, and the answer has not begun.
+      thinks = !text_or_empty(*part, "reasoning_content").empty() || !text_or_empty(*part, "reasoning").empty();
     }
     std::size_t tokens = 0;
     if (const auto ids = choice.find("token_ids"); ids != choice.end() && ids->is_array()) {
@@ -76,7 +82,7 @@ class AnswerReader {
       }
       tokens = ids->size();
     }
-    if (!text.empty() || tokens > 0) out_.arrivals_s.push_back(at_s);
+    if (!text.empty() || thinks || tokens > 0) out_.arrivals_s.push_back(at_s);
     out_.text += text;
     if (std::string reason = text_or_empty(choice, "finish_reason"); !reason.empty()) out_.finish_reason = reason;
   }
@@ -140,7 +146,7 @@ Generation generate(const PostTarget& target, const GenerationRequest& request, 
   std::string fault;
   bool done_mark = false;
   const std::string body = request_body(request, features);
-  const SteadyTime begin = std::chrono::steady_clock::now();
+  const SteadyTime begin = out.begin = std::chrono::steady_clock::now();
   const auto deadline =
       begin + std::chrono::duration_cast<SteadyTime::duration>(std::chrono::duration<double>(deadline_s));
   const auto take = [&](std::string_view data, double at_s) {

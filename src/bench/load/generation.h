@@ -42,8 +42,9 @@ struct Generation {
   std::int64_t prompt_tokens = 0;
   std::int64_t completion_tokens = 0;  ///< by usage; else the token ids; else the events with text
   bool counted_by_server = false;      ///< usage or token ids, not events
-  double wall_s = 0;                   ///< from before connecting to the last byte
-  std::vector<double> arrivals_s;      ///< of each event that brought text or tokens, since the same moment
+  SteadyTime begin{};                  ///< before connecting
+  double wall_s = 0;                   ///< from `begin` to the last byte
+  std::vector<double> arrivals_s;      ///< of each event that brought text or tokens, since `begin`
 
   std::optional<double> ttft_s() const;
   std::vector<double> itl_s() const;  ///< between arrivals

@@ -23,9 +23,9 @@ enum class PostEnd {
 /// What came back.
 struct PostResult {
   PostEnd end = PostEnd::kRefused;
-  int status = 0;           ///< 0: no head came
-  std::string body;         ///< of an answer that was no event stream
-  std::string error;        ///< in words, unless kComplete
+  int status = 0;             ///< 0: no head came
+  std::string body;           ///< of an answer that was no event stream
+  std::string error;          ///< in words, unless kComplete
   SteadyTime sent{}, done{};  ///< before connecting, and after the last byte
 };
 

@@ -2,11 +2,15 @@
 
 #include <gtest/gtest.h>
 
-#include "base/json.h"
+#include <cstdlib>
+#include <filesystem>
+
+#include "bench/import/legacy_3leg.h"
 
 namespace nvllm::bench {
 namespace {
 
+namespace fs = std::filesystem;
 using enum Extractor;
 
 TEST(Extractors, StrictReadsTheLastMarkerAndFirstMarkerTheFirst) {
@@ -81,8 +85,28 @@ TEST(Disagreement, IsTwoReadingsThatFoundDifferentNumbers) {
   EXPECT_FALSE(disagree({.strict = "", .first_marker = "", .flexible = "", .legacy = ""}));
 }
 
+TEST(Extractors, TheOldRuleGivesThePublishedAnswers) {
+  const char* set = std::getenv("NVLLM_SHARED");
+  const fs::path shared = set != nullptr ? fs::path(set) : fs::path(NVLLM_SOURCE_DIR) / "../shared";
+  const fs::path published = shared / "data/phaseE-tax";
+  if (!fs::exists(published)) GTEST_SKIP() << published << " is absent; NVLLM_SHARED names the folder of shared data";
+  std::int64_t answers = 0;
+  for (const auto& folder : fs::directory_iterator(published)) {
+    for (const LegEvidence& leg : import_legacy_3leg(folder.path()).legs) {
+      for (const QuestionResult& one : leg.questions) {
+        if (!finished(one)) continue;
+        ++answers;
+        // The files keep the last 200 characters, and the number that the rule looks for is in them.
+        EXPECT_EQ(extract_answer(kLegacy, one.output_tail), one.pred) << one.output_tail;
+      }
+    }
+  }
+  EXPECT_EQ(answers, 200);
+}
+
 TEST(ExtractorNames, ReadBack) {
-  for (const Extractor one : {kStrict, kFirstMarker, kFlexible, kLegacy}) EXPECT_EQ(parse_extractor(to_string(one)), one);
+  for (const Extractor one : {kStrict, kFirstMarker, kFlexible, kLegacy})
+    EXPECT_EQ(parse_extractor(to_string(one)), one);
   EXPECT_EQ(parse_extractor("last"), std::nullopt);
 }
 

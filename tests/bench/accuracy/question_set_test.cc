@@ -51,9 +51,24 @@ TEST(QuestionFile, KeepsItsDigestIndicesAndOrder) {
   EXPECT_NE(indices_sha256(set), indices_sha256(other));
 }
 
+TEST(QuestionFile, KeepsTheFirstAndAtMostAllItHas) {
+  const testing::TempFolder folder;
+  std::ofstream(folder / "set.jsonl") << four_lines();
+  QuestionSet set = read_question_set(folder / "set.jsonl", {});
+  keep_first(set, 9);
+  keep_first(set, 0);
+  EXPECT_EQ(set.size(), 4);
+  keep_first(set, 2);
+  EXPECT_EQ(set.size(), 2);
+  EXPECT_EQ(set.questions[1].question, "b");
+  EXPECT_EQ(set.n_total, 4);
+}
+
 TEST(QuestionFile, RefusesABadLineByNumberAndField) {
   const testing::TempFolder folder;
-  std::ofstream(folder / "bad.jsonl") << R"({"question":"q","answer":"1"})" << "\n" << R"({"question":3,"answer":""})";
+  std::ofstream(folder / "bad.jsonl") << R"({"question":"q","answer":"1"})"
+                                      << "\n"
+                                      << R"({"question":3,"answer":""})";
   try {
     read_question_set(folder / "bad.jsonl", {});
     FAIL();

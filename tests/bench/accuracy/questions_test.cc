@@ -19,8 +19,8 @@ using testing::ScriptedServer;
 QuestionSet numbered(std::int64_t count) {
   QuestionSet set{.file_name = "numbered.jsonl", .sha256 = "00", .n_total = count, .choice = {}, .questions = {}};
   for (std::int64_t i = 1; i <= count; ++i) {
-    set.questions.push_back({.index = i - 1, .question = "q" + std::to_string(i) + "?",
-                             .solution = "#### " + std::to_string(i)});
+    set.questions.push_back(
+        {.index = i - 1, .question = "q" + std::to_string(i) + "?", .solution = "#### " + std::to_string(i)});
   }
   return set;
 }
@@ -91,6 +91,7 @@ TEST(AskQuestions, CutsOffAtTheDeadlineAlsoWhileTokensTrickle) {
   EXPECT_GE(results[0].wall_time_s, 0.15);
   EXPECT_LT(results[0].wall_time_s, 2);  // a busy machine may be late, the scripted 20 s it is not
   EXPECT_TRUE(results[0].finish_reason.empty());
+  EXPECT_TRUE(results[0].token_ids_sha256.empty());  // of half an answer: it would be no identity
   EXPECT_TRUE(results[0].pred.empty());
 }
 
@@ -140,8 +141,8 @@ TEST(AskQuestions, GivesUpWhenTooManyOfTheFirstAreCutOff) {
   AskOptions options = options_for(server);
   options.deadline_s = 0.03;
   std::string said;
-  const auto results = ask_questions(
-      numbered(20), options, {.on_stop = [&](AskStop why, const std::string&) { said = to_string(why); }});
+  const auto results = ask_questions(numbered(20), options,
+                                     {.on_stop = [&](AskStop why, const std::string&) { said = to_string(why); }});
   EXPECT_EQ(results.size(), 8u);
   EXPECT_EQ(said, "censored-by-speed");
 }
@@ -227,8 +228,9 @@ TEST(AskQuestions, GoesOnFromEarlierResultsAndTriesErrorsAgain) {
 }
 
 TEST(AskQuestions, WorksWithoutStreamingUsageAndTokenIds) {
-  const ScriptedServer plain(right_answer, {.streaming = false, .stream_usage = false, .token_ids = false,
-                                            .ignore_eos = false, .refuses_unknown = true});
+  const ScriptedServer plain(
+      right_answer,
+      {.streaming = false, .stream_usage = false, .token_ids = false, .ignore_eos = false, .refuses_unknown = true});
   AskOptions options = options_for(plain);
   options.features = {.streaming = false, .stream_usage = false, .token_ids = false, .ignore_eos = false};
   auto results = ask_questions(numbered(1), options);
@@ -275,8 +277,7 @@ TEST(AskQuestions, TheCallerCanStopAndItsFaultsComeBack) {
                                       .on_stop = [&](AskStop why, const std::string&) { stop = why; }});
   EXPECT_EQ(results.size(), 1u);
   EXPECT_EQ(stop, AskStop::kCancelled);
-  EXPECT_THROW(ask_questions(numbered(5), options_for(server),
-                             {.on_result = [](const QuestionResult&) -> AskMore {
+  EXPECT_THROW(ask_questions(numbered(5), options_for(server), {.on_result = [](const QuestionResult&) -> AskMore {
                                throw Error(ErrorKind::kBadFile, "disk full");
                              }}),
                Error);
