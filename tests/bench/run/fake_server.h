@@ -34,7 +34,7 @@ struct FakeFaults {
   std::atomic<bool> loses_a_call{false};      ///< one call of the long burst is missing
   std::atomic<bool> answers_nonsense{false};  ///< to completions
   std::atomic<bool> answers_short{false};     ///< one token less than asked for
-  std::atomic<int> dies_at_question{0};       ///< counted from 1 over all; 0: never
+  std::atomic<int> refuses_question{0};       ///< counted from 1 over all; 0: none
   std::atomic<double> slowness{1};            ///< of every kernel
 };
 
@@ -69,7 +69,7 @@ class FakeServer {
     if (before_reply) before_reply();
     if (faults.answers_nonsense) return {.body = R"({"choices":[]})"};
     if (!request.contains("ignore_eos")) {
-      if (++questions_ == faults.dies_at_question) return {.abort_after = 0};
+      if (++questions_ == faults.refuses_question) return {.status = 503, .body = R"({"error":{"message":"no"}})"};
       return {.pieces = {"so it is ", "#### ", "7"}};
     }
     const auto tokens = request.at("max_tokens").get<std::size_t>();

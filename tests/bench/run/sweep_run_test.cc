@@ -213,7 +213,7 @@ TEST_F(SweepRun, AServerThatEndsBadlyFailsTheUnit) {
 
 TEST_F(SweepRun, ALostAnswerFailsTheUnitAndKeepsWhatWasAnswered) {
   request_.only = "off/gsm8k";
-  server_.faults.dies_at_question = 2;
+  server_.faults.refuses_question = 2;
   EXPECT_EQ(run().exit, kExitIncomplete);
   EXPECT_THAT(said_, HasSubstr("question 2"));
   EXPECT_THAT(text("off/attempts/01/perq.jsonl"), HasSubstr("\"qid\":\"q0\""));
