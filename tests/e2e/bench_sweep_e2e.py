@@ -139,6 +139,43 @@ class BenchSweep(unittest.TestCase):
         self.assertEqual(servers_of(os.getpid()), [])
         self.assertFalse((self.out / "MANIFEST.sha256").exists())
 
+    def test_a_server_that_dies_fails_its_unit_and_the_sweep_goes_on(self):
+        process = subprocess.Popen([NVLLM, "bench", "sweep", str(self.sweep), "--out", str(self.out)],
+                                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        servers = []
+        deadline = time.monotonic() + 60
+        while not servers and time.monotonic() < deadline:
+            servers = servers_of(os.getpid())
+        os.kill(int(servers[0]), signal.SIGKILL)
+        self.assertEqual(process.wait(120), 5)
+        failed = json.loads((self.out / "lower8/attempts/01/sealed.json").read_text())
+        self.assertEqual(failed["state"], "FAILED")
+        self.assertEqual(len(list(self.out.glob("*/rounds/*/*/sealed.json"))), 8)
+        code, text = bench("sweep", str(self.sweep), "--out", str(self.out), "--resume")
+        self.assertEqual(code, 0, text)
+        self.check_complete()
+
+    def test_out_root_moves_the_folders_and_no_older_one_is_disturbed(self):
+        root = {"OUT_ROOT": str(self.root / "elsewhere")}
+        for _ in range(2):
+            self.assertEqual(bench("leg", str(self.sweep), "lower8", env=root)[0], 5)
+        first, second = sorted((self.root / "elsewhere/tiny").iterdir(), key=lambda path: len(path.name))
+        self.assertEqual(second.name, first.name + "-2")
+        self.assertEqual(sorted(path.name for path in first.glob("*/rounds")), ["rounds"])
+
+    def test_init_plan_and_doctor(self):
+        file = self.root / "ab.toml"
+        self.assertEqual(bench("init", "ab", "--out", str(file))[0], 0)
+        self.assertEqual(bench("init", "ab", "--out", str(file))[0], 2)
+        self.assertEqual(bench("schema", str(file))[0], 0)
+        code, text = bench("plan", str(file), "--model", DEMO)
+        self.assertEqual(code, 3, text)
+        self.assertIn("no noise is known", text)
+        self.assertEqual(bench("plan", str(file), "--model", DEMO, "--allow-underpowered")[0], 0)
+        code, text = bench("doctor", "--model", DEMO, "--probe", "0.2")
+        self.assertIn(code, (0, 6), text)
+        self.assertIn("noise probe", text)
+
     def test_calls_typed_wrongly_are_refused_before_anything_is_measured(self):
         self.sweep.write_text(SWEEP.replace("DecodeKernel = 2", "DecodeKernel = 3"))
         code, text = bench("sweep", str(self.sweep), "--out", str(self.out))
