@@ -9,7 +9,7 @@ class App;
 
 namespace nvllm::cli {
 
-/// Adds the verbs that measure into evidence folders: sweep, leg, plan, verify.
+/// Adds the verbs that measure into evidence folders: sweep, leg, plan, verify, noise, doctor, init.
 ///   Returns: what runs the chosen one of them; nothing if none was chosen.
 std::function<std::optional<int>()> add_sweep_verbs(CLI::App& bench);
 

@@ -157,7 +157,8 @@ Json baseline_record(const BaselinePlace& place) {
 std::optional<BaselinePlace> recorded_baseline(const Json& record) {
   BaselinePlace place{record.value("path", ""), record.value("note", "")};
   if (place.folder.empty()) return place;
-  if (!fs::is_directory(place.folder) || baseline_record(place) != record) return std::nullopt;
+  if (!fs::is_directory(place.folder)) return std::nullopt;
+  if (baseline_record(place).at("identity") != record.at("identity")) return std::nullopt;
   return place;
 }
 

@@ -3,15 +3,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <optional>
 
 #include "base/error.h"
-#include "base/files.h"
+#include "bench/accuracy/eval_folder.h"
 #include "bench/accuracy/questions.h"
 #include "bench/run/burst.h"
 #include "bench/run/unit.h"
-#include "bench/store/canonical_json.h"
-#include "bench/store/perq.h"
 #include "net/http_client.h"
 
 namespace nvllm::bench {
@@ -24,31 +23,12 @@ struct Stopped {
   std::string why;
 };
 
-Json metadata_of(const UnitRun& unit, const QuestionSet& set, const std::optional<Stopped>& stopped) {
-  const RunSettings& settings = unit.run.settings;
-  Json json = unit_metadata(unit, "nvllm.gsm8k_metadata/v1");
-  json["dataset"] = Json{{"file", set.file_name},
-                         {"sha256", set.sha256},
-                         {"n_total", set.n_total},
-                         {"n", set.size()},
-                         {"rng", std::string(to_string(set.choice.order))},
-                         {"seed", set.choice.seed},
-                         {"indices_sha256", indices_sha256(set)}};
-  json["api"] = std::string(endpoint_of(settings.format));
-  json["prompt"] = std::string(to_string(settings.format));
-  json["prompt_template_sha256"] = template_sha256(settings.format);
-  json["score"] = std::string(to_string(settings.score));
-  json["max_tokens"] = settings.question_max_tokens;
-  json["deadline_s"] = settings.deadline_s;
-  json["concurrency"] = 1;
-  if (stopped) json["stopped"] = Json{{"reason", std::string(to_string(stopped->stop))}, {"why", stopped->why}};
-  return json;
-}
-
 AskOptions ask_options(const UnitRun& unit, const std::string& url) {
   const RunSettings& settings = unit.run.settings;
   AskOptions options;
   options.target.url = url;
+  // An event a token would cost a fifth of a small model's time, and the kernels' share of the wall time is a gate.
+  options.features.streaming = false;
   options.format = settings.format;
   options.score = settings.score;
   options.max_tokens = settings.question_max_tokens;
@@ -72,6 +52,16 @@ void refuse_lost_answers(const std::vector<QuestionResult>& results, const std::
   throw Error(ErrorKind::kUnavailable, fmt::format("{}: {}", to_string(stopped->stop), stopped->why));
 }
 
+/// Writes what the answers come to. Which port the server had is of no interest to anyone.
+void write_results(const UnitRun& unit, EvalFolder& folder, const QuestionSet& set, AskOptions options,
+                   const std::vector<QuestionResult>& results, EvalFacts facts) {
+  options.target.url.clear();
+  options.model = unit.run.settings.model_id;
+  facts.metadata = unit_metadata(unit, "nvllm.gsm8k_metadata/v1");
+  facts.timestamp_iso = facts.metadata.at("timestamp_iso").get<std::string>();
+  folder.finish(set, options, results, facts);
+}
+
 }  // namespace
 
 std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
@@ -83,25 +73,29 @@ std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
   warm_up(client, settings.prompt, settings.warmup_tokens, std::max<std::int64_t>(settings.long_burst.max_tokens, 1),
           [&unit] { unit.breathe(); });
   unit.tell("MEASURING", 0.15);
-  std::vector<QuestionResult> so_far;
+  EvalFolder folder(unit.folder, EvalResume::kRefuse);
+  std::int64_t answered = 0;
   std::optional<Stopped> stopped;
   AskCallbacks callbacks;
   callbacks.on_result = [&](const QuestionResult& result) {
-    so_far.push_back(result);
-    // Written as they come: a boot that dies keeps what it had answered.
-    write_file_atomically(unit.folder / "perq.jsonl", format_perq(so_far));
-    unit.tell("MEASURING", 0.15 + 0.8 * static_cast<double>(so_far.size()) / static_cast<double>(set.size()));
+    folder.add(result);
+    unit.tell("MEASURING", 0.15 + 0.8 * static_cast<double>(++answered) / static_cast<double>(set.size()));
     unit.breathe();
     return AskMore::kYes;
   };
   callbacks.on_stop = [&](AskStop stop, const std::string& why) { stopped = Stopped{stop, why}; };
-  const std::vector<QuestionResult> results = ask_questions(set, ask_options(unit, server->url()), callbacks);
+  const AskOptions options = ask_options(unit, server->url());
+  const SystemClock clock;
+  const SteadyTime begin = clock.now();
+  const std::vector<QuestionResult> results = ask_questions(set, options, callbacks);
+  EvalFacts facts;
+  facts.total_s = seconds_between(begin, clock.now());
+  if (stopped) facts.stopped = to_string(stopped->stop);
   refuse_lost_answers(results, stopped);
   stop_server(unit, *server);
   unit.tell("EXTRACTING", 0.97);
-  write_file_atomically(unit.folder / "perq.jsonl", format_perq(results));
-  write_file_atomically(unit.folder / "gsm8k_metadata.json", readable_json(metadata_of(unit, set, stopped)));
-  return {"perq.jsonl", "gsm8k_metadata.json", "serve.log"};
+  write_results(unit, folder, set, options, results, facts);
+  return {"perq.jsonl", "outputs.jsonl", "gsm8k.json", "gsm8k_metadata.json", "serve.log"};
 }
 
 }  // namespace nvllm::bench

