@@ -32,7 +32,8 @@ constexpr int kCannotStart = 127;
 /// What exec needs, made before the fork: between fork and exec nothing may allocate.
 class ExecImage {
  public:
-  explicit ExecImage(const ServerOptions& options) : words_{options.program, "serve", "--port", "0"} {
+  explicit ExecImage(const ServerOptions& options)
+      : words_{options.program, "serve", "--port", "0"} {
     words_.insert(words_.end(), options.arguments.begin(), options.arguments.end());
     for (char** entry = environ; *entry != nullptr; ++entry) {
       const std::string text = *entry;
@@ -52,7 +53,8 @@ class ExecImage {
 };
 
 /// In the child: nothing here may allocate or lock.
-[[noreturn]] void become_server(ExecImage& image, ServerGroup group, int output, int log, pid_t parent) {
+[[noreturn]] void become_server(ExecImage& image, ServerGroup group, int output, int log,
+                                pid_t parent) {
   if (group == ServerGroup::kOwn) {
     ::setpgid(0, 0);
     // A bench killed with SIGKILL cannot clean up: its server must not go on computing.
@@ -79,8 +81,8 @@ pid_t spawn(const ServerOptions& options, int output) {
     log = ::open(options.log_file.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     if (log < 0) {
       throw Error(ErrorKind::kBadFile,
-                  fmt::format("{}: cannot be opened for the server's log: {}", options.log_file.string(),
-                              std::strerror(errno)));
+                  fmt::format("{}: cannot be opened for the server's log: {}",
+                              options.log_file.string(), std::strerror(errno)));
     }
   }
   const pid_t parent = ::getpid();
@@ -89,8 +91,8 @@ pid_t spawn(const ServerOptions& options, int output) {
   const int fault = errno;
   if (log >= 0) ::close(log);
   if (pid < 0) {
-    throw Error(ErrorKind::kUnavailable, fmt::format("{}: cannot be started: {}", options.program,
-                                                     std::strerror(fault)));
+    throw Error(ErrorKind::kUnavailable,
+                fmt::format("{}: cannot be started: {}", options.program, std::strerror(fault)));
   }
   // Both sides set it, so that it is set whoever runs first.
   if (options.group == ServerGroup::kOwn) ::setpgid(pid, pid);
@@ -114,12 +116,14 @@ std::string ending(int status) {
 
 ServerProcess::ServerProcess(const std::string& program, const std::vector<std::string>& arguments,
                              std::chrono::seconds ready_time)
-    : ServerProcess(ServerOptions{.program = program, .arguments = arguments, .ready_time = ready_time}) {}
+    : ServerProcess(
+          ServerOptions{.program = program, .arguments = arguments, .ready_time = ready_time}) {}
 
 ServerProcess::ServerProcess(ServerOptions options) : options_(std::move(options)) {
   std::array<int, 2> pipe_ends{};
   if (::pipe2(pipe_ends.data(), O_CLOEXEC) != 0) {
-    throw Error(ErrorKind::kInternal, fmt::format("no pipe for the server's output: {}", std::strerror(errno)));
+    throw Error(ErrorKind::kInternal,
+                fmt::format("no pipe for the server's output: {}", std::strerror(errno)));
   }
   output_ = pipe_ends[0];
   try {
@@ -158,13 +162,15 @@ std::string ServerProcess::wait_for_url() {
       std::array<char, 512> bytes{};
       const ssize_t got = ::read(output_, bytes.data(), bytes.size());
       if (got > 0) said.append(bytes.data(), static_cast<std::size_t>(got));
-      if (got <= 0) std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it ends; alive() will say how
+      if (got <= 0)
+        std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it ends; alive() will say how
     }
     const std::size_t at = said.find("http://"), end = said.find('\n', at);
     if (at != std::string::npos && end != std::string::npos) url = said.substr(at, end - at);
   }
   throw Error(ErrorKind::kUnavailable,
-              fmt::format("the server did not become ready: {}; its log says why. It printed: '{}'", why, said));
+              fmt::format("the server did not become ready: {}; its log says why. It printed: '{}'",
+                          why, said));
 }
 
 bool ServerProcess::alive() {

@@ -19,12 +19,12 @@ enum class ServerGroup {
 /// How a server is started.
 struct ServerOptions {
   std::string program;
-  std::vector<std::string> arguments;         ///< after `serve --port 0`
-  std::map<std::string, std::string> env{};   ///< added to our own environment
-  std::filesystem::path log_file{};           ///< its stderr; "" for ours
+  std::vector<std::string> arguments;        ///< after `serve --port 0`
+  std::map<std::string, std::string> env{};  ///< added to our own environment
+  std::filesystem::path log_file{};          ///< its stderr; "" for ours
   ServerGroup group = ServerGroup::kOurs;
   std::chrono::milliseconds ready_time = std::chrono::seconds(120);
-  std::function<void()> while_waiting{};      ///< called often until it is ready; may throw to give up
+  std::function<void()> while_waiting{};  ///< called often until it is ready; may throw to give up
 };
 
 /// A server in a child process of its own, on a loopback port chosen by the system. Ended with
@@ -32,7 +32,8 @@ struct ServerOptions {
 class ServerProcess {
  public:
   /// Starts `program serve --port 0 ARGUMENTS` and waits until its /health answers 200.
-  ///   Errors: Error(kUnavailable) if it ends or is not ready in time, with its exit status and what it printed;
+  ///   Errors: Error(kUnavailable) if it ends or is not ready in time, with its exit status and
+  ///   what it printed;
   ///           whatever while_waiting throws.
   explicit ServerProcess(ServerOptions options);
   ServerProcess(const std::string& program, const std::vector<std::string>& arguments,

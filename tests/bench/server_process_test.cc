@@ -15,9 +15,9 @@
 namespace nvllm::bench {
 namespace {
 
-using ::testing::HasSubstr;
 using nvllm::testing::ScriptedServer;
 using nvllm::testing::TempFolder;
+using ::testing::HasSubstr;
 
 /// A program that a script stands for.
 class ServerProcessTest : public ::testing::Test {
@@ -26,7 +26,9 @@ class ServerProcessTest : public ::testing::Test {
     const std::filesystem::path program = temp_.path() / "program";
     test::put_file(program, "#!/bin/sh\n" + script + "\n");
     std::filesystem::permissions(program, std::filesystem::perms::owner_all);
-    return {.program = program.string(), .arguments = {"--x", "1"}, .ready_time = std::chrono::seconds(10)};
+    return {.program = program.string(),
+            .arguments = {"--x", "1"},
+            .ready_time = std::chrono::seconds(10)};
   }
   std::string named() const { return "echo " + server_.url() + "\n"; }
 
@@ -77,7 +79,8 @@ TEST_F(ServerProcessTest, WhoeverWaitsMayGiveUp) {
 
 TEST_F(ServerProcessTest, EndsItsWholeGroupAndNobodyElse) {
   // The script's child would outlive it.
-  ServerOptions own = options("sleep 600 & echo $! >'" + (temp_.path() / "child").string() + "'\n" + named() + kUntilEnded);
+  ServerOptions own = options("sleep 600 & echo $! >'" + (temp_.path() / "child").string() + "'\n" +
+                              named() + kUntilEnded);
   own.group = ServerGroup::kOwn;
   ServerProcess process(std::move(own));
   pid_t child = 0;

@@ -34,7 +34,8 @@ Answer ask(net::HttpClient& client, const std::string& prompt, std::int64_t max_
                             response.body.substr(0, kTold)));
   }
   try {
-    const Json reply = parse_json(response.body, "the server's answer", {.depth_max = 32, .nodes_max = 5'000'000});
+    const Json reply =
+        parse_json(response.body, "the server's answer", {.depth_max = 32, .nodes_max = 5'000'000});
     Answer answer;
     answer.completion_tokens = reply.at("usage").at("completion_tokens").get<std::int64_t>();
     answer.prompt_tokens = reply.at("usage").at("prompt_tokens").get<std::int64_t>();
@@ -44,8 +45,8 @@ Answer ask(net::HttpClient& client, const std::string& prompt, std::int64_t max_
     }
     return answer;
   } catch (const std::exception& error) {  // our reader's and the library's complaints alike
-    throw Error(ErrorKind::kUnavailable, fmt::format("the server answered nonsense ({}): {}", error.what(),
-                                                     response.body.substr(0, kTold)));
+    throw Error(ErrorKind::kUnavailable, fmt::format("the server answered nonsense ({}): {}",
+                                                     error.what(), response.body.substr(0, kTold)));
   }
 }
 
@@ -70,18 +71,22 @@ BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const B
     before_each();
     const auto begin = std::chrono::steady_clock::now();
     const Answer answer = ask(client, prompt, burst.max_tokens);
-    times.wall_s.push_back(std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
+    times.wall_s.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
     if (answer.completion_tokens != burst.max_tokens) {
       throw Error(ErrorKind::kUnavailable,
-                  fmt::format("request {} of the burst brought {} tokens, wanted exactly {}: the server does not keep "
+                  fmt::format("request {} of the burst brought {} tokens, wanted exactly {}: the "
+                              "server does not keep "
                               "to ignore_eos and max_tokens",
                               i + 1, answer.completion_tokens, burst.max_tokens));
     }
     if (i > 0 && answer.token_ids_sha256 != times.token_ids_sha256) {
-      throw Error(ErrorKind::kUnavailable,
-                  fmt::format("request {} of the burst brought other tokens than the first, greedily from the same "
-                              "prompt",
-                              i + 1));
+      throw Error(
+          ErrorKind::kUnavailable,
+          fmt::format(
+              "request {} of the burst brought other tokens than the first, greedily from the same "
+              "prompt",
+              i + 1));
     }
     times.token_ids_sha256 = answer.token_ids_sha256;
     times.prompt_tokens = answer.prompt_tokens;
@@ -89,8 +94,8 @@ BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const B
   return times;
 }
 
-void warm_up(net::HttpClient& client, const std::string& prompt, std::int64_t tokens, std::int64_t max_tokens,
-             const std::function<void()>& before_each) {
+void warm_up(net::HttpClient& client, const std::string& prompt, std::int64_t tokens,
+             std::int64_t max_tokens, const std::function<void()>& before_each) {
   while (tokens > 0) {
     const std::int64_t some = std::min(tokens, max_tokens);
     run_burst(client, prompt, {.requests = 1, .max_tokens = some}, before_each);
@@ -98,9 +103,10 @@ void warm_up(net::HttpClient& client, const std::string& prompt, std::int64_t to
   }
 }
 
-double wall_ms_per_token(const BurstTimes& longer, std::int64_t longer_tokens, const BurstTimes& shorter,
-                         std::int64_t shorter_tokens) {
-  return (median(longer.wall_s) - median(shorter.wall_s)) * 1e3 / static_cast<double>(longer_tokens - shorter_tokens);
+double wall_ms_per_token(const BurstTimes& longer, std::int64_t longer_tokens,
+                         const BurstTimes& shorter, std::int64_t shorter_tokens) {
+  return (median(longer.wall_s) - median(shorter.wall_s)) * 1e3 /
+         static_cast<double>(longer_tokens - shorter_tokens);
 }
 
 }  // namespace nvllm::bench

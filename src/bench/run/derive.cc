@@ -28,16 +28,20 @@ constexpr const char* kNoBaseline = "no baseline (the folder itself)";
 constexpr const char* kManifestFollows = "that of MANIFEST.sha256, written after this report";
 
 Json lock_of(const fs::path& folder) {
-  return parse_json(read_file(folder / kLockName, kFileBytesMax), kLockName, {.depth_max = 32, .nodes_max = 1'000'000});
+  return parse_json(read_file(folder / kLockName, kFileBytesMax), kLockName,
+                    {.depth_max = 32, .nodes_max = 1'000'000});
 }
 
-/// The folder as an evidence folder whose metadata are those derived from its units, whatever lies there.
+/// The folder as an evidence folder whose metadata are those derived from its units, whatever lies
+/// there.
 EvidenceFolder open_with(const fs::path& folder, const std::map<std::string, std::string>& files) {
   EvidenceFolder evidence = open_evidence(folder);
   for (LegEvidence& leg : evidence.legs) {
     const auto derived = [&](const char* name) {
       const auto found = files.find(fmt::format("{}/{}", leg.leg, name));
-      return found == files.end() ? Json() : parse_json(found->second, name, {.depth_max = 32, .nodes_max = 1'000'000});
+      return found == files.end()
+                 ? Json()
+                 : parse_json(found->second, name, {.depth_max = 32, .nodes_max = 1'000'000});
     };
     leg.profile_metadata = derived("profile_metadata.json");
     leg.eval_metadata = derived("gsm8k_metadata.json");
@@ -56,7 +60,8 @@ Sweep without_baseline(Sweep sweep, std::vector<std::string>& notes) {
   std::vector<std::string> hypotheses, gates;
   for (const SweepHypothesis& one : sweep.hypotheses) hypotheses.push_back(one.name);
   std::erase_if(sweep.gates, [&](const Gate& gate) {
-    if (needs_baseline(gate)) notes.push_back(fmt::format("gate {} needs a baseline and was left out", gate.name));
+    if (needs_baseline(gate))
+      notes.push_back(fmt::format("gate {} needs a baseline and was left out", gate.name));
     return needs_baseline(gate);
   });
   for (const Gate& gate : sweep.gates) gates.push_back(gate.name);
@@ -65,16 +70,18 @@ Sweep without_baseline(Sweep sweep, std::vector<std::string>& notes) {
       check_verdict_rules({rule}, hypotheses, gates);
       return false;
     } catch (const Error&) {
-      notes.push_back(fmt::format("verdict rule {} asks for such a gate and was left out", rule.id));
+      notes.push_back(
+          fmt::format("verdict rule {} asks for such a gate and was left out", rule.id));
       return true;
     }
   });
   return sweep;
 }
 
-/// Files of a sealed folder that any clone has, and the raw ones by their seals: a list that does not depend on
-/// what was derived, or on which raw files are still there.
-Json measured_files(const Json& listed, const fs::path& folder, const std::vector<std::string>& legs) {
+/// Files of a sealed folder that any clone has, and the raw ones by their seals: a list that does
+/// not depend on what was derived, or on which raw files are still there.
+Json measured_files(const Json& listed, const fs::path& folder,
+                    const std::vector<std::string>& legs) {
   Json files = Json::array();
   for (const Json& file : listed) {
     const std::string name = file.at("name").get<std::string>();
@@ -95,7 +102,8 @@ Json measured_files(const Json& listed, const fs::path& folder, const std::vecto
       }
     }
   }
-  std::sort(files.begin(), files.end(), [](const Json& a, const Json& b) { return a.at("name") < b.at("name"); });
+  std::sort(files.begin(), files.end(),
+            [](const Json& a, const Json& b) { return a.at("name") < b.at("name"); });
   return files;
 }
 
@@ -108,7 +116,8 @@ Json without_raw_files(const Json& listed) {
 }
 
 /// Replaces what depends on the moment of reading by what any reader finds.
-void settle(Comparison& comparison, const Derivation& out, const Json& lock, const std::vector<std::string>& notes) {
+void settle(Comparison& comparison, const Derivation& out, const Json& lock,
+            const std::vector<std::string>& notes) {
   Json& whole = comparison.analysis["comparability"];
   std::vector<std::string> legs;
   for (const LegEvidence& leg : out.candidate.legs) legs.push_back(leg.leg);
@@ -130,7 +139,8 @@ void settle(Comparison& comparison, const Derivation& out, const Json& lock, con
 
 /// 0, 1, 3 or 4. On another host the gates about times are undecided by nature; they do not count.
 int exit_of(const Comparison& comparison, bool has_baseline) {
-  if (comparison.exit == ComparisonExit::kNotComparable || comparison.exit == ComparisonExit::kGateFailed) {
+  if (comparison.exit == ComparisonExit::kNotComparable ||
+      comparison.exit == ComparisonExit::kGateFailed) {
     return static_cast<int>(comparison.exit);
   }
   const bool other_host = comparison.analysis.at("comparability").at("same_host") == "no";
@@ -150,7 +160,8 @@ Json baseline_record(const BaselinePlace& place) {
   json["note"] = place.note;
   if (place.folder.empty()) return json;
   json["path"] = place.folder.generic_string();
-  json["identity"] = has_manifest(place.folder) ? folder_identity(place.folder) : folder_state(place.folder);
+  json["identity"] =
+      has_manifest(place.folder) ? folder_identity(place.folder) : folder_state(place.folder);
   return json;
 }
 
@@ -163,14 +174,18 @@ std::optional<BaselinePlace> recorded_baseline(const Json& record) {
 }
 
 BaselinePlace find_baseline(const Sweep& sweep, const fs::path& candidate) {
-  if (sweep.baseline.empty()) return {{}, "baseline: none named in the sweep file; nothing is said about change"};
+  if (sweep.baseline.empty())
+    return {{}, "baseline: none named in the sweep file; nothing is said about change"};
   const fs::path folder = sweep.baseline;
   if (!fs::is_directory(folder)) {
-    return {{}, fmt::format("baseline: {} is not there; nothing is said about change", sweep.baseline)};
+    return {{},
+            fmt::format("baseline: {} is not there; nothing is said about change", sweep.baseline)};
   }
   std::error_code ignored;
   if (fs::equivalent(folder, candidate, ignored)) {
-    return {{}, fmt::format("baseline: {} is this folder itself; nothing is said about change", sweep.baseline)};
+    return {{},
+            fmt::format("baseline: {} is this folder itself; nothing is said about change",
+                        sweep.baseline)};
   }
   return {folder, fmt::format("baseline: {}", sweep.baseline)};
 }
@@ -201,13 +216,14 @@ Derivation derive(const fs::path& folder, const BaselinePlace& baseline) {
   std::vector<std::string> notes;
   Sweep rules = sweep;
   if (baseline.folder.empty()) {
-    notes.push_back(baseline.note + ": the folder stands beside itself, so every change below is zero by nature");
+    notes.push_back(baseline.note +
+                    ": the folder stands beside itself, so every change below is zero by nature");
     rules = without_baseline(std::move(rules), notes);
   } else {
     out.baseline = open_evidence(baseline.folder);
   }
-  Comparison comparison = compare_folders(rules, out.baseline ? *out.baseline : out.candidate, out.candidate,
-                                          text_field(lock, "tool", kLockName));
+  Comparison comparison = compare_folders(rules, out.baseline ? *out.baseline : out.candidate,
+                                          out.candidate, text_field(lock, "tool", kLockName));
   settle(comparison, out, lock, notes);
   out.exit = exit_of(comparison, out.baseline.has_value());
   for (auto& [name, text] : comparison.files) out.files[name] = std::move(text);

@@ -1,8 +1,8 @@
 #pragma once
 
-// Everything in an evidence folder that follows from its sealed units: pooled tables, the comparison,
-// the reports. A sweep writes it and `verify` computes it again, from committed files alone; both have
-// to get the same bytes.
+// Everything in an evidence folder that follows from its sealed units: pooled tables, the
+// comparison, the reports. A sweep writes it and `verify` computes it again, from committed files
+// alone; both have to get the same bytes.
 
 #include <filesystem>
 #include <map>

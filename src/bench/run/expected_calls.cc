@@ -35,11 +35,13 @@ checkpoint::ModelConfig read_geometry(const std::filesystem::path& model) {
     return checkpoint::known_shape(shape.substr(0, shape.find(':')));
   }
   const std::filesystem::path path = model / "config.json";
-  return checkpoint::parse_model_config(parse_json(read_file(path, kConfigBytesMax), path.string()), path.string());
+  return checkpoint::parse_model_config(parse_json(read_file(path, kConfigBytesMax), path.string()),
+                                        path.string());
 }
 
 FusionPlan plan_of(const std::vector<std::string>& arguments) {
-  if (const std::string spec = flag_value(arguments, "--fusion"); !spec.empty()) return parse_fusion(spec);
+  if (const std::string spec = flag_value(arguments, "--fusion"); !spec.empty())
+    return parse_fusion(spec);
   const std::string leg = flag_value(arguments, "--leg");
   return named_leg(leg.empty() ? engine::EngineOptions{}.leg : leg);
 }
@@ -47,7 +49,8 @@ FusionPlan plan_of(const std::vector<std::string>& arguments) {
 StepCalls expected_calls(const FusionPlan& plan, const checkpoint::ModelConfig& model) {
   std::vector<std::int64_t> attention;
   for (std::int64_t i = 0; i < model.layer_count(); ++i) {
-    if (model.layers[static_cast<std::size_t>(i)] == checkpoint::LayerKind::kFullAttention) attention.push_back(i);
+    if (model.layers[static_cast<std::size_t>(i)] == checkpoint::LayerKind::kFullAttention)
+      attention.push_back(i);
   }
   const PhraseCalls calls = phrase_calls(plan, attention);
   return {{"DecodeKernel", calls.decode_kernel},
@@ -59,14 +62,17 @@ void fill_expected_calls(Sweep& sweep, const checkpoint::ModelConfig& model) {
   for (SweepLeg& leg : sweep.legs) {
     StepCalls all = expected_calls(plan_of(leg.arguments), model);
     for (const auto& [kernel, stated] : leg.expect_kernels) {
-      const auto found = std::find_if(all.begin(), all.end(), [&](const auto& one) { return one.first == kernel; });
+      const auto found = std::find_if(all.begin(), all.end(),
+                                      [&](const auto& one) { return one.first == kernel; });
       if (found == all.end()) {
         all.emplace_back(kernel, stated);
       } else if (found->second != stated) {
-        throw Error(ErrorKind::kUsage,
-                    fmt::format("{}: 'legs.{}.expect_kernels' states {} calls of {} per decode step, but plan and "
-                                "geometry give {}",
-                                sweep.what, leg.name, stated, kernel, found->second));
+        throw Error(
+            ErrorKind::kUsage,
+            fmt::format(
+                "{}: 'legs.{}.expect_kernels' states {} calls of {} per decode step, but plan and "
+                "geometry give {}",
+                sweep.what, leg.name, stated, kernel, found->second));
       }
     }
     leg.expect_kernels = std::move(all);

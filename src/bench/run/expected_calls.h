@@ -25,8 +25,8 @@ FusionPlan plan_of(const std::vector<std::string>& arguments);
 /// Calls of the three fused phrases in a decode step, counted from plan and geometry.
 StepCalls expected_calls(const FusionPlan& plan, const checkpoint::ModelConfig& model);
 
-/// Gives every leg of the sweep its computed calls. What the file states beyond them stays; what it states about
-/// the same kernels has to agree.
+/// Gives every leg of the sweep its computed calls. What the file states beyond them stays; what it
+/// states about the same kernels has to agree.
 ///   Errors: Error(kUsage) naming the leg, the kernel and both numbers.
 void fill_expected_calls(Sweep& sweep, const checkpoint::ModelConfig& model);
 

@@ -1,4 +1,5 @@
-// The gsm8k phase: word problems one after the other, so that the wall time of an answer is that of its tokens.
+// The gsm8k phase: word problems one after the other, so that the wall time of an answer is that of
+// its tokens.
 
 #include <fmt/format.h>
 
@@ -27,7 +28,8 @@ AskOptions ask_options(const UnitRun& unit, const std::string& url) {
   const RunSettings& settings = unit.run.settings;
   AskOptions options;
   options.target.url = url;
-  // An event a token would cost a fifth of a small model's time, and the kernels' share of the wall time is a gate.
+  // An event a token would cost a fifth of a small model's time, and the kernels' share of the wall
+  // time is a gate.
   options.features.streaming = false;
   options.format = settings.format;
   options.score = settings.score;
@@ -40,21 +42,26 @@ AskOptions ask_options(const UnitRun& unit, const std::string& url) {
   return options;
 }
 
-/// A server that died or broke off took answers with it: the unit has to be run again. Too slow a server is a
-/// result.
-void refuse_lost_answers(const std::vector<QuestionResult>& results, const std::optional<Stopped>& stopped) {
+/// A server that died or broke off took answers with it: the unit has to be run again. Too slow a
+/// server is a result.
+void refuse_lost_answers(const std::vector<QuestionResult>& results,
+                         const std::optional<Stopped>& stopped) {
   for (const QuestionResult& one : results) {
-    if (one.status != QuestionStatus::kServerDied && one.status != QuestionStatus::kHttpError) continue;
+    if (one.status != QuestionStatus::kServerDied && one.status != QuestionStatus::kHttpError)
+      continue;
     throw Error(ErrorKind::kUnavailable,
-                fmt::format("question {} ended as {}: {}", one.prompt_index, to_string(one.status), one.output_tail));
+                fmt::format("question {} ended as {}: {}", one.prompt_index, to_string(one.status),
+                            one.output_tail));
   }
   if (!stopped || stopped->stop == AskStop::kCensoredBySpeed) return;
-  throw Error(ErrorKind::kUnavailable, fmt::format("{}: {}", to_string(stopped->stop), stopped->why));
+  throw Error(ErrorKind::kUnavailable,
+              fmt::format("{}: {}", to_string(stopped->stop), stopped->why));
 }
 
 /// Writes what the answers come to. Which port the server had is of no interest to anyone.
-void write_results(const UnitRun& unit, EvalFolder& folder, const QuestionSet& set, AskOptions options,
-                   const std::vector<QuestionResult>& results, EvalFacts facts) {
+void write_results(const UnitRun& unit, EvalFolder& folder, const QuestionSet& set,
+                   AskOptions options, const std::vector<QuestionResult>& results,
+                   EvalFacts facts) {
   options.target.url.clear();
   options.model = unit.run.settings.model_id;
   facts.metadata = unit_metadata(unit, "nvllm.gsm8k_metadata/v1");
@@ -70,8 +77,8 @@ std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
   const auto server = start_server(unit, {});
   unit.tell("WARMING", 0.1);
   net::HttpClient client(server->url());
-  warm_up(client, settings.prompt, settings.warmup_tokens, std::max<std::int64_t>(settings.long_burst.max_tokens, 1),
-          [&unit] { unit.breathe(); });
+  warm_up(client, settings.prompt, settings.warmup_tokens,
+          std::max<std::int64_t>(settings.long_burst.max_tokens, 1), [&unit] { unit.breathe(); });
   unit.tell("MEASURING", 0.15);
   EvalFolder folder(unit.folder, EvalResume::kRefuse);
   std::int64_t answered = 0;
@@ -79,7 +86,8 @@ std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
   AskCallbacks callbacks;
   callbacks.on_result = [&](const QuestionResult& result) {
     folder.add(result);
-    unit.tell("MEASURING", 0.15 + 0.8 * static_cast<double>(++answered) / static_cast<double>(set.size()));
+    unit.tell("MEASURING",
+              0.15 + 0.8 * static_cast<double>(++answered) / static_cast<double>(set.size()));
     unit.breathe();
     return AskMore::kYes;
   };

@@ -42,7 +42,8 @@ std::string right_of(const LegEvidence& leg) {
   return fmt::format("{}/{}", right, total);
 }
 
-/// Calls per decode step; a boot in which they differ from the plan fails, so one figure stands for all.
+/// Calls per decode step; a boot in which they differ from the plan fails, so one figure stands for
+/// all.
 std::string calls_of(const LegEvidence& leg, const std::string& kernel) {
   if (!leg.profile_metadata.is_object()) return "-";
   const Json& calls = leg.profile_metadata.at("calls_per_decode_step");
@@ -66,9 +67,10 @@ std::string budget_of(const LegEvidence& leg, const char* figure) {
 
 std::string leg_summary(const Sweep& sweep, const Derivation& derived) {
   const EvidenceFolder& folder = derived.candidate;
-  std::string text = fmt::format("{:<12}{:>14}{:>20}{:>20}{:>13}{:>13}{:>8}{:>18}{:>10}\n", "calls a step",
-                                 "DecodeKernel", "PhaseE_Beta_Kernel", "Phase_D_MLP_Kernel", "kernels ms", "wall ms",
-                                 "right", "tokens as " + sweep.legs.front().name, "baseline");
+  std::string text =
+      fmt::format("{:<12}{:>14}{:>20}{:>20}{:>13}{:>13}{:>8}{:>18}{:>10}\n", "calls a step",
+                  "DecodeKernel", "PhaseE_Beta_Kernel", "Phase_D_MLP_Kernel", "kernels ms",
+                  "wall ms", "right", "tokens as " + sweep.legs.front().name, "baseline");
   const LegEvidence* first = find_leg(folder, sweep.legs.front().name);
   for (const SweepLeg& leg : sweep.legs) {
     const LegEvidence* found = find_leg(folder, leg.name);
@@ -76,9 +78,10 @@ std::string leg_summary(const Sweep& sweep, const Derivation& derived) {
     const LegEvidence* before = derived.baseline ? find_leg(*derived.baseline, leg.name) : nullptr;
     text += fmt::format("{:<12}{:>14}{:>20}{:>20}{:>13}{:>13}{:>8}{:>18}{:>10}\n", leg.name,
                         calls_of(*found, "DecodeKernel"), calls_of(*found, "PhaseE_Beta_Kernel"),
-                        calls_of(*found, "Phase_D_MLP_Kernel"), budget_of(*found, "kernels_ms_per_step"),
-                        budget_of(*found, "wall_ms_per_token"), right_of(*found), identical(*found, first),
-                        identical(*found, before));
+                        calls_of(*found, "Phase_D_MLP_Kernel"),
+                        budget_of(*found, "kernels_ms_per_step"),
+                        budget_of(*found, "wall_ms_per_token"), right_of(*found),
+                        identical(*found, first), identical(*found, before));
   }
   text += derived.baseline_note + "\n";
   const Json& comparability = derived.analysis.at("comparability");

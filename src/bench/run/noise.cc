@@ -29,7 +29,8 @@ struct PooledScatter {
     if (times.size() < 2) return;
     std::vector<double> logs;
     for (const double time : times) logs.push_back(std::log(time));
-    const double mean = std::accumulate(logs.begin(), logs.end(), 0.0) / static_cast<double>(logs.size());
+    const double mean =
+        std::accumulate(logs.begin(), logs.end(), 0.0) / static_cast<double>(logs.size());
     for (const double log : logs) squares += (log - mean) * (log - mean);
     df += static_cast<double>(logs.size() - 1);
   }
@@ -40,7 +41,8 @@ struct PooledScatter {
 std::map<std::string, double> class_times(const KernelTable& table) {
   std::map<std::string, double> times;
   for (const KernelRow& row : table.rows) {
-    times[std::string(to_string(classify_kernel(row.name)))] += row.total_ms / static_cast<double>(table.decode_steps);
+    times[std::string(to_string(classify_kernel(row.name)))] +=
+        row.total_ms / static_cast<double>(table.decode_steps);
   }
   return times;
 }
@@ -83,9 +85,10 @@ NoiseFloor measure_noise(const std::filesystem::path& folder) {
     for (const auto& [name, times] : by_class) classes[name].add(times);
   }
   if (all.df <= 0) {
-    throw Error(ErrorKind::kUsage, fmt::format("{}: no leg was profiled in two boots; noise is what differs between "
-                                               "them",
-                                               folder.string()));
+    throw Error(ErrorKind::kUsage,
+                fmt::format("{}: no leg was profiled in two boots; noise is what differs between "
+                            "them",
+                            folder.string()));
   }
   noise.boot_sigma = all.sigma();
   noise.df = all.df;
@@ -125,7 +128,8 @@ NoiseFloor read_noise_floor(const std::filesystem::path& path) {
   noise.boots = int_field(json, "boots", name);
   noise.legs = int_field(json, "legs", name);
   if (json.contains("unit_s")) {
-    for (const auto& [phase, seconds] : json.at("unit_s").items()) noise.unit_s[phase] = seconds.get<double>();
+    for (const auto& [phase, seconds] : json.at("unit_s").items())
+      noise.unit_s[phase] = seconds.get<double>();
   }
   return noise;
 }

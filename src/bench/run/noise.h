@@ -12,7 +12,7 @@ namespace nvllm::bench {
 
 /// The scatter between boots that a folder's rounds show.
 struct NoiseFloor {
-  double boot_sigma = 0;                  ///< sd of one boot's log time per decode step, over all legs
+  double boot_sigma = 0;  ///< sd of one boot's log time per decode step, over all legs
   std::int64_t boots = 0, legs = 0;
   double df = 0;                          ///< boots less legs
   std::map<std::string, double> classes;  ///< the same by kernel class

@@ -32,11 +32,13 @@ struct SweepPlan {
   bool underpowered() const;
 };
 
-/// Plans: schedule, time, and for each hypothesis and gate what the rounds and questions can show. A hypothesis has
-/// enough power where the smallest difference found four times in five is within the sweep's kernel margin (2 %
-/// where it declares none).
-///   Shapes: `measured` replaces the noise that the sweep borrows; without either nothing has power.
-SweepPlan plan_sweep(const Sweep& sweep, const RunSettings& settings, const std::optional<NoiseFloor>& measured);
+/// Plans: schedule, time, and for each hypothesis and gate what the rounds and questions can show.
+/// A hypothesis has enough power where the smallest difference found four times in five is within
+/// the sweep's kernel margin (2 % where it declares none).
+///   Shapes: `measured` replaces the noise that the sweep borrows; without either nothing has
+///   power.
+SweepPlan plan_sweep(const Sweep& sweep, const RunSettings& settings,
+                     const std::optional<NoiseFloor>& measured);
 
 std::string plan_text(const SweepPlan& plan);
 

@@ -35,13 +35,15 @@ std::string text_in(const fs::path& path) { return read_file(path, kFileBytesMax
 Json json_in(const fs::path& path) { return parse_json(text_in(path), path.filename().string()); }
 
 /// The first boot's metadata without what is its own, and what every boot says.
-Json pooled_metadata(const std::vector<fs::path>& units, const char* name, const std::vector<std::string>& by_boot) {
+Json pooled_metadata(const std::vector<fs::path>& units, const char* name,
+                     const std::vector<std::string>& by_boot) {
   Json pooled;
   Json boots = Json::array();
   for (const fs::path& unit : units) {
     Json one = json_in(unit / name);
     Json boot;
-    for (const char* key : {"round", "attempt", "boot_id", "timestamp_iso"}) boot[key] = one.at(key);
+    for (const char* key : {"round", "attempt", "boot_id", "timestamp_iso"})
+      boot[key] = one.at(key);
     for (const std::string& key : by_boot) {
       if (one.contains(key)) boot[key] = one.at(key);
       one.erase(key);
@@ -61,11 +63,12 @@ void add_profile(const fs::path& leg, std::map<std::string, std::string>& files)
   std::vector<KernelTable> boots;
   for (const fs::path& unit : units) {
     const fs::path path = unit / "profile_kernels.csv";
-    boots.push_back(parse_profile_kernels(text_in(path), path.filename().string(), leg.filename().string()));
+    boots.push_back(
+        parse_profile_kernels(text_in(path), path.filename().string(), leg.filename().string()));
   }
   files["profile_kernels.csv"] = format_profile_kernels(pool_boots(boots));
-  files["profile_metadata.json"] =
-      readable_json(pooled_metadata(units, "profile_metadata.json", {"budget", "profiler", "token_ids_sha256"}));
+  files["profile_metadata.json"] = readable_json(
+      pooled_metadata(units, "profile_metadata.json", {"budget", "profiler", "token_ids_sha256"}));
 }
 
 void add_gsm8k(const fs::path& leg, std::map<std::string, std::string>& files) {
@@ -73,7 +76,8 @@ void add_gsm8k(const fs::path& leg, std::map<std::string, std::string>& files) {
   if (units.empty()) return;
   std::vector<QuestionResult> all;
   for (const fs::path& unit : units) {
-    for (QuestionResult& one : parse_perq(text_in(unit / "perq.jsonl"), "perq.jsonl")) all.push_back(std::move(one));
+    for (QuestionResult& one : parse_perq(text_in(unit / "perq.jsonl"), "perq.jsonl"))
+      all.push_back(std::move(one));
   }
   files["perq.jsonl"] = format_perq(all);
   files["gsm8k.json"] = text_in(units.front() / "gsm8k.json");
@@ -91,8 +95,11 @@ KernelTable pool_boots(const std::vector<KernelTable>& boots) {
       auto [found, fresh] = rows.try_emplace(row.name, row);
       if (fresh) continue;
       KernelRow& sum = found->second;
-      const auto before = static_cast<double>(sum.n_calls), added = static_cast<double>(row.n_calls);
-      const auto weighted = [&](double a, double b) { return (a * before + b * added) / (before + added); };
+      const auto before = static_cast<double>(sum.n_calls),
+                 added = static_cast<double>(row.n_calls);
+      const auto weighted = [&](double a, double b) {
+        return (a * before + b * added) / (before + added);
+      };
       sum.p50_us = weighted(sum.p50_us, row.p50_us);
       sum.p95_us = weighted(sum.p95_us, row.p95_us);
       sum.n_calls += row.n_calls;

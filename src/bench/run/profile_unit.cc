@@ -1,5 +1,6 @@
-// The profile phase: warm up, time bursts that nobody listens to, profile a long and a short burst, time again.
-// The two lengths prove the call law; the bursts around the profile tell what listening costs.
+// The profile phase: warm up, time bursts that nobody listens to, profile a long and a short burst,
+// time again. The two lengths prove the call law; the bursts around the profile tell what listening
+// costs.
 
 #include <fmt/format.h>
 
@@ -46,7 +47,8 @@ Json command(net::HttpClient& client, const char* path) {
 
 class ProfileRun {
  public:
-  explicit ProfileRun(UnitRun& unit) : unit_(unit), incoming_(fs::absolute(unit.folder / kIncoming)) {}
+  explicit ProfileRun(UnitRun& unit)
+      : unit_(unit), incoming_(fs::absolute(unit.folder / kIncoming)) {}
 
   Measured measure() {
     const auto server = start_server(unit_, {"--profile-dir", incoming_.string()});
@@ -54,7 +56,8 @@ class ProfileRun {
     const RunSettings& settings = unit_.run.settings;
     const auto breathe = [this] { unit_.breathe(); };
     unit_.tell("WARMING", 0.1);
-    warm_up(client, settings.prompt, settings.warmup_tokens, settings.long_burst.max_tokens, breathe);
+    warm_up(client, settings.prompt, settings.warmup_tokens, settings.long_burst.max_tokens,
+            breathe);
     Measured measured;
     unit_.tell("MEASURING", 0.2);
     if (settings.overhead_probe) measured.before = time_bursts(client);
@@ -77,8 +80,8 @@ class ProfileRun {
     return pair;
   }
 
-  ServerProfile profile(net::HttpClient& client, const BurstSettings& burst, const std::string& name,
-                        BurstTimes& times) {
+  ServerProfile profile(net::HttpClient& client, const BurstSettings& burst,
+                        const std::string& name, BurstTimes& times) {
     command(client, "/start_profile");
     times = run_burst(client, unit_.run.settings.prompt, burst, [this] { unit_.breathe(); });
     const Json answer = command(client, "/stop_profile");
@@ -94,11 +97,15 @@ class ProfileRun {
   /// A profile that counted other work than was sent holds somebody else's, or lost some.
   static void check_workload(const KernelTable& table, const BurstSettings& burst) {
     const std::int64_t steps = burst.requests * (burst.max_tokens - 1);
-    if (table.requests == burst.requests && table.prefills == burst.requests && table.decode_steps == steps) return;
-    throw Error(ErrorKind::kUnavailable,
-                fmt::format("the profile counts {} requests, {} prefills and {} decode steps, wanted {}, {} and {}",
-                            table.requests, table.prefills, table.decode_steps, burst.requests, burst.requests,
-                            steps));
+    if (table.requests == burst.requests && table.prefills == burst.requests &&
+        table.decode_steps == steps)
+      return;
+    throw Error(
+        ErrorKind::kUnavailable,
+        fmt::format(
+            "the profile counts {} requests, {} prefills and {} decode steps, wanted {}, {} and {}",
+            table.requests, table.prefills, table.decode_steps, burst.requests, burst.requests,
+            steps));
   }
 
   UnitRun& unit_;
@@ -106,7 +113,8 @@ class ProfileRun {
 };
 
 /// Calls per decode step of one kernel in rows of the phase "decode", by the law of every row.
-std::int64_t calls_per_step(const LawReport& laws, const KernelTable& table, const std::string& kernel) {
+std::int64_t calls_per_step(const LawReport& laws, const KernelTable& table,
+                            const std::string& kernel) {
   std::int64_t calls = 0;
   for (const KernelRow* row : find_kernels(table, kernel)) {
     const std::string key = kernel_key(*row);
@@ -121,25 +129,27 @@ std::int64_t calls_per_step(const LawReport& laws, const KernelTable& table, con
 void check_laws(const LawReport& laws, const KernelTable& table, const SweepLeg& leg) {
   for (const LawRow& row : laws.rows) {
     if (row.proof != LawProof::kResidual) continue;
-    throw Error(ErrorKind::kUnavailable,
-                fmt::format("the calls of {} obey no law a x steps + b: {} are left over; the profile lost some, or "
-                            "requests differed",
-                            row.short_name, row.remainder));
+    throw Error(ErrorKind::kUnavailable, fmt::format("the calls of {} obey no law a x steps + b: "
+                                                     "{} are left over; the profile lost some, or "
+                                                     "requests differed",
+                                                     row.short_name, row.remainder));
   }
   for (const auto& [kernel, wanted] : leg.expect_kernels) {
     const std::int64_t seen = calls_per_step(laws, table, kernel);
     if (seen == wanted) continue;
-    throw Error(ErrorKind::kUnavailable,
-                fmt::format("{} ran {} times per decode step, wanted {} from the leg's plan and the model's geometry",
-                            kernel, seen, wanted));
+    throw Error(ErrorKind::kUnavailable, fmt::format("{} ran {} times per decode step, wanted {} "
+                                                     "from the leg's plan and the model's geometry",
+                                                     kernel, seen, wanted));
   }
 }
 
 double wall_of(const BurstPair& pair, const RunSettings& settings) {
-  return wall_ms_per_token(pair.longer, settings.long_burst.max_tokens, pair.shorter, settings.short_burst.max_tokens);
+  return wall_ms_per_token(pair.longer, settings.long_burst.max_tokens, pair.shorter,
+                           settings.short_burst.max_tokens);
 }
 
-/// What the kernels and named host work of a decode step are of the time a token takes when nobody listens.
+/// What the kernels and named host work of a decode step are of the time a token takes when nobody
+/// listens.
 Json budget(const Measured& measured, const RunSettings& settings) {
   const Json& decode = measured.longer.metadata.at("phases").at("decode");
   const double steps = decode.at("steps").get<double>();

@@ -41,19 +41,22 @@ std::string value_in(const char* path, std::string_view key) {
   for (std::string line; std::getline(file, line);) {
     if (!line.starts_with(key)) continue;
     const std::size_t begin = line.find_first_of(":=");
-    const std::size_t value = begin == std::string::npos ? begin : line.find_first_not_of(" \t\"", begin + 1);
+    const std::size_t value =
+        begin == std::string::npos ? begin : line.find_first_not_of(" \t\"", begin + 1);
     if (value == std::string::npos) continue;
     return line.substr(value, line.find_last_not_of(" \t\"") - value + 1);
   }
   return "";
 }
 
-/// Machines differ in it; nobody can read a name out of it. The name goes in as well: containers of one image share
-/// the id, and times of two machines taken for one are worse than those of one taken for two.
+/// Machines differ in it; nobody can read a name out of it. The name goes in as well: containers of
+/// one image share the id, and times of two machines taken for one are worse than those of one
+/// taken for two.
 std::string hashed_host_id() {
   std::array<char, 256> name{};
   ::gethostname(name.data(), name.size() - 1);
-  const std::string id = fmt::format("nvllm host {} {}", first_line("/etc/machine-id"), name.data());
+  const std::string id =
+      fmt::format("nvllm host {} {}", first_line("/etc/machine-id"), name.data());
   return sha256_hex(std::string_view(id)).substr(0, 16);
 }
 
@@ -75,9 +78,10 @@ Json host_facts() {
   ::uname(&system);
   Json json;
   json["host"] = hashed_host_id();
-  json["cpu"] = Json{{"name", value_in("/proc/cpuinfo", "model name")},
-                     {"threads", std::thread::hardware_concurrency()},
-                     {"governor", first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")}};
+  json["cpu"] =
+      Json{{"name", value_in("/proc/cpuinfo", "model name")},
+           {"threads", std::thread::hardware_concurrency()},
+           {"governor", first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")}};
   json["ram"] = value_in("/proc/meminfo", "MemTotal");
   json["os"] = value_in("/etc/os-release", "PRETTY_NAME");
   json["kernel"] = std::string(system.sysname) + " " + system.release + " " + system.machine;
@@ -95,12 +99,14 @@ Json model_facts(const fs::path& model) {
   std::vector<fs::path> files;
   for (const auto& entry : fs::directory_iterator(model)) {
     // Questions are data, not model: their digest is that of the data set.
-    if (entry.is_regular_file() && entry.path().extension() != ".jsonl") files.push_back(entry.path());
+    if (entry.is_regular_file() && entry.path().extension() != ".jsonl")
+      files.push_back(entry.path());
   }
   std::sort(files.begin(), files.end());
   for (const fs::path& file : files) {
     const FileDigest digest = digest_file(fs::canonical(file));
-    json["files"][file.filename().string()] = Json{{"bytes", digest.bytes}, {"sha256", digest.sha256}};
+    json["files"][file.filename().string()] =
+        Json{{"bytes", digest.bytes}, {"sha256", digest.sha256}};
   }
   json["sha256"] = canonical_hash(json["files"]);
   return json;
@@ -108,14 +114,18 @@ Json model_facts(const fs::path& model) {
 
 Json binary_facts(const fs::path& program) {
   const FileDigest digest = digest_file(program);
-  return Json{{"name", program.filename().string()}, {"bytes", digest.bytes}, {"sha256", digest.sha256},
+  return Json{{"name", program.filename().string()},
+              {"bytes", digest.bytes},
+              {"sha256", digest.sha256},
               {"compiler", kCompiler}};
 }
 
 Json commit_facts() {
   const std::string commit = output_of("git rev-parse HEAD 2>/dev/null");
   if (commit.size() != 40) return nullptr;
-  return Json{{"commit", commit}, {"dirty", !output_of("git status --porcelain --untracked-files=no 2>/dev/null").empty()}};
+  return Json{
+      {"commit", commit},
+      {"dirty", !output_of("git status --porcelain --untracked-files=no 2>/dev/null").empty()}};
 }
 
 }  // namespace nvllm::bench

@@ -18,8 +18,8 @@ Json model_facts(const std::filesystem::path& model);
 /// Size and SHA-256 of a program's file, without its path.
 Json binary_facts(const std::filesystem::path& program);
 
-/// The commit that a folder's working tree stands at, 40 digits, and whether it is clean; null where git or a
-/// repository is missing.
+/// The commit that a folder's working tree stands at, 40 digits, and whether it is clean; null
+/// where git or a repository is missing.
 Json commit_facts();
 
 }  // namespace nvllm::bench

@@ -19,7 +19,8 @@ void RunControl::hear(const WatchVerdict& verdict) {
 }
 
 void RunControl::check() const {
-  if (const StopCause why = cause(); why != StopCause::kNone) throw Error(ErrorKind::kUnavailable, describe(why));
+  if (const StopCause why = cause(); why != StopCause::kNone)
+    throw Error(ErrorKind::kUnavailable, describe(why));
 }
 
 const char* describe(StopCause cause) {

@@ -10,7 +10,8 @@ namespace nvllm::bench {
 /// Why a run ends before its plan does.
 enum class StopCause { kNone, kInterrupt, kSoftStop, kHardStop };
 
-/// Where signals and the watchdog meet the run. Safe from any thread; ask_to_stop from a signal handler too.
+/// Where signals and the watchdog meet the run. Safe from any thread; ask_to_stop from a signal
+/// handler too.
 class RunControl {
  public:
   /// Finish the request, then stop. The first cause counts, but a hard stop overrides.

@@ -28,7 +28,8 @@ Json attempts_of(const Journal& journal) {
   Json units = Json::array();
   for (const JournalEvent& event : journal.events()) {
     if (event.event != events::kSealed && event.event != events::kFailed) continue;
-    Json one = Json{{"unit", event.unit}, {"attempt", event.data.value("attempt", std::int64_t{1})},
+    Json one = Json{{"unit", event.unit},
+                    {"attempt", event.data.value("attempt", std::int64_t{1})},
                     {"exit", event.event == events::kSealed ? 0 : 5}};
     if (event.data.contains("reason")) one["reason"] = event.data.at("reason");
     units.push_back(std::move(one));
@@ -52,14 +53,16 @@ std::optional<double> least_memory_gib(const fs::path& telemetry) {
 
 void replace_all(std::string& text, const std::string& from, const std::string& to) {
   if (from.size() < 2) return;
-  for (std::size_t at = text.find(from); at != std::string::npos; at = text.find(from, at + to.size())) {
+  for (std::size_t at = text.find(from); at != std::string::npos;
+       at = text.find(from, at + to.size())) {
     text.replace(at, from.size(), to);
   }
 }
 
 }  // namespace
 
-Json run_identity(const RunSettings& settings, const std::string& program, const std::string& tool) {
+Json run_identity(const RunSettings& settings, const std::string& program,
+                  const std::string& tool) {
   const Json model = model_facts(settings.model);
   Json identity;
   identity["tool"] = tool;
@@ -74,8 +77,9 @@ Json run_identity(const RunSettings& settings, const std::string& program, const
   return identity;
 }
 
-void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep, const Json& identity,
-                 std::span<const PlannedUnit> units, const std::string& tool) {
+void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep,
+                 const Json& identity, std::span<const PlannedUnit> units,
+                 const std::string& tool) {
   writer.write("sweep.toml", sweep_text);
   Json lock;
   lock["schema"] = "nvllm.sweep_lock/v1";
@@ -85,7 +89,8 @@ void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Swee
   lock["rules_hash"] = sweep.rules_hash;
   lock["identity"] = identity;
   for (const SweepLeg& leg : sweep.legs) {
-    for (const auto& [kernel, calls] : leg.expect_kernels) lock["expect_kernels"][leg.name][kernel] = calls;
+    for (const auto& [kernel, calls] : leg.expect_kernels)
+      lock["expect_kernels"][leg.name][kernel] = calls;
   }
   lock["units"] = Json::array();
   for (const PlannedUnit& unit : units) {
@@ -103,7 +108,8 @@ void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Swee
 void write_provenance(EvidenceWriter& writer, const ProvenanceFacts& facts) {
   const fs::path path = writer.folder() / "provenance.json";
   std::string begin = utc_now();
-  if (fs::exists(path)) begin = parse_json(read_file(path, kFileBytesMax), "provenance.json").value("begin", begin);
+  if (fs::exists(path))
+    begin = parse_json(read_file(path, kFileBytesMax), "provenance.json").value("begin", begin);
   Json json;
   json["schema"] = "nvllm.provenance/v1";
   for (const auto& [key, value] : facts.host.items()) json[key] = value;

@@ -17,10 +17,10 @@ namespace nvllm::bench {
 /// The fields that every unit's metadata share and that its hash rests on: tool, binary, model.
 Json run_identity(const RunSettings& settings, const std::string& program, const std::string& tool);
 
-/// Writes sweep.toml, sweep.lock.json and, unless it is there already, prereg.json: rules are registered once,
-/// before the first measurement.
-void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep, const Json& identity,
-                 std::span<const PlannedUnit> units, const std::string& tool);
+/// Writes sweep.toml, sweep.lock.json and, unless it is there already, prereg.json: rules are
+/// registered once, before the first measurement.
+void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep,
+                 const Json& identity, std::span<const PlannedUnit> units, const std::string& tool);
 
 /// What provenance.json says beside what the folder itself knows.
 struct ProvenanceFacts {
@@ -29,15 +29,15 @@ struct ProvenanceFacts {
   Json baseline;  ///< null until it is looked for
 };
 
-/// Writes provenance.json: the machine, the commit, begin and end of the run, how every attempt ended. The begin
-/// of an earlier part of the same run stays.
+/// Writes provenance.json: the machine, the commit, begin and end of the run, how every attempt
+/// ended. The begin of an earlier part of the same run stays.
 void write_provenance(EvidenceWriter& writer, const ProvenanceFacts& facts);
 
 /// Packs telemetry.csv into telemetry.csv.gz.
 void pack_telemetry(EvidenceWriter& writer);
 
-/// A text without this machine's paths (the current folder becomes ".", the home folder "~"), and without line ends
-/// behind it.
+/// A text without this machine's paths (the current folder becomes ".", the home folder "~"), and
+/// without line ends behind it.
 std::string without_paths(std::string text);
 
 }  // namespace nvllm::bench

@@ -13,7 +13,8 @@ namespace nvllm::bench {
 
 namespace {
 
-std::vector<RoundOrder> orders_of(const Sweep& sweep, const RunSettings& settings, std::int64_t rounds) {
+std::vector<RoundOrder> orders_of(const Sweep& sweep, const RunSettings& settings,
+                                  std::int64_t rounds) {
   const auto legs = static_cast<std::int64_t>(sweep.legs.size());
   if (settings.balanced) return round_orders(legs, rounds);
   RoundOrder plain;
@@ -70,8 +71,10 @@ bool selected(std::string_view only, const Unit& unit) {
     if (fault != std::errc() || end != number.data() + number.size()) parts.clear();
   }
   if (parts.empty() || parts.size() > 3 || std::count(parts.begin(), parts.end(), "") > 0) {
-    throw Error(ErrorKind::kUsage,
-                fmt::format("--only {}: wanted LEG, LEG/PHASE or LEG/PHASE/ROUND, '*' for any of them", only));
+    throw Error(
+        ErrorKind::kUsage,
+        fmt::format("--only {}: wanted LEG, LEG/PHASE or LEG/PHASE/ROUND, '*' for any of them",
+                    only));
   }
   const auto fits = [&](std::size_t i, const std::string& value) {
     return parts.size() <= i || parts[i] == "*" || parts[i] == value;

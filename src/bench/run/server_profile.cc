@@ -24,17 +24,22 @@ constexpr std::int64_t kFileBytesMax = 64 << 20;
 /// A CSV file whose fields are asked for by name.
 class NamedCsv {
  public:
-  NamedCsv(const std::string& text, std::string what) : what_(std::move(what)), rows_(parse_csv(text, what_)) {
-    if (rows_.empty()) throw Error(ErrorKind::kBadFile, fmt::format("{}: empty, wanted a line of column names", what_));
+  NamedCsv(const std::string& text, std::string what)
+      : what_(std::move(what)), rows_(parse_csv(text, what_)) {
+    if (rows_.empty())
+      throw Error(ErrorKind::kBadFile,
+                  fmt::format("{}: empty, wanted a line of column names", what_));
     for (std::size_t i = 0; i < rows_[0].fields.size(); ++i) index_[rows_[0].fields[i]] = i;
     for (const CsvRow& row : rows_) {
       if (row.fields.size() == index_.size()) continue;
-      throw Error(ErrorKind::kBadFile,
-                  fmt::format("{}:{}: {} fields, wanted {}", what_, row.line, row.fields.size(), index_.size()));
+      throw Error(ErrorKind::kBadFile, fmt::format("{}:{}: {} fields, wanted {}", what_, row.line,
+                                                   row.fields.size(), index_.size()));
     }
   }
   std::size_t size() const { return rows_.size() - 1; }
-  const std::string& text(std::size_t row, const char* column) const { return rows_[row + 1].fields[at(column)]; }
+  const std::string& text(std::size_t row, const char* column) const {
+    return rows_[row + 1].fields[at(column)];
+  }
   double number(std::size_t row, const char* column) const {
     return csv_double(rows_[row + 1], at(column), column, what_);
   }
@@ -61,10 +66,12 @@ Dim3 parse_extents(const std::string& text, const std::string& what) {
   const char* const end = from + text.size();
   for (std::size_t i = 0; i < extents.size() && from != end; ++i) {
     const auto [next, fault] = std::from_chars(from, end, extents[i]);
-    if (fault != std::errc()) throw Error(ErrorKind::kBadFile, fmt::format("{}: shape '{}'", what, text));
+    if (fault != std::errc())
+      throw Error(ErrorKind::kBadFile, fmt::format("{}: shape '{}'", what, text));
     from = next != end && *next == 'x' ? next + 1 : next;
   }
-  if (from != end) throw Error(ErrorKind::kBadFile, fmt::format("{}: shape '{}', wanted 1x2x3", what, text));
+  if (from != end)
+    throw Error(ErrorKind::kBadFile, fmt::format("{}: shape '{}', wanted 1x2x3", what, text));
   return extents;
 }
 
@@ -72,7 +79,8 @@ KernelRow read_row(const NamedCsv& csv, std::size_t i, const std::string& what) 
   KernelRow row;
   row.name = csv.text(i, "short_name");
   row.short_name = short_kernel_name(row.name);
-  if (const std::string& shape = csv.text(i, "shape"); !shape.empty()) row.grid = parse_extents(shape, what);
+  if (const std::string& shape = csv.text(i, "shape"); !shape.empty())
+    row.grid = parse_extents(shape, what);
   if (const std::string& layer = csv.text(i, "layer"); layer != "none" && layer != "every") {
     row.layer = csv.integer(i, "layer");
   }
@@ -95,7 +103,8 @@ KernelTable read_kernels(const fs::path& path, const std::string& leg) {
   KernelTable table;
   table.leg = leg;
   for (std::size_t i = 0; i < csv.size(); ++i) {
-    if (csv.text(i, "kind") == "kernel") table.rows.push_back(read_row(csv, i, path.filename().string()));
+    if (csv.text(i, "kind") == "kernel")
+      table.rows.push_back(read_row(csv, i, path.filename().string()));
   }
   sort_by_total(table);
   fill_shares(table);
@@ -106,11 +115,13 @@ KernelTable read_kernels(const fs::path& path, const std::string& leg) {
 
 ServerProfile read_server_profile(const fs::path& folder, const std::string& leg) {
   ServerProfile profile;
-  const fs::path metadata = folder / "profile_metadata.json", symbols = folder / "profile_kernels.csv";
+  const fs::path metadata = folder / "profile_metadata.json",
+                 symbols = folder / "profile_kernels.csv";
   profile.metadata = parse_json(read_file(metadata, kFileBytesMax), metadata.filename().string());
   profile.kernels = read_kernels(folder / "kernels.csv", leg);
   // The server names the leg by its fusion plan; in a sweep two legs may have the same one.
-  profile.symbols = parse_profile_kernels(read_file(symbols, kFileBytesMax), symbols.filename().string(), "");
+  profile.symbols =
+      parse_profile_kernels(read_file(symbols, kFileBytesMax), symbols.filename().string(), "");
   profile.symbols.leg = leg;
   for (KernelTable* table : {&profile.kernels, &profile.symbols}) {
     table->requests = int_field(profile.metadata, "requests", "profile_metadata.json");

@@ -15,8 +15,9 @@ struct ServerProfile {
   Json metadata;        ///< profile_metadata.json as it is
 };
 
-/// Reads the folder that POST /stop_profile names. What a kernel was asked to compute, rows x outputs x inputs,
-/// stands in the place of a grid: on a CPU it is what tells calls of one operation apart.
+/// Reads the folder that POST /stop_profile names. What a kernel was asked to compute, rows x
+/// outputs x inputs, stands in the place of a grid: on a CPU it is what tells calls of one
+/// operation apart.
 ///   Errors: Error(kBadFile) naming file, line and field; Error(kNotFound).
 ServerProfile read_server_profile(const std::filesystem::path& folder, const std::string& leg);
 

@@ -47,7 +47,8 @@ struct RunSettings {
 };
 
 /// Reads the settings. `model` replaces the file's model where it is not empty.
-///   Errors: Error(kUsage) naming the file and the key: no model, no bursts of two lengths where something is
+///   Errors: Error(kUsage) naming the file and the key: no model, no bursts of two lengths where
+///   something is
 ///           profiled, a server of a kind that is not started here, or nothing to do at all.
 RunSettings run_settings(const Sweep& sweep, const std::filesystem::path& model);
 

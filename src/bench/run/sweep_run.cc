@@ -50,8 +50,9 @@ class UnitTimes {
     }
     for (const auto& [phase, number] : units) {
       const auto known = sums_.find(phase);
-      const double mean = known == sums_.end() ? all / static_cast<double>(count)
-                                               : known->second.first / static_cast<double>(known->second.second);
+      const double mean = known == sums_.end()
+                              ? all / static_cast<double>(count)
+                              : known->second.first / static_cast<double>(known->second.second);
       seconds += mean * static_cast<double>(number);
     }
     return seconds;
@@ -72,7 +73,8 @@ class SweepRun {
   void prepare();
   void run_units(EvidenceWriter& writer);
   void run_unit(EvidenceWriter& writer, const UnitWork& work);
-  void record_failure(EvidenceWriter& writer, const UnitWork& work, const UnitRun& unit, const std::string& reason);
+  void record_failure(EvidenceWriter& writer, const UnitWork& work, const UnitRun& unit,
+                      const std::string& reason);
   SweepOutcome conclude(EvidenceWriter& writer);
   SweepOutcome unfinished(const std::vector<UnitWork>& work) const;
   void tell(const UnitWork& work, const std::string& state, double share) const;
@@ -115,11 +117,13 @@ void SweepRun::prepare() {
   }
   if (std::none_of(units_.begin(), units_.end(),
                    [&](const PlannedUnit& one) { return selected(request_.only, one.unit); })) {
-    throw Error(ErrorKind::kUsage, fmt::format("--only {}: no unit of {} is of that name", request_.only, sweep_.what));
+    throw Error(ErrorKind::kUsage, fmt::format("--only {}: no unit of {} is of that name",
+                                               request_.only, sweep_.what));
   }
-  provenance_.argv = fmt::format("nvllm bench sweep {}{}{}", request_.sweep_file.filename().string(),
-                      request_.start == RunStart::kResume ? " --resume" : "",
-                      request_.only.empty() ? "" : " --only " + request_.only);
+  provenance_.argv =
+      fmt::format("nvllm bench sweep {}{}{}", request_.sweep_file.filename().string(),
+                  request_.start == RunStart::kResume ? " --resume" : "",
+                  request_.only.empty() ? "" : " --only " + request_.only);
 }
 
 WatchOptions SweepRun::watch_options(const fs::path& folder) const {
@@ -152,13 +156,15 @@ void SweepRun::tell(const UnitWork& work, const std::string& state, double share
 
 void SweepRun::record_failure(EvidenceWriter& writer, const UnitWork& work, const UnitRun& unit,
                               const std::string& reason) {
-  const bool watchdog = control_.cause() == StopCause::kSoftStop || control_.cause() == StopCause::kHardStop;
+  const bool watchdog =
+      control_.cause() == StopCause::kSoftStop || control_.cause() == StopCause::kHardStop;
   std::error_code ignored;
   fs::remove_all(unit.folder / "incoming", ignored);
   if (const fs::path log = unit.folder / "serve.log"; fs::exists(log)) {
     const std::string all = read_file(log, std::int64_t{1} << 30);
-    write_file_atomically(unit.folder / "log_tail.txt",
-                          without_paths(all.substr(all.size() - std::min(all.size(), kLogTailBytes))));
+    write_file_atomically(
+        unit.folder / "log_tail.txt",
+        without_paths(all.substr(all.size() - std::min(all.size(), kLogTailBytes))));
   }
   std::vector<std::string> names;
   for (const auto& entry : fs::directory_iterator(unit.folder)) {
@@ -191,12 +197,14 @@ void SweepRun::run_unit(EvidenceWriter& writer, const UnitWork& work) {
   fs::create_directories(run.folder);
   std::string state;
   context_.progress = [&](const std::string& now, double share) {
-    if (now != state) writer.journal().append(events::kState, unit_name(unit), Json{{"state", now}});
+    if (now != state)
+      writer.journal().append(events::kState, unit_name(unit), Json{{"state", now}});
     state = now;
     tell(work, now, share);
   };
   try {
-    const std::vector<std::string> names = unit.phase == "profile" ? run_profile_unit(run) : run_gsm8k_unit(run);
+    const std::vector<std::string> names =
+        unit.phase == "profile" ? run_profile_unit(run) : run_gsm8k_unit(run);
     writer.seal_unit(work, names);
     ++units_done_;
     times_.add(unit.phase, seconds_between(begin, clock_.now()));
@@ -206,12 +214,15 @@ void SweepRun::run_unit(EvidenceWriter& writer, const UnitWork& work) {
     context_.watch->set_pid(std::nullopt);
     context_.watch->expect_silence();
     const bool stopped = control_.cause() != StopCause::kNone;
-    record_failure(writer, work, run, stopped ? describe(control_.cause()) : without_paths(error.what()));
+    record_failure(writer, work, run,
+                   stopped ? describe(control_.cause()) : without_paths(error.what()));
   }
 }
 
 void SweepRun::run_units(EvidenceWriter& writer) {
-  Watch watch(watch_options(writer.folder()), [this](const WatchVerdict& verdict) { control_.hear(verdict); }, clock_);
+  Watch watch(
+      watch_options(writer.folder()),
+      [this](const WatchVerdict& verdict) { control_.hear(verdict); }, clock_);
   watch.set_forecast(kForecast);
   const Watchdog watchdog(watch);
   context_.watch = &watch;
@@ -219,11 +230,13 @@ void SweepRun::run_units(EvidenceWriter& writer) {
   std::vector<UnitWork> work;
   for (const UnitWork& one : all) {
     units_done_ += one.action == UnitWork::Action::kDone;
-    if (one.action == UnitWork::Action::kDone || !selected(request_.only, one.planned.unit)) continue;
+    if (one.action == UnitWork::Action::kDone || !selected(request_.only, one.planned.unit))
+      continue;
     work.push_back(one);
     ++units_left_[one.planned.unit.phase];
   }
-  if (units_done_ > 0) say(fmt::format("{} of {} units are sealed already", units_done_, units_.size()));
+  if (units_done_ > 0)
+    say(fmt::format("{} of {} units are sealed already", units_done_, units_.size()));
   for (const UnitWork& one : work) {
     if (control_.cause() != StopCause::kNone) break;
     --units_left_[one.planned.unit.phase];
@@ -246,12 +259,12 @@ SweepOutcome SweepRun::unfinished(const std::vector<UnitWork>& work) const {
     ++left;
     outcome.report += fmt::format("  {}: {}\n", unit_name(one.planned.unit), one.reason);
   }
-  outcome.report = fmt::format("incomplete{}: {} of {} units are not sealed\n{}go on with: nvllm bench sweep {} --out {} "
-                               "--resume\n",
-                               control_.cause() == StopCause::kNone
-                                   ? std::string()
-                                   : fmt::format(" ({})", describe(control_.cause())),
-                               left, units_.size(), outcome.report, request_.sweep_file.string(), folder_.string());
+  outcome.report = fmt::format(
+      "incomplete{}: {} of {} units are not sealed\n{}go on with: nvllm bench sweep {} --out {} "
+      "--resume\n",
+      control_.cause() == StopCause::kNone ? std::string()
+                                           : fmt::format(" ({})", describe(control_.cause())),
+      left, units_.size(), outcome.report, request_.sweep_file.string(), folder_.string());
   return outcome;
 }
 
@@ -263,7 +276,8 @@ SweepOutcome SweepRun::conclude(EvidenceWriter& writer) {
     if (has_manifest(baseline.folder) && !check_manifests(baseline.folder).faults.empty()) {
       return {.exit = kExitIntegrity,
               .folder = folder_,
-              .report = fmt::format("{} does not match its own manifest: it is no baseline\n", baseline.folder.string())};
+              .report = fmt::format("{} does not match its own manifest: it is no baseline\n",
+                                    baseline.folder.string())};
     }
     before = folder_state(baseline.folder);
   }
@@ -272,7 +286,8 @@ SweepOutcome SweepRun::conclude(EvidenceWriter& writer) {
   pack_telemetry(writer);
   const Derivation derived = derive(folder_, baseline);
   for (const auto& [name, text] : derived.files) writer.write(name, text);
-  SweepOutcome outcome{.exit = derived.exit, .folder = folder_, .report = leg_summary(sweep_, derived)};
+  SweepOutcome outcome{
+      .exit = derived.exit, .folder = folder_, .report = leg_summary(sweep_, derived)};
   outcome.report += terminal_report(derived.analysis);
   if (!baseline.folder.empty()) {
     const bool untouched = folder_state(baseline.folder) == before;
@@ -301,7 +316,8 @@ SweepOutcome SweepRun::run() {
 
 }  // namespace
 
-SweepOutcome run_sweep(const SweepRequest& request, RunControl& control, const SweepListener& listener) {
+SweepOutcome run_sweep(const SweepRequest& request, RunControl& control,
+                       const SweepListener& listener) {
   return SweepRun(request, control, listener).run();
 }
 

@@ -1,7 +1,7 @@
 #pragma once
 
-// `nvllm bench sweep`: every unit in a server boot of its own, all of it written through one journal,
-// then the comparison, the verdict and the reports.
+// `nvllm bench sweep`: every unit in a server boot of its own, all of it written through one
+// journal, then the comparison, the verdict and the reports.
 
 #include <cstdint>
 #include <filesystem>
@@ -20,10 +20,10 @@ struct SweepRequest {
   std::filesystem::path out;                ///< the folder itself; "" for one below `root`
   std::filesystem::path root = "evidence";  ///< where folders of sweeps lie
   RunStart start = RunStart::kNew;
-  std::string only;             ///< as `selected` reads it
-  std::filesystem::path model;  ///< in place of the file's
-  std::string program;          ///< the nvllm binary
-  std::string tool;             ///< "nvllm 0.1.0", for the record
+  std::string only;                           ///< as `selected` reads it
+  std::filesystem::path model;                ///< in place of the file's
+  std::string program;                        ///< the nvllm binary
+  std::string tool;                           ///< "nvllm 0.1.0", for the record
   std::filesystem::path proc_root = "/proc";  ///< where the watchdog looks
 };
 
@@ -43,7 +43,8 @@ struct SweepListener {
 };
 
 /// Exit codes of section 4.1 that a run has beside those of a comparison.
-inline constexpr int kExitIncomplete = 5, kExitWatchdog = 7, kExitIntegrity = 8, kExitInterrupted = 130;
+inline constexpr int kExitIncomplete = 5, kExitWatchdog = 7, kExitIntegrity = 8,
+                     kExitInterrupted = 130;
 
 /// How a run ended.
 struct SweepOutcome {
@@ -53,8 +54,10 @@ struct SweepOutcome {
 };
 
 /// Runs what is left of a sweep. Signals and the watchdog stop it through `control`.
-///   Errors: Error(kUsage) for the sweep file, the folder, the model; those of writing the folder. Units that fail
+///   Errors: Error(kUsage) for the sweep file, the folder, the model; those of writing the folder.
+///   Units that fail
 ///           are no errors: they stay visible and the outcome is incomplete.
-SweepOutcome run_sweep(const SweepRequest& request, RunControl& control, const SweepListener& listener);
+SweepOutcome run_sweep(const SweepRequest& request, RunControl& control,
+                       const SweepListener& listener);
 
 }  // namespace nvllm::bench

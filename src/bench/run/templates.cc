@@ -9,7 +9,8 @@ namespace nvllm::bench {
 
 namespace {
 
-constexpr const char* kHead = R"(# A sweep file: what is measured, what is claimed, and the rules by which the data will decide.
+constexpr const char* kHead =
+    R"(# A sweep file: what is measured, what is claimed, and the rules by which the data will decide.
 # `nvllm bench schema` lists every key; `nvllm bench plan FILE` says what so many rounds can show.
 # Hypotheses, gates and verdict are hashed before the first measurement: later changes are seen.
 
@@ -139,8 +140,8 @@ std::string sweep_template(std::string_view name) {
   if (name == "3leg") return whole(kThreeLegs, kThreeRules);
   if (name == "ab") return whole(kTwoLegs, kTwoRules);
   if (name == "aa") return whole(kSameLegs, kSameRules);
-  throw Error(ErrorKind::kUsage,
-              fmt::format("no template '{}', wanted one of: {}", name, fmt::join(template_names(), ", ")));
+  throw Error(ErrorKind::kUsage, fmt::format("no template '{}', wanted one of: {}", name,
+                                             fmt::join(template_names(), ", ")));
 }
 
 }  // namespace nvllm::bench

@@ -1,7 +1,7 @@
 #pragma once
 
-// One unit of a sweep: a leg, a phase, a round, in a server boot of its own. A unit fails by throwing;
-// what it wrote until then stays.
+// One unit of a sweep: a leg, a phase, a round, in a server boot of its own. A unit fails by
+// throwing; what it wrote until then stays.
 
 #include <filesystem>
 #include <functional>
@@ -47,17 +47,19 @@ struct UnitRun {
 
 /// Starts the leg's server with its log in the unit's folder and waits until it is ready.
 ///   Errors: Error(kUnavailable) as ServerProcess.
-std::unique_ptr<ServerProcess> start_server(UnitRun& unit, const std::vector<std::string>& further_arguments);
+std::unique_ptr<ServerProcess> start_server(UnitRun& unit,
+                                            const std::vector<std::string>& further_arguments);
 
 /// Stops it.
-///   Errors: Error(kUnavailable) if it did not end with status 0: what it measured is then in doubt.
+///   Errors: Error(kUnavailable) if it did not end with status 0: what it measured is then in
+///   doubt.
 void stop_server(const UnitRun& unit, ServerProcess& server);
 
 /// The fields that every metadata file of a unit begins with.
 Json unit_metadata(const UnitRun& unit, const char* schema);
 
-/// Measures the leg's kernels and returns the names of the files it left. Two bursts must agree with the call law
-/// and with the leg's expected calls.
+/// Measures the leg's kernels and returns the names of the files it left. Two bursts must agree
+/// with the call law and with the leg's expected calls.
 ///   Errors: Error(kUnavailable) naming what went wrong; the kernel with the calls seen and wanted.
 std::vector<std::string> run_profile_unit(UnitRun& unit);
 

@@ -30,7 +30,9 @@ constexpr std::int64_t kFileBytesMax = 64ll << 20;
 constexpr std::int64_t kTraceBytesMax = 256ll << 20;
 constexpr JsonLimits kLimits{.depth_max = 32, .nodes_max = 5'000'000};
 
-Json json_in(const fs::path& path) { return parse_json(read_file(path, kFileBytesMax), path.filename().string(), kLimits); }
+Json json_in(const fs::path& path) {
+  return parse_json(read_file(path, kFileBytesMax), path.filename().string(), kLimits);
+}
 
 /// A step of the check whose own failure is a fault of the folder.
 template <class Check>
@@ -38,7 +40,8 @@ void guarded(VerifyReport& report, const std::string& name, const Check& check) 
   const std::size_t before = report.faults.size();
   try {
     const std::string found = check();
-    if (report.faults.size() == before && !found.empty()) report.passed.push_back(fmt::format("{}: {}", name, found));
+    if (report.faults.size() == before && !found.empty())
+      report.passed.push_back(fmt::format("{}: {}", name, found));
   } catch (const std::exception& error) {  // our readers' and the JSON library's
     report.faults.push_back(fmt::format("{}: {}", name, error.what()));
   }
@@ -48,18 +51,21 @@ std::string check_hashes(const fs::path& folder, VerifyReport& report) {
   const ManifestReport manifest = check_manifests(folder);
   report.identity = manifest.identity;
   report.faults.insert(report.faults.end(), manifest.faults.begin(), manifest.faults.end());
-  return fmt::format("{} files match; {} raw files are not here", manifest.files, manifest.absent_raw.size());
+  return fmt::format("{} files match; {} raw files are not here", manifest.files,
+                     manifest.absent_raw.size());
 }
 
 /// Every planned unit is sealed, and its seal holds.
 std::string check_seals(const fs::path& folder, const Json& lock, VerifyReport& report) {
   for (const Json& one : lock.at("units")) {
     const Unit unit = parse_unit_name(one.at("unit").get<std::string>());
-    const SealCheck seal = check_seal(folder / unit_name(unit), unit, one.at("unit_hash").get<std::string>(),
-                                      RawFiles::kMayBeAbsent);
+    const SealCheck seal =
+        check_seal(folder / unit_name(unit), unit, one.at("unit_hash").get<std::string>(),
+                   RawFiles::kMayBeAbsent);
     if (seal.outcome == SealCheck::Outcome::kValid) continue;
-    report.faults.push_back(fmt::format("{}: {}", unit_name(unit),
-                                        seal.outcome == SealCheck::Outcome::kAbsent ? "not sealed" : seal.reason));
+    report.faults.push_back(
+        fmt::format("{}: {}", unit_name(unit),
+                    seal.outcome == SealCheck::Outcome::kAbsent ? "not sealed" : seal.reason));
   }
   return fmt::format("{} units sealed", lock.at("units").size());
 }
@@ -78,7 +84,8 @@ std::string check_journal(const fs::path& folder, const Sweep& sweep, VerifyRepo
   }
   const std::string hash = text_field(json_in(folder / "prereg.json"), "rules_hash", "prereg.json");
   if (hash != sweep.rules_hash) {
-    report.passed.push_back("note: the rules of sweep.toml are not the registered ones: every verdict is post-hoc");
+    report.passed.push_back(
+        "note: the rules of sweep.toml are not the registered ones: every verdict is post-hoc");
   }
   return fmt::format("{} events in one chain", journal.events.size());
 }
@@ -98,11 +105,14 @@ std::string check_laws(const fs::path& folder, const Json& lock, VerifyReport& r
       read.decode_steps = read.requests * (int_field(w, "max_tokens", workload) - 1);
       return read;
     };
-    const KernelTable longer = table("kernels.csv", "workload"), shorter = table("kernels_short.csv", "second_workload");
+    const KernelTable longer = table("kernels.csv", "workload"),
+                      shorter = table("kernels_short.csv", "second_workload");
     const LawReport laws = solve_call_laws(longer, shorter);
-    for (const auto& [read, name] : {std::pair(&longer, "kernels.csv"), std::pair(&shorter, "kernels_short.csv")}) {
+    for (const auto& [read, name] :
+         {std::pair(&longer, "kernels.csv"), std::pair(&shorter, "kernels_short.csv")}) {
       if (format_kernels(*read, &laws) == read_file(place / name, kFileBytesMax)) continue;
-      report.faults.push_back(fmt::format("{}/{}: not what its own counts give", unit_name(unit), name));
+      report.faults.push_back(
+          fmt::format("{}/{}: not what its own counts give", unit_name(unit), name));
     }
     ++boots;
   }
@@ -120,10 +130,12 @@ std::string check_answers(const fs::path& folder, const Json& lock, VerifyReport
     const Json stated = json_in(place / "gsm8k.json");
     const EvalSummary counted = summarize(results, int_field(stated, "n", "gsm8k.json"));
     ++units;
-    for (const auto& [name, count] : {std::pair("correct", counted.correct), std::pair("wrong", counted.wrong),
-                                      std::pair("censored", counted.censored), std::pair("errors", counted.errors)}) {
+    for (const auto& [name, count] :
+         {std::pair("correct", counted.correct), std::pair("wrong", counted.wrong),
+          std::pair("censored", counted.censored), std::pair("errors", counted.errors)}) {
       if (int_field(stated, name, "gsm8k.json") == count) continue;
-      report.faults.push_back(fmt::format("{}/gsm8k.json: {} is {}, its lines give {}", unit_name(unit), name,
+      report.faults.push_back(fmt::format("{}/gsm8k.json: {} is {}, its lines give {}",
+                                          unit_name(unit), name,
                                           int_field(stated, name, "gsm8k.json"), count));
     }
   }
@@ -134,8 +146,9 @@ std::string check_derived(const fs::path& folder, VerifyReport& report) {
   const Json provenance = json_in(folder / "provenance.json");
   const auto baseline = recorded_baseline(provenance.at("baseline"));
   if (!baseline) {
-    report.unchecked.push_back(fmt::format("analysis and reports: the baseline {} is not here as it was",
-                                           provenance.at("baseline").value("path", "")));
+    report.unchecked.push_back(
+        fmt::format("analysis and reports: the baseline {} is not here as it was",
+                    provenance.at("baseline").value("path", "")));
     return "";
   }
   const Derivation derived = derive(folder, *baseline);
@@ -155,7 +168,8 @@ std::string unpacked(const fs::path& path) {
   while (const std::size_t got = source.read(piece.data(), piece.size())) {
     text.append(piece, 0, got);
     if (static_cast<std::int64_t>(text.size()) > kTraceBytesMax) {
-      throw Error(ErrorKind::kBadFile, fmt::format("{}: more than {} bytes", path.filename().string(), kTraceBytesMax));
+      throw Error(ErrorKind::kBadFile,
+                  fmt::format("{}: more than {} bytes", path.filename().string(), kTraceBytesMax));
     }
   }
   return text;
@@ -172,14 +186,16 @@ struct CallsAndTime {
 /// Kernels of a trace; nothing where it kept the last calls only.
 std::optional<std::map<KernelPlace, CallsAndTime>> kernels_of_trace(const fs::path& path) {
   constexpr int kKernelRow = 2;
-  const Json trace = parse_json(unpacked(path), path.filename().string(), {.depth_max = 32, .nodes_max = 20'000'000});
+  const Json trace = parse_json(unpacked(path), path.filename().string(),
+                                {.depth_max = 32, .nodes_max = 20'000'000});
   if (trace.at("otherData").at("dropped_events").get<std::int64_t>() != 0) return std::nullopt;
   std::map<KernelPlace, CallsAndTime> kernels;
   for (const Json& event : trace.at("traceEvents")) {
     if (event.at("ph") != "X" || event.at("tid") != kKernelRow) continue;
     const Json& args = event.at("args");
-    CallsAndTime& sum = kernels[{event.at("name").get<std::string>(), args.at("phase").get<std::string>(),
-                                 args.value("layer", std::int64_t{-1})}];
+    CallsAndTime& sum =
+        kernels[{event.at("name").get<std::string>(), args.at("phase").get<std::string>(),
+                 args.value("layer", std::int64_t{-1})}];
     ++sum.calls;
     sum.total_us += event.at("dur").get<double>();
   }
@@ -188,7 +204,8 @@ std::optional<std::map<KernelPlace, CallsAndTime>> kernels_of_trace(const fs::pa
 
 std::map<KernelPlace, CallsAndTime> kernels_of_table(const fs::path& path, const std::string& leg) {
   std::map<KernelPlace, CallsAndTime> kernels;
-  for (const KernelRow& row : parse_kernels(read_file(path, kFileBytesMax), path.filename().string(), leg).rows) {
+  for (const KernelRow& row :
+       parse_kernels(read_file(path, kFileBytesMax), path.filename().string(), leg).rows) {
     CallsAndTime& sum = kernels[{row.name, row.phase, row.layer.value_or(-1)}];
     sum.calls += row.n_calls;
     sum.total_us += row.total_ms * 1e3;
@@ -197,7 +214,8 @@ std::map<KernelPlace, CallsAndTime> kernels_of_table(const fs::path& path, const
   return kernels;
 }
 
-void compare_trace(const fs::path& trace, const fs::path& table, const Unit& unit, VerifyReport& report) {
+void compare_trace(const fs::path& trace, const fs::path& table, const Unit& unit,
+                   VerifyReport& report) {
   const auto seen = kernels_of_trace(trace);
   const std::string name = unit_name(unit) + "/" + trace.filename().string();
   if (!seen) {
@@ -206,18 +224,23 @@ void compare_trace(const fs::path& trace, const fs::path& table, const Unit& uni
   }
   const auto wanted = kernels_of_table(table, unit.leg);
   if (seen->size() != wanted.size()) {
-    report.faults.push_back(fmt::format("{}: {} kernels, the table has {}", name, seen->size(), wanted.size()));
+    report.faults.push_back(
+        fmt::format("{}: {} kernels, the table has {}", name, seen->size(), wanted.size()));
   }
   for (const auto& [place, sum] : wanted) {
     const auto found = seen->find(place);
     const CallsAndTime in_trace = found == seen->end() ? CallsAndTime{} : found->second;
-    // Every duration of the trace is rounded to a nanosecond, every row of the table to a microsecond.
-    const double slack_us = 0.5e-3 * static_cast<double>(sum.calls) + 0.5 * static_cast<double>(sum.rows);
-    if (in_trace.calls == sum.calls && std::abs(in_trace.total_us - sum.total_us) <= slack_us) continue;
-    report.faults.push_back(fmt::format("{}: {} {} layer {} has {} calls of {:.3f} us together, the table says {} of "
-                                        "{:.3f} us",
-                                        name, std::get<0>(place), std::get<1>(place), std::get<2>(place),
-                                        in_trace.calls, in_trace.total_us, sum.calls, sum.total_us));
+    // Every duration of the trace is rounded to a nanosecond, every row of the table to a
+    // microsecond.
+    const double slack_us =
+        0.5e-3 * static_cast<double>(sum.calls) + 0.5 * static_cast<double>(sum.rows);
+    if (in_trace.calls == sum.calls && std::abs(in_trace.total_us - sum.total_us) <= slack_us)
+      continue;
+    report.faults.push_back(
+        fmt::format("{}: {} {} layer {} has {} calls of {:.3f} us together, the table says {} of "
+                    "{:.3f} us",
+                    name, std::get<0>(place), std::get<1>(place), std::get<2>(place),
+                    in_trace.calls, in_trace.total_us, sum.calls, sum.total_us));
   }
 }
 
@@ -247,8 +270,9 @@ int VerifyReport::exit() const { return !faults.empty() ? 8 : unchecked.empty() 
 VerifyReport verify_folder(const fs::path& folder, VerifyLevel level) {
   VerifyReport report;
   if (!has_manifest(folder)) {
-    throw Error(ErrorKind::kNotFound, fmt::format("{}: no {}; a run that is not finished cannot be verified",
-                                                  folder.string(), kManifestName));
+    throw Error(ErrorKind::kNotFound,
+                fmt::format("{}: no {}; a run that is not finished cannot be verified",
+                            folder.string(), kManifestName));
   }
   guarded(report, "hashes", [&] { return check_hashes(folder, report); });
   if (level == VerifyLevel::kHashes) return report;
@@ -259,11 +283,13 @@ VerifyReport verify_folder(const fs::path& folder, VerifyLevel level) {
   });
   if (lock.is_null()) return report;
   guarded(report, "seals", [&] { return check_seals(folder, lock, report); });
-  guarded(report, "journal", [&] { return check_journal(folder, sweep_of_folder(folder), report); });
+  guarded(report, "journal",
+          [&] { return check_journal(folder, sweep_of_folder(folder), report); });
   guarded(report, "laws", [&] { return check_laws(folder, lock, report); });
   guarded(report, "answers", [&] { return check_answers(folder, lock, report); });
   guarded(report, "derived", [&] { return check_derived(folder, report); });
-  if (level == VerifyLevel::kTraces) guarded(report, "traces", [&] { return check_traces(folder, lock, report); });
+  if (level == VerifyLevel::kTraces)
+    guarded(report, "traces", [&] { return check_traces(folder, lock, report); });
   return report;
 }
 

@@ -10,7 +10,8 @@ namespace nvllm::bench {
 /// How deep a folder is looked into.
 enum class VerifyLevel {
   kHashes = 0,  ///< every file against the manifests
-  kDerive = 1,  ///< seals, journal and registration; every derived file computed again and compared byte by byte
+  kDerive = 1,  ///< seals, journal and registration; every derived file computed again and compared
+                ///< byte by byte
   kTraces = 2,  ///< kernel counts and times out of the raw traces that are here
 };
 

@@ -18,7 +18,8 @@ TEST(Burst, SendsItsRequestsOneAfterTheOtherAndHashesTheTokens) {
   ScriptedServer server(always(tokens(3)));
   net::HttpClient client(server.url());
   int before = 0;
-  const BurstTimes times = run_burst(client, "p", {.requests = 4, .max_tokens = 3}, [&] { ++before; });
+  const BurstTimes times =
+      run_burst(client, "p", {.requests = 4, .max_tokens = 3}, [&] { ++before; });
   EXPECT_EQ(times.wall_s.size(), 4u);
   EXPECT_EQ(before, 4);
   EXPECT_EQ(server.most_running(), 1);
@@ -58,8 +59,10 @@ TEST(Burst, WarmsUpByTokensAndNotByRequests) {
 
 TEST(Burst, TimePerTokenIsTheSlopeBetweenTheLengths) {
   // 5 ms that every request pays, 2 ms a token; one request was interrupted for a second.
-  const BurstTimes longer{.wall_s = {0.065, 1.065, 0.065}, .prompt_tokens = 1, .token_ids_sha256 = {}};
-  const BurstTimes shorter{.wall_s = {0.025, 0.025, 0.025}, .prompt_tokens = 1, .token_ids_sha256 = {}};
+  const BurstTimes longer{
+      .wall_s = {0.065, 1.065, 0.065}, .prompt_tokens = 1, .token_ids_sha256 = {}};
+  const BurstTimes shorter{
+      .wall_s = {0.025, 0.025, 0.025}, .prompt_tokens = 1, .token_ids_sha256 = {}};
   EXPECT_NEAR(wall_ms_per_token(longer, 30, shorter, 10), 2.0, 1e-9);
 }
 

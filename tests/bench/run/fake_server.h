@@ -1,7 +1,8 @@
 #pragma once
 
-// A server of the sweep's own kind, scripted: the program is a shell script that names a server inside of the
-// test and then waits to be ended. Profiles are written by the real collector, from calls that the test chooses.
+// A server of the sweep's own kind, scripted: the program is a shell script that names a server
+// inside of the test and then waits to be ended. Profiles are written by the real collector, from
+// calls that the test chooses.
 
 #include <fmt/format.h>
 
@@ -57,7 +58,8 @@ class FakeServer {
     const std::filesystem::path path = program();
     std::filesystem::remove(path);
     std::ofstream(path) << "#!/bin/sh\necho \"$@\" >'" << (folder_ / "arguments").string() << "'\n"
-                        << (names_its_address ? "echo " + server_.url() + "\n" : "") << afterwards << "\n";
+                        << (names_its_address ? "echo " + server_.url() + "\n" : "") << afterwards
+                        << "\n";
     std::filesystem::permissions(path, std::filesystem::perms::owner_all);
   }
 
@@ -69,13 +71,15 @@ class FakeServer {
     if (before_reply) before_reply();
     if (faults.answers_nonsense) return {.body = R"({"choices":[]})"};
     if (!request.contains("ignore_eos")) {
-      if (++questions_ == faults.refuses_question) return {.status = 503, .body = R"({"error":{"message":"no"}})"};
+      if (++questions_ == faults.refuses_question)
+        return {.status = 503, .body = R"({"error":{"message":"no"}})"};
       return {.pieces = {"so it is ", "#### ", "7"}};
     }
     const auto tokens = request.at("max_tokens").get<std::size_t>();
     const std::lock_guard lock(mutex_);
     bursts_.push_back(static_cast<std::int64_t>(tokens));
-    return {.pieces = std::vector<std::string>(tokens - (faults.answers_short ? 1 : 0), "x"), .finish_reason = "length"};
+    return {.pieces = std::vector<std::string>(tokens - (faults.answers_short ? 1 : 0), "x"),
+            .finish_reason = "length"};
   }
 
   /// The value of a flag that the program was started with.
@@ -88,7 +92,8 @@ class FakeServer {
     return "";
   }
 
-  void launch(Collector& collector, std::string_view kernel, std::int64_t layer, std::int64_t rows, double us) const {
+  void launch(Collector& collector, std::string_view kernel, std::int64_t layer, std::int64_t rows,
+              double us) const {
     collector.on_launch({.operation = kernel,
                          .layer = layer,
                          .shape = {rows, 64, 32},
@@ -96,14 +101,15 @@ class FakeServer {
                          .seconds = us * 1e-6 * faults.slowness});
   }
 
-  /// What the last burst would have launched: the leg's phrases in every decode step, one plain kernel in every
-  /// step.
+  /// What the last burst would have launched: the leg's phrases in every decode step, one plain
+  /// kernel in every step.
   std::string stop_profile() {
     const std::lock_guard lock(mutex_);
     // The bursts of one profile have one length, and the sweep sends two requests each.
     const std::int64_t tokens = bursts_.back();
     Collector collector;
-    const StepCalls calls = expected_calls(plan_of({"--leg", argument("--leg")}), read_geometry(kModel));
+    const StepCalls calls =
+        expected_calls(plan_of({"--leg", argument("--leg")}), read_geometry(kModel));
     for (int request = 0; request < 2; ++request) {
       collector.on_step_begin({.prefill_rows = 7, .prefills = 1});
       launch(collector, "matmul", 0, 7, 300);
@@ -113,7 +119,8 @@ class FakeServer {
         const bool lost = faults.loses_a_call && request == 0 && step == 1;
         if (!lost) launch(collector, "matmul", 0, 1, 40);
         for (const auto& [kernel, count] : calls) {
-          const std::int64_t extra = kernel == "DecodeKernel" ? faults.extra_decode_calls.load() : 0;
+          const std::int64_t extra =
+              kernel == "DecodeKernel" ? faults.extra_decode_calls.load() : 0;
           for (std::int64_t i = 0; i < count + extra; ++i) {
             launch(collector, kernel, i, 1, kernel == "PhaseE_Beta_Kernel" ? 200 : 100);
           }
@@ -122,8 +129,9 @@ class FakeServer {
       }
     }
     std::filesystem::create_directories(argument("--profile-dir"));
-    const std::filesystem::path folder = write_profile(
-        argument("--profile-dir"), collector.profile(), {.leg = "x", .device = "fake", .requests = 2, .wall_s = 1});
+    const std::filesystem::path folder =
+        write_profile(argument("--profile-dir"), collector.profile(),
+                      {.leg = "x", .device = "fake", .requests = 2, .wall_s = 1});
     return dump_json(Json{{"folder", folder.string()}});
   }
 

@@ -15,7 +15,9 @@ using test::put_file;
 
 TEST(Place, NeverTakesAFolderThatIsThere) {
   const TempFolder root;
-  const auto next = [&] { return choose_folder("", root.path(), "s", "2026-05-02", RunStart::kNew).filename(); };
+  const auto next = [&] {
+    return choose_folder("", root.path(), "s", "2026-05-02", RunStart::kNew).filename();
+  };
   EXPECT_EQ(next(), "2026-05-02");
   std::filesystem::create_directories(root.path() / "s/2026-05-02");
   EXPECT_EQ(next(), "2026-05-02-2");

@@ -27,7 +27,8 @@ when = "true"
 id = "x"
 )";
 
-SweepPlan plan_with(std::int64_t rounds, const std::optional<NoiseFloor>& noise, const std::string& borrowed = "") {
+SweepPlan plan_with(std::int64_t rounds, const std::optional<NoiseFloor>& noise,
+                    const std::string& borrowed = "") {
   const Sweep sweep = parse_sweep(fmt::format(R"(schema = "nvllm.sweep/v1"
 name = "s"
 claim = "c"
@@ -70,8 +71,8 @@ TEST(Plan, SmallNoiseAndEnoughRoundsDecideAndLargeNoiseDoesNot) {
 }
 
 TEST(Plan, TakesTheNoiseThatTheSweepBorrowsWhereNoneWasMeasured) {
-  const SweepPlan plan =
-      plan_with(4, std::nullopt, "[noise]\nkind = \"borrowed\"\nboot_sigma = \"0.1%\"\nsource = \"there\"\n");
+  const SweepPlan plan = plan_with(
+      4, std::nullopt, "[noise]\nkind = \"borrowed\"\nboot_sigma = \"0.1%\"\nsource = \"there\"\n");
   EXPECT_FALSE(plan.underpowered());
   EXPECT_THAT(plan.noise_source, HasSubstr("there"));
 }
@@ -113,7 +114,8 @@ void write_boots(const std::filesystem::path& folder, const std::vector<double>&
     row.total_ms = means_us[i] / 10;
     table.rows = {row};
     test::put_file(unit / "kernels.csv", format_kernels(table, nullptr));
-    test::put_file(unit / "profile_metadata.json", R"({"workload":{"requests":10,"max_tokens":11}})");
+    test::put_file(unit / "profile_metadata.json",
+                   R"({"workload":{"requests":10,"max_tokens":11}})");
   }
 }
 
@@ -124,7 +126,8 @@ TEST(Noise, IsTheScatterOfLogTimesBetweenBoots) {
   EXPECT_NEAR(noise.boot_sigma, 0.01, 1e-12);
   EXPECT_EQ(noise.boots, 3);
   EXPECT_EQ(noise.df, 2);
-  write_file_atomically(root.path() / "noise.json", readable_json(noise_json(noise, root.path() / "x")));
+  write_file_atomically(root.path() / "noise.json",
+                        readable_json(noise_json(noise, root.path() / "x")));
   EXPECT_EQ(read_noise_floor(root.path() / "noise.json").boot_sigma, noise.boot_sigma);
   write_boots(root.path() / "y", {100});
   EXPECT_THROW(measure_noise(root.path() / "y"), Error);

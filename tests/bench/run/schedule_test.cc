@@ -46,7 +46,8 @@ TEST(Schedule, HasEveryLegInEveryPlaceEquallyOften) {
 }
 
 TEST(Schedule, AsksInItsOwnBootAfterTheProfileOfTheSameLegAndRound) {
-  const std::vector<Unit> units = units_of("rounds = { profile = 2, gsm8k = 1 }\norder = \"sequential\"");
+  const std::vector<Unit> units =
+      units_of("rounds = { profile = 2, gsm8k = 1 }\norder = \"sequential\"");
   ASSERT_EQ(units.size(), 9u);
   EXPECT_EQ(units[0], (Unit{"a", "profile", 1}));
   EXPECT_EQ(units[1], (Unit{"a", "gsm8k", 1}));
@@ -69,7 +70,8 @@ TEST(Schedule, AUnitsHashKnowsLegWorkloadAndIdentityButNotTheRules) {
 
 TEST(Schedule, OnlySelectsByLegPhaseAndRound) {
   const Unit unit{"lower8", "profile", 2};
-  for (const char* only : {"", "lower8", "lower8/profile", "lower8/profile/2", "*/profile", "*/*/2"}) {
+  for (const char* only :
+       {"", "lower8", "lower8/profile", "lower8/profile/2", "*/profile", "*/*/2"}) {
     EXPECT_TRUE(selected(only, unit)) << only;
   }
   for (const char* only : {"lower", "lower8/gsm8k", "lower8/profile/1", "*/*/3"}) {

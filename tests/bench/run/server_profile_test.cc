@@ -19,7 +19,10 @@ std::filesystem::path written_profile(const std::filesystem::path& root) {
   for (int step = 0; step < 3; ++step) {
     collector.on_step_begin({.decode_rows = 1});
     for (int layer = 0; layer < 2; ++layer) {
-      collector.on_launch({.operation = "matmul", .layer = layer, .shape = {1, 64, 32}, .seconds = 10e-6 * (layer + 1)});
+      collector.on_launch({.operation = "matmul",
+                           .layer = layer,
+                           .shape = {1, 64, 32},
+                           .seconds = 10e-6 * (layer + 1)});
     }
     collector.on_launch({.operation = "logits", .shape = {1, 100, 0}, .seconds = 50e-6});
     collector.on_launch({.operation = "sample", .seconds = 5e-6, .kind = WorkKind::kHost});

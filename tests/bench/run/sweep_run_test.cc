@@ -21,10 +21,10 @@ namespace nvllm::bench {
 namespace {
 
 namespace fs = std::filesystem;
-using ::testing::HasSubstr;
-using ::testing::Not;
 using test::put_file;
 using test::text_of;
+using ::testing::HasSubstr;
+using ::testing::Not;
 
 constexpr const char* kSweep = R"toml(schema = "nvllm.sweep/v1"
 name = "fake"
@@ -63,7 +63,8 @@ class SweepRun : public ::testing::Test {
  protected:
   SweepRun() {
     put_file(temp_.path() / "questions.jsonl",
-              "{\"question\":\"3 + 4?\",\"answer\":\"#### 7\"}\n{\"question\":\"9 - 2?\",\"answer\":\"#### 7\"}\n");
+             "{\"question\":\"3 + 4?\",\"answer\":\"#### 7\"}\n{\"question\":\"9 - "
+             "2?\",\"answer\":\"#### 7\"}\n");
     write_sweep({});
     request_.sweep_file = temp_.path() / "fake.toml";
     request_.out = temp_.path() / "out";
@@ -84,7 +85,9 @@ class SweepRun : public ::testing::Test {
 
   SweepOutcome run() {
     RunControl control;
-    return run_sweep(request_, control, {.on_progress = {}, .say = [this](const std::string& line) { said_ += line + "\n"; }});
+    return run_sweep(request_, control, {.on_progress = {}, .say = [this](const std::string& line) {
+                                           said_ += line + "\n";
+                                         }});
   }
   SweepOutcome resume() {
     request_.start = RunStart::kResume;
@@ -107,16 +110,18 @@ TEST_F(SweepRun, MeasuresJudgesAndClosesItsFolder) {
   EXPECT_THAT(outcome.report, HasSubstr("none named in the sweep file"));
   EXPECT_THAT(outcome.report, HasSubstr("2/2"));
   for (const char* name :
-       {"sweep.toml", "sweep.lock.json", "prereg.json", "provenance.json", "journal.jsonl", "mem_watchdog.log",
-        "telemetry.csv.gz", "summary.md", "report.html", "analysis/verdict.json", "off/profile_kernels.csv",
-        "off/profile_metadata.json", "off/gsm8k.json", "off/gsm8k_metadata.json",
-        "off/rounds/02/profile/kernels.csv", "off/rounds/01/gsm8k/perq.jsonl", "MANIFEST.sha256", ".gitignore"}) {
+       {"sweep.toml", "sweep.lock.json", "prereg.json", "provenance.json", "journal.jsonl",
+        "mem_watchdog.log", "telemetry.csv.gz", "summary.md", "report.html",
+        "analysis/verdict.json", "off/profile_kernels.csv", "off/profile_metadata.json",
+        "off/gsm8k.json", "off/gsm8k_metadata.json", "off/rounds/02/profile/kernels.csv",
+        "off/rounds/01/gsm8k/perq.jsonl", "MANIFEST.sha256", ".gitignore"}) {
     EXPECT_TRUE(has(name)) << name;
   }
   EXPECT_FALSE(has("telemetry.csv"));
   EXPECT_FALSE(has("off/rounds/02/gsm8k"));
-  EXPECT_THAT(text("off/profile_kernels.csv"),
-              ::testing::StartsWith("config_id,kernel_symbol,n_calls,mean_us,p50_us,p95_us,total_ms\n"));
+  EXPECT_THAT(
+      text("off/profile_kernels.csv"),
+      ::testing::StartsWith("config_id,kernel_symbol,n_calls,mean_us,p50_us,p95_us,total_ms\n"));
   const VerifyReport verified = verify_folder(request_.out, VerifyLevel::kTraces);
   EXPECT_EQ(verified.exit(), 0) << verify_text(verified);
 }
@@ -146,7 +151,8 @@ TEST_F(SweepRun, NamesNeitherTheHostNorAnyPathOfIt) {
       EXPECT_THAT(content, Not(HasSubstr(host.data()))) << entry.path();
     }
   }
-  // The analysis quotes the sweep file, and this one names its questions by an absolute path: nothing else may.
+  // The analysis quotes the sweep file, and this one names its questions by an absolute path:
+  // nothing else may.
   EXPECT_THAT(text("provenance.json"), Not(HasSubstr(temp_.path().string())));
   EXPECT_THAT(text("sweep.lock.json"), Not(HasSubstr(temp_.path().string())));
 }
@@ -276,8 +282,9 @@ TEST_F(SweepRun, ComparesWithItsBaselineAndLeavesThatAlone) {
   fs::rename(request_.out, baseline);
   const std::string identity = folder_identity(baseline);
   const std::string named = "[baseline]\npath = \"" + baseline.string() + "\"";
-  write_sweep({{"BASELINE", named},
-               {"EXTRA_GATES", "kernels = { kind = \"equivalent\", margin = \"2%\", required = true }"}});
+  write_sweep(
+      {{"BASELINE", named},
+       {"EXTRA_GATES", "kernels = { kind = \"equivalent\", margin = \"2%\", required = true }"}});
   const SweepOutcome same = run();
   EXPECT_EQ(same.exit, 0) << same.report << said_;
   EXPECT_THAT(same.report, HasSubstr("baseline untouched: yes"));
@@ -301,8 +308,9 @@ TEST_F(SweepRun, AgainstABaselineOfAnotherHostTimesDecideNothing) {
   fs::remove(baseline / "MANIFEST.sha256");
   fs::remove(baseline / "MANIFEST.ignored.sha256");
   write_manifests(baseline);
-  write_sweep({{"BASELINE", "[baseline]\npath = \"" + baseline.string() + "\""},
-               {"EXTRA_GATES", "kernels = { kind = \"equivalent\", margin = \"2%\", required = true }"}});
+  write_sweep(
+      {{"BASELINE", "[baseline]\npath = \"" + baseline.string() + "\""},
+       {"EXTRA_GATES", "kernels = { kind = \"equivalent\", margin = \"2%\", required = true }"}});
   server_.faults.slowness = 2;
   const SweepOutcome outcome = run();
   EXPECT_EQ(outcome.exit, 0) << outcome.report;
@@ -331,8 +339,8 @@ TEST_F(SweepRun, RefusesAFolderThatHoldsSomethingAndOneThatIsClosed) {
 /// Changes one digit of a file; false where it has none.
 bool flip_a_digit(const fs::path& path) {
   std::string text = text_of(path);
-  // The last one, since the first may stand in a schema's name, which nothing is derived from; in the journal the
-  // first, since its last line has no line behind it that holds its hash.
+  // The last one, since the first may stand in a schema's name, which nothing is derived from; in
+  // the journal the first, since its last line has no line behind it that holds its hash.
   constexpr const char* kDigits = "0123456789";
   const std::size_t at =
       path.filename() == "journal.jsonl" ? text.find_first_of(kDigits) : text.find_last_of(kDigits);
@@ -363,13 +371,15 @@ TEST_F(SweepRun, VerifyCatchesOneDigitInAnyFile) {
 TEST_F(SweepRun, VerifyDerivesAgainWhatAForgerHashedAnew) {
   run();
   for (const char* name :
-       {"summary.md", "report.html", "analysis/verdict.json", "analysis/kernels_ab.csv", "off/gsm8k.json",
-        "off/profile_kernels.csv", "off/profile_metadata.json", "off/rounds/01/profile/kernels.csv",
-        "off/rounds/01/profile/profile_metadata.json", "all-beta/rounds/01/gsm8k/perq.jsonl", "journal.jsonl"}) {
+       {"summary.md", "report.html", "analysis/verdict.json", "analysis/kernels_ab.csv",
+        "off/gsm8k.json", "off/profile_kernels.csv", "off/profile_metadata.json",
+        "off/rounds/01/profile/kernels.csv", "off/rounds/01/profile/profile_metadata.json",
+        "all-beta/rounds/01/gsm8k/perq.jsonl", "journal.jsonl"}) {
     const fs::path path = request_.out / name;
     const std::string before = text_of(path);
     ASSERT_TRUE(flip_a_digit(path)) << name;
-    for (const char* manifest : {"MANIFEST.sha256", "MANIFEST.ignored.sha256"}) fs::remove(request_.out / manifest);
+    for (const char* manifest : {"MANIFEST.sha256", "MANIFEST.ignored.sha256"})
+      fs::remove(request_.out / manifest);
     write_manifests(request_.out);
     EXPECT_EQ(verify_folder(request_.out, VerifyLevel::kHashes).exit(), 0) << name;
     EXPECT_EQ(verify_folder(request_.out, VerifyLevel::kDerive).exit(), 8) << name;
