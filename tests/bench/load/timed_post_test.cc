@@ -29,16 +29,22 @@ PostResult post(const std::string& url, milliseconds time, std::vector<double>* 
 }
 
 TEST(TimedPost, StampsEachEventAsItArrives) {
-  const ScriptedServer server(always({.pieces = {"a", "b", "c"}, .delay = milliseconds(20)}));
-  std::vector<double> stamps;
-  const PostResult result = post(server.url(), milliseconds(20'000), &stamps);
-  EXPECT_EQ(result.end, PostEnd::kComplete);
-  EXPECT_EQ(result.status, 200);
-  ASSERT_EQ(stamps.size(), 4u);  // the last one is [DONE]
-  EXPECT_GE(stamps[0], 0.019);
-  EXPECT_GE(stamps[1] - stamps[0], 0.010);  // the first may have waited for its reader
-  EXPECT_GE(stamps[2], 0.059);
-  EXPECT_GE(seconds_between(result.sent, result.done), stamps[2]);
+  // A reader that is kept waiting may find several events at once: one undisturbed try of many is enough.
+  bool apart = false;
+  for (int attempt = 0; attempt < 20 && !apart; ++attempt) {
+    const ScriptedServer server(always({.pieces = {"a", "b", "c"}, .delay = milliseconds(20)}));
+    std::vector<double> stamps;
+    const PostResult result = post(server.url(), milliseconds(20'000), &stamps);
+    EXPECT_EQ(result.end, PostEnd::kComplete);
+    EXPECT_EQ(result.status, 200);
+    ASSERT_EQ(stamps.size(), 4u);  // the last one is [DONE]
+    EXPECT_GE(stamps[0], 0.019);   // never before it was sent
+    EXPECT_GE(stamps[1], 0.039);
+    EXPECT_GE(stamps[2], 0.059);
+    EXPECT_GE(seconds_between(result.sent, result.done), stamps[2]);
+    apart = stamps[1] - stamps[0] >= 0.010 && stamps[2] - stamps[1] >= 0.010;
+  }
+  EXPECT_TRUE(apart);
 }
 
 TEST(TimedPost, EndsAtTheDeadlineWhetherNothingOrSomethingCame) {
