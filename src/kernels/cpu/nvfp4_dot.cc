@@ -99,9 +99,23 @@ using Tile = void (*)(TileWeights, const Bf16*, std::int64_t, DotSumsAre, float*
 
 constexpr Tile kTiles[kRegisterTokens] = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
 
+/// How far ahead of the codes in use memory is read, for the two tiles that pass together: what a tile
+/// needs next lies behind the other tile, not in it.
+struct ReadAhead {
+  std::int64_t tile_bytes, bytes, until_cols;
+
+  explicit ReadAhead(std::int64_t cols)
+      : tile_bytes(cols / kGroupCols * kTileRows * 64),
+        bytes(kAheadBytes + kAheadBytes / tile_bytes * tile_bytes),
+        until_cols((tile_bytes - kAheadBytes % tile_bytes) / (kTileRows * 64) * kGroupCols) {}
+
+  std::int64_t at(std::int64_t col) const { return col < until_cols ? bytes : bytes + tile_bytes; }
+};
+
 /// Eight rows of two tiles by one row of x: x passes by half as often as with one tile.
 NVLLM_BF16_DOT void one_token(const PackedMatrix& w, const Bf16* x, std::int64_t row, std::int64_t rows, const Sink& sink) {
   const WeightTable& table = weight_table();
+  const ReadAhead read_ahead(w.padded_cols);
   TileWeights tiles[2] = {TileWeights(w, row, 0), TileWeights(w, rows > kTileRows ? row + kTileRows : row, 0)};
   __m512 sum[2][kTileRows][1];
 #pragma GCC unroll 2
@@ -110,6 +124,7 @@ NVLLM_BF16_DOT void one_token(const PackedMatrix& w, const Bf16* x, std::int64_t
     for (auto& row_sum : tile_sum) row_sum[0] = _mm512_setzero_ps();
   }
   for (std::int64_t k = 0; k < w.padded_cols; k += kGroupCols) {
+    const std::int64_t ahead = read_ahead.at(k);
 #pragma GCC unroll 2
     for (int half = 0; half < 2; ++half) {
       TileWeights& from = tiles[half];
@@ -117,8 +132,8 @@ NVLLM_BF16_DOT void one_token(const PackedMatrix& w, const Bf16* x, std::int64_t
 #pragma GCC unroll 4
       for (int r = 0; r < kTileRows; ++r) {
         words[r] = _mm512_loadu_si512(from.codes + r * 64);
-      asm("" : "+v"(words[r]));
-        _mm_prefetch(from.codes + r * 64 + kAheadBytes, _MM_HINT_T0);
+        asm("" : "+v"(words[r]));
+        _mm_prefetch(from.codes + r * 64 + ahead, _MM_HINT_T0);
       }
       multiply_nibbles<0>(table, words, from.scales, x + k, 0, sum[half]);
       multiply_nibbles<1>(table, words, from.scales, x + k, 0, sum[half]);
