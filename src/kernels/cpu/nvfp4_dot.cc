@@ -61,44 +61,6 @@ struct TileWeights {
   }
 };
 
-/// The i-th vector of each of a tile's rows by kTokens rows of x.
-template <int i, int kTokens>
-NVLLM_BF16_DOT inline void multiply_nibbles(const WeightTable& table, const __m512i (&words)[kTileRows],
-                                           const std::uint8_t* scales, const Bf16* x, std::int64_t x_stride,
-                                           __m512 (&sums)[kTileRows][kTokens]) {
-  __m512bh weights[kTileRows];
-#pragma GCC unroll 8
-  for (int r = 0; r < kTileRows; ++r) weights[r] = weights_of<i>(table, words[r], scales + r * 8);
-  multiply_vector(weights, x + i * kDotCols, x_stride, sums);
-}
-
-/// Adds one tile by kTokens rows of x over `cols` columns to `sums`.
-template <int kTokens>
-NVLLM_BF16_DOT void tile(TileWeights w, const Bf16* x, std::int64_t cols, DotSumsAre start, float* sums) {
-  const WeightTable& table = weight_table();
-  __m512 sum[kTileRows][kTokens];
-  take_up(sum, start, sums);
-  for (std::int64_t k = 0; k < cols; k += kGroupCols, w.codes += kTileRows * 64, w.scales += kTileRows * 8) {
-    __m512i words[kTileRows];
-#pragma GCC unroll 8
-    for (int r = 0; r < kTileRows; ++r) {
-      words[r] = _mm512_loadu_si512(w.codes + r * 64);
-      if constexpr (kTokens <= kKeptWordsTokens) asm("" : "+v"(words[r]));
-      _mm_prefetch(w.codes + r * 64 + kAheadBytes, _MM_HINT_T0);
-    }
-    _mm_prefetch(w.scales + kAheadBytes / 8, _MM_HINT_T0);
-    multiply_nibbles<0>(table, words, w.scales, x + k, cols, sum);
-    multiply_nibbles<1>(table, words, w.scales, x + k, cols, sum);
-    multiply_nibbles<2>(table, words, w.scales, x + k, cols, sum);
-    multiply_nibbles<3>(table, words, w.scales, x + k, cols, sum);
-  }
-  put_down(sum, sums);
-}
-
-using Tile = void (*)(TileWeights, const Bf16*, std::int64_t, DotSumsAre, float*);
-
-constexpr Tile kTiles[kRegisterTokens] = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
-
 /// How far ahead of the codes in use memory is read, for the two tiles that pass together: what a tile
 /// needs next lies behind the other tile, not in it.
 struct ReadAhead {
@@ -111,6 +73,44 @@ struct ReadAhead {
 
   std::int64_t at(std::int64_t col) const { return col < until_cols ? bytes : bytes + tile_bytes; }
 };
+
+/// The i-th vector of each of a tile's rows by kTokens rows of x.
+template <int i, int kTokens>
+NVLLM_BF16_DOT inline void multiply_nibbles(const WeightTable& table, const __m512i (&words)[kTileRows],
+                                           const std::uint8_t* scales, const Bf16* x, std::int64_t x_stride,
+                                           __m512 (&sums)[kTileRows][kTokens]) {
+  __m512bh weights[kTileRows];
+#pragma GCC unroll 8
+  for (int r = 0; r < kTileRows; ++r) weights[r] = weights_of<i>(table, words[r], scales + r * 8);
+  multiply_vector(weights, x + i * kDotCols, x_stride, sums);
+}
+
+/// Adds one tile by kTokens rows of x over `cols` columns to `sums`; the codes `ahead` bytes further are called in.
+template <int kTokens>
+NVLLM_BF16_DOT void tile(TileWeights w, std::int64_t ahead, const Bf16* x, std::int64_t cols, DotSumsAre start, float* sums) {
+  const WeightTable& table = weight_table();
+  __m512 sum[kTileRows][kTokens];
+  take_up(sum, start, sums);
+  for (std::int64_t k = 0; k < cols; k += kGroupCols, w.codes += kTileRows * 64, w.scales += kTileRows * 8) {
+    __m512i words[kTileRows];
+#pragma GCC unroll 8
+    for (int r = 0; r < kTileRows; ++r) {
+      words[r] = _mm512_loadu_si512(w.codes + r * 64);
+      if constexpr (kTokens <= kKeptWordsTokens) asm("" : "+v"(words[r]));
+      _mm_prefetch(w.codes + r * 64 + ahead, _MM_HINT_T0);
+    }
+    _mm_prefetch(w.scales + ahead / 8, _MM_HINT_T0);
+    multiply_nibbles<0>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<1>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<2>(table, words, w.scales, x + k, cols, sum);
+    multiply_nibbles<3>(table, words, w.scales, x + k, cols, sum);
+  }
+  put_down(sum, sums);
+}
+
+using Tile = void (*)(TileWeights, std::int64_t, const Bf16*, std::int64_t, DotSumsAre, float*);
+
+constexpr Tile kTiles[kRegisterTokens] = {tile<1>, tile<2>, tile<3>, tile<4>, tile<5>, tile<6>};
 
 /// Eight rows of two tiles by one row of x: x passes by half as often as with one tile.
 NVLLM_BF16_DOT void one_token(const PackedMatrix& w, const Bf16* x, std::int64_t row, std::int64_t rows, const Sink& sink) {
@@ -161,13 +161,15 @@ void nvfp4_dot_one(const PackedMatrix& w, const Bf16* x, Share::Range rows, cons
 void nvfp4_dot_block(const PackedMatrix& w, std::int64_t row, std::int64_t rows, const Bf16* x, std::int64_t all_tokens,
                      std::int64_t first, std::int64_t tokens, const Sink& sink) {
   DotSums sums;
+  const ReadAhead read_ahead(w.padded_cols);
   for (std::int64_t k = 0; k < w.padded_cols; k += kColBlock) {
     const std::int64_t cols = std::min(kColBlock, w.padded_cols - k);
     const Bf16* block = x + k * all_tokens + first * cols;
     const DotSumsAre start = k == 0 ? DotSumsAre::kFresh : DotSumsAre::kCarried;
+    const std::int64_t ahead = read_ahead.at(k);
     in_even_pieces(tokens, kRegisterTokens, [&](std::int64_t t, std::int64_t count) {
       for (std::int64_t r = 0; r < rows; r += kTileRows) {  // padding rows are zeros, computed with the others
-        kTiles[count - 1](TileWeights(w, row + r, k / kGroupCols), block + t * cols, cols, start, sums.at(r, t));
+        kTiles[count - 1](TileWeights(w, row + r, k / kGroupCols), ahead, block + t * cols, cols, start, sums.at(r, t));
       }
     });
   }
