@@ -5,7 +5,7 @@
 
 #include "base/error.h"
 #include "base/files.h"
-#include "bench/analysis/synthetic_folders.h"
+#include "bench/report/analysis_of.h"
 #include "bench/report/sections.h"
 #include "bench/store/temp_folder.h"
 
@@ -82,7 +82,7 @@ TEST(Report, ReadsBackWhatTheComparisonWrote) {
     write_file_atomically(temp.path() / name, text);
   }
   const Json read = read_analysis(temp.path());
-  for (const char* format : {"summary", "pr", "html"}) {
+  for (const char* format : {"summary", "pr", "html", "junit", "github"}) {
     EXPECT_EQ(render_report(read, format), render_report(comparison.analysis, format)) << format;
   }
 }
@@ -92,6 +92,40 @@ TEST(Report, RefusesOtherFormatsAndFoldersWithoutAnalysis) {
   EXPECT_THROW(read_analysis(temp.path()), Error);
   EXPECT_THROW(render_report(compared(folder(4), folder(4)).analysis, "pdf"), Error);
   EXPECT_THROW(render_report(Json::object(), "summary"), Error);
+}
+
+TEST(Report, AFolderWithoutABaselineIsNeverCalledUnchanged) {
+  const Json analysis = alone(folder(4));
+  for (const char* format : {"summary", "pr", "html"}) {
+    const std::string text = render_report(analysis, format);
+    EXPECT_THAT(text, Not(HasSubstr("EQUIVALENT"))) << format;
+    EXPECT_THAT(text, Not(HasSubstr("| +0.00 %"))) << format;
+    EXPECT_THAT(text, Not(HasSubstr(">+0.00 %"))) << format;
+    EXPECT_THAT(text, HasSubstr("No baseline: nothing is said about change.")) << format;
+  }
+  EXPECT_THAT(render_report(analysis, "summary"), HasSubstr("| few | DecodeKernel | 56,000 | 150.0 | 26.5"));
+}
+
+TEST(Report, TheModeratedTStandsBesideThePlainOne) {
+  const std::string summary =
+      render_report(compared(folder(4), folder(4, {.fused_us = 404, .plain_us = 151, .gemm_us = 50})).analysis, "summary");
+  EXPECT_THAT(summary, HasSubstr("| 90 % interval | t (df) | outcome |"));  // no scatter of the ratios: nothing to shrink
+  EvidenceFolder now = folder(4);
+  for (LegEvidence& leg : now.legs) {
+    for (std::size_t i = 0; i < leg.profiles.size(); ++i) {
+      for (std::size_t row = 0; row < leg.profiles[i].rows.size(); ++row) {
+        leg.profiles[i].rows[row].mean_us *= 1 + 0.002 * static_cast<double>((i * 7 + row * 3) % 5);
+      }
+    }
+  }
+  const Json analysis = compared(folder(4), now).analysis;
+  EXPECT_THAT(render_report(analysis, "summary"), HasSubstr("| t (df) | moderated 90 % interval | moderated t (df) | outcome |"));
+  for (const Json& kernel : analysis.at("kernels_ab").at("legs").at(0).at("kernels")) {
+    const Json& test = kernel.at("test");
+    ASSERT_TRUE(test.contains("moderated"));
+    EXPECT_EQ(test.at("df"), 3);
+    EXPECT_TRUE(test.at("moderated").at("df").is_null() || test.at("moderated").at("df").get<double>() > 3);
+  }
 }
 
 TEST(Cell, KeepsATableATable) { EXPECT_EQ(cell("a|b\nc"), "a\\|b c"); }
