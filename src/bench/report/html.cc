@@ -24,9 +24,9 @@ nav { font-size: .85rem; } nav a { display: inline-block; margin-right: .9rem; p
 .wide { overflow-x: auto; margin: .6rem 0; background: linear-gradient(90deg, #fff 33%, transparent), linear-gradient(270deg, #fff 33%, transparent) 100% 0,
   linear-gradient(90deg, #0004, transparent), linear-gradient(270deg, #0004, transparent) 100% 0; background-size: 30px 100%, 30px 100%, 8px 100%, 8px 100%;
   background-repeat: no-repeat; background-attachment: local, local, scroll, scroll; }
-table { border-collapse: collapse; font-size: .82rem; width: max-content; }
-th, td { border: 1px solid #ccc; padding: .25rem .5rem; text-align: left; vertical-align: top; max-width: 26rem; overflow-wrap: break-word; }
-th { background: #f2f2f2; max-width: 9rem; } td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
+table { border-collapse: collapse; font-size: .8rem; width: max-content; }
+th, td { border: 1px solid #ccc; padding: .25rem .4rem; text-align: left; vertical-align: top; max-width: 26rem; overflow-wrap: break-word; }
+th { background: #f2f2f2; max-width: 6rem; } td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 tr.changed td { background: #fdf3dd; font-weight: 600; }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em; }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: #f6f6f6; padding: .5rem; margin: .3rem 0; }
@@ -41,7 +41,7 @@ figure { margin: 1rem 0; } figcaption { font-size: .85rem; color: #404040; margi
 .row { display: grid; grid-template-columns: 11.5rem minmax(0, 1fr) 15rem; gap: .1rem .7rem; align-items: center; font-size: .8rem; }
 .row.head { grid-template-columns: auto 1fr; margin-top: .8rem; font-weight: 700; border-bottom: 1px solid #ddd; }
 .label { overflow-wrap: anywhere; } .value { font-variant-numeric: tabular-nums; } .head .value { font-weight: 400; text-align: right; }
-.draw { display: block; font-size: 12px; } .draw text { fill: #303030; }
+.draw { display: block; font-size: 12px; overflow: visible; } .draw text { fill: #303030; }
 .questions { display: grid; grid-template-columns: 7rem minmax(0, 1fr); margin: .4rem 0; font-size: .8rem; }
 .cells { display: flex; flex-wrap: wrap; gap: 2px; } .legend { font-size: .8rem; } .legend span { white-space: nowrap; margin-right: .8rem; }
 .q { display: inline-block; width: 15px; color: #fff; text-decoration: none; vertical-align: middle; border: 1px solid transparent; }
@@ -59,7 +59,8 @@ figure { margin: 1rem 0; } figcaption { font-size: .85rem; color: #404040; margi
 @media print {
   body { max-width: none; font-size: 10pt; padding: 0; } nav, .answers { display: none; }
   tr, .row, .card li, .questions { break-inside: avoid; } h2, h3, .row.head { break-after: avoid; }
-  .wide { overflow: visible; background: none; } table { font-size: 7pt; width: auto; } th, td { padding: .1rem .25rem; max-width: none; min-width: 5.2em; overflow-wrap: anywhere; }
+  .row { grid-template-columns: 9.5rem minmax(0, 1fr) 13rem; font-size: 8pt; } td:last-child { overflow-wrap: normal !important; }
+  .wide { overflow: visible; background: none; } table { font-size: 7pt; width: auto; } th, td { padding: .1rem .25rem; max-width: none; overflow-wrap: anywhere; }
 }
 )";
 

@@ -19,7 +19,7 @@ bool carried(const Json& kernel, KernelRows which) {
 }
 
 std::string side_text(const Json& side, const char* field) {
-  return side.is_null() ? std::string("-") : fmt::format("{:.1f}", side.at(field).get<double>());
+  return side.is_null() ? std::string("-") : ms_text(side.at(field).get<double>());
 }
 
 std::string calls_text(const Json& side) {

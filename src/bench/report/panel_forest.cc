@@ -58,9 +58,10 @@ std::string kernel_row(const Json& kernel, double margin, double reach) {
 
 std::string scale_row(double margin, double reach) {
   std::string body;
-  for (const double tick : {-reach, -margin, 0.0, margin, reach}) {
-    // The margin's marks only where they do not lie on the ends' or on zero's.
-    if (std::abs(tick) == margin && (margin / reach < 0.25 || margin / reach > 0.7)) continue;
+  // The margin's marks, or the ends' where the margin is too small a part of the scale to be
+  // written beside zero.
+  const double mark = margin / reach < 0.3 ? reach : margin;
+  for (const double tick : {-mark, 0.0, mark}) {
     body += writing(place_around(tick, reach), 12,
                     tick == 0 ? std::string("0 %") : fmt::format("{:+.3g} %", tick));
   }
@@ -82,16 +83,15 @@ std::string forest_panel(const Json& analysis) {
     if (!rows.empty()) body += figure_head(text_of(leg, "leg")) + rows;
   }
   if (body.empty()) return "";
-  return figure(
-      body + scale_row(margin, reach),
-      fmt::format("Change of each material kernel's time with its 90 % interval; shaded: the "
-                  "margin of {:g} %.{} "
-                  "Clock cycles are not recorded, so a change of the clock shows here as one of "
-                  "the kernel.",
-                  margin,
-                  body.find(kModerated) == std::string::npos
-                      ? ""
-                      : " The thin line below is the moderated interval, which decides nothing."));
+  std::string caption = fmt::format(
+      "Change of each material kernel's time with its 90 % interval; shaded: the margin of {:g} %. "
+      "Clock cycles are not recorded, so a change of the clock shows here as one of the kernel.",
+      margin);
+  if (body.find(kModerated) != std::string::npos)
+    caption += " The thin line below is the moderated interval, which decides nothing.";
+  if (reach >= kReachMax)
+    caption += fmt::format(" What lies beyond {:g} % is drawn at the edge.", kReachMax);
+  return figure(body + scale_row(margin, reach), caption);
 }
 
 }  // namespace nvllm::bench

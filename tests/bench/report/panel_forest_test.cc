@@ -19,6 +19,15 @@ TEST(ForestPanel, CarriesEveryMaterialKernelWithItsChangeAndInterval) {
   EXPECT_THAT(html, HasSubstr("margin of 2 %"));
 }
 
+TEST(ForestPanel, SaysThatWhatIsFarOffIsDrawnAtTheEdge) {
+  const BootTimes slow{.fused_us = 1000, .plain_us = 150, .gemm_us = 50};
+  const std::string html = forest_panel(compared(folder(4), folder(4, slow)).analysis);
+  EXPECT_THAT(html, HasSubstr("+150.00 %"));
+  EXPECT_THAT(html, HasSubstr("cx=\"100.00%\""));
+  EXPECT_THAT(html, HasSubstr("beyond 60 % is drawn at the edge"));
+  EXPECT_THAT(forest_panel(unchanged()), Not(HasSubstr("at the edge")));
+}
+
 TEST(ForestPanel, EscapesAKernelsName) {
   EvidenceFolder before = folder(4);
   for (LegEvidence& leg : before.legs) {
