@@ -90,6 +90,18 @@ class BenchReport(unittest.TestCase):
         self.assertIn("line 1: 77.77 %", text)
         self.assertNotIn("> It got", text)
 
+    def test_notes_put_into_a_sweeps_folder_before_it_is_closed_are_part_of_its_evidence(self):
+        sweep, folder = self.root / "tiny.toml", self.root / "noted"
+        self.assertEqual(bench("leg", str(sweep), "lower8", "--out", str(folder))[0], 5)
+        (folder / "NOTES.md").write_text("The fan was loud.\n")
+        code, text = bench("sweep", str(sweep), "--out", str(folder), "--resume")
+        self.assertEqual(code, 0, text)
+        self.assertIn("> The fan was loud.", (folder / "summary.md").read_text())
+        code, text = bench("verify", str(folder))
+        self.assertEqual(code, 0, text)
+        (folder / "NOTES.md").write_text("The fan was quiet.\n")
+        self.assertEqual(bench("verify", str(folder))[0], 8)
+
     def test_annotations_name_every_gate(self):
         code, text = bench("report", str(self.result), "--format", "github")
         self.assertEqual(code, 0)

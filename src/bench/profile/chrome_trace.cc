@@ -9,6 +9,7 @@
 #include <array>
 #include <cmath>
 #include <cstdint>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -83,7 +84,10 @@ class Rows {
   }
 
  private:
-  static std::string microseconds(std::int64_t ns) { return fmt::format("{}.{:03}", ns / 1000, ns % 1000); }
+  static std::string microseconds(std::int64_t ns) {
+    const std::int64_t size = std::abs(ns);  // work that began before the collector did lies before zero
+    return fmt::format("{}{}.{:03}", ns < 0 ? "-" : "", size / 1000, size % 1000);
+  }
 
   std::array<std::int64_t, kHostRow + 1> end_ns_{};
 };

@@ -24,8 +24,8 @@ nav { font-size: .85rem; } nav a { display: inline-block; margin-right: .9rem; p
 .wide { overflow-x: auto; margin: .6rem 0; background: linear-gradient(90deg, #fff 33%, transparent), linear-gradient(270deg, #fff 33%, transparent) 100% 0,
   linear-gradient(90deg, #0004, transparent), linear-gradient(270deg, #0004, transparent) 100% 0; background-size: 30px 100%, 30px 100%, 8px 100%, 8px 100%;
   background-repeat: no-repeat; background-attachment: local, local, scroll, scroll; }
-table { border-collapse: collapse; font-size: .8rem; width: max-content; }
-th, td { border: 1px solid #ccc; padding: .25rem .4rem; text-align: left; vertical-align: top; max-width: 26rem; overflow-wrap: break-word; }
+table { border-collapse: collapse; font-size: .76rem; width: max-content; }
+th, td { border: 1px solid #ccc; padding: .22rem .3rem; text-align: left; vertical-align: top; max-width: 26rem; overflow-wrap: break-word; }
 th { background: #f2f2f2; max-width: 6rem; } td.n { text-align: right; white-space: nowrap; font-variant-numeric: tabular-nums; }
 tr.changed td { background: #fdf3dd; font-weight: 600; }
 code, pre { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: .85em; }
@@ -59,8 +59,8 @@ figure { margin: 1rem 0; } figcaption { font-size: .85rem; color: #404040; margi
 @media print {
   body { max-width: none; font-size: 10pt; padding: 0; } nav, .answers { display: none; }
   tr, .row, .card li, .questions { break-inside: avoid; } h2, h3, .row.head { break-after: avoid; }
-  .row { grid-template-columns: 9.5rem minmax(0, 1fr) 13rem; font-size: 8pt; } td:last-child { overflow-wrap: normal !important; }
-  .wide { overflow: visible; background: none; } table { font-size: 7pt; width: auto; } th, td { padding: .1rem .25rem; max-width: none; overflow-wrap: anywhere; }
+  .row { grid-template-columns: 9.5rem minmax(0, 1fr) 13rem; font-size: 8pt; } td:first-child, td:last-child { overflow-wrap: normal !important; } td:nth-child(2) { min-width: 10em; }
+  .wide { overflow: visible; background: none; } table { font-size: 6.5pt; width: auto; } th, td { padding: .1rem .25rem; max-width: none; overflow-wrap: anywhere; }
 }
 )";
 

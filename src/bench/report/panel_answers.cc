@@ -71,8 +71,8 @@ std::string answers_panel(const Json& analysis) {
   std::string text = "<div class=\"answers\">\n<h3>Answers in words</h3>\n" + html[kTelling];
   text +=
       folded(count[kOtherWords], "answers in other words to the same effect", html[kOtherWords]);
-  text +=
-      folded(count[kRest], alone ? "right answers" : "answers without a known change", html[kRest]);
+  text += folded(count[kRest], alone ? "right answers" : "answers the same, or not known to differ",
+                 html[kRest]);
   if (const auto left_out = answers.at("left_out").get<std::int64_t>(); left_out > 0) {
     text += fmt::format(
         "<p>{} answers are not shown: their folder keeps no text, or there was no room left.</p>\n",

@@ -150,6 +150,18 @@ TEST(ChromeTrace, KeepsTheRulesOfTheFormat) {
   EXPECT_EQ(overlaps_in(trace), 0);
 }
 
+TEST(ChromeTrace, WorkThatBeganBeforeTheCollectorIsStillANumber) {
+  Collector collector;
+  collector.on_launch({.operation = "early",
+                       .shape = {1, 2, 3},
+                       .begin = SystemClock().now() - std::chrono::seconds(5),
+                       .seconds = 1.5e-6});
+  const Json trace = trace_of(collector);
+  const Json& event = *find(trace, "X", "early");
+  EXPECT_NEAR(event["ts"].get<double>(), -5e6, 1e6);
+  EXPECT_NEAR(event["dur"].get<double>(), 1.5, 1e-9);
+}
+
 TEST(ChromeTrace, TheCheckSeesAnEventThatEndsInsideAnother) {
   const auto with = [](double ts, double dur) {
     return Json{{"ph", "X"}, {"pid", 1}, {"tid", 2}, {"name", "x"}, {"ts", ts}, {"dur", dur}, {"args", Json::object()}};
