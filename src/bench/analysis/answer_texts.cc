@@ -17,7 +17,8 @@ namespace {
 
 constexpr std::int64_t kFileBytesMax = 256ll << 20;
 constexpr std::size_t kTextBytes = 1200;    // of one question or answer
-constexpr std::size_t kAllBytes = 600'000;  // of all texts: a report is to stay below 2 MB
+constexpr std::size_t kPairBytes = 450;     // of what a report writes around them
+constexpr std::size_t kAllBytes = 800'000;  // of all of it: a report is to stay below 2 MB
 
 /// The first round's answers, with their texts where the folder keeps them.
 std::vector<QuestionResult> answers_of(const EvidenceFolder& folder, const LegEvidence& leg) {
@@ -74,8 +75,8 @@ Json pair_json(const Pair& pair, std::size_t& bytes_left) {
       end_of(pair.now->question.empty() ? pair.before->question : pair.now->question);
   const std::string before = end_of(pair.before->output_tail), now = end_of(pair.now->output_tail);
   const std::size_t bytes = asked.size() + now.size() + (before == now ? 0 : before.size());
-  if (bytes == 0 || bytes > bytes_left) return json;
-  bytes_left -= bytes;
+  if (bytes == 0 || bytes + kPairBytes > bytes_left) return json;
+  bytes_left -= bytes + kPairBytes;
   json["asked"] = asked;
   json["baseline"]["output"] = before;
   json["candidate"]["output"] = now;

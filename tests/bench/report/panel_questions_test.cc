@@ -67,5 +67,19 @@ TEST(AnswersPanel, LongAnswersKeepTheirEndAndSoManyTextsAreLeftOutThatTheReportS
   EXPECT_THAT(html, HasSubstr("answers are not shown"));
 }
 
+TEST(AnswersPanel, ThousandsOfShortAnswersAreNoMoreThanFewLongOnes) {
+  EvidenceFolder now = folder(2);
+  for (LegEvidence& leg : now.legs) {
+    leg.questions.clear();
+    for (std::int64_t i = 1; i <= 1319; ++i) {
+      leg.questions.push_back(answer(i, QuestionStatus::kOk));
+      leg.questions.back().output_tail = "42";
+    }
+  }
+  const Json analysis = compared(now, now).analysis;
+  EXPECT_GT(analysis.at("answers").at("left_out").get<std::int64_t>(), 500);
+  EXPECT_LT(answers_panel(analysis).size(), std::size_t{900} << 10);
+}
+
 }  // namespace
 }  // namespace nvllm::bench
