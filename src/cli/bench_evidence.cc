@@ -13,6 +13,7 @@
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/folder_facts.h"
 #include "bench/analysis/open_folder.h"
+#include "bench/report/notes.h"
 #include "bench/report/report.h"
 #include "bench/store/manifest.h"
 #include "bench/sweep/schema.h"
@@ -29,14 +30,17 @@ namespace {
 
 namespace fs = std::filesystem;
 
+constexpr int kNotesRefused = 1;
 constexpr int kIntegrityFault = 8;
+constexpr std::int64_t kNotesBytesMax = 1 << 20;
+
 
 struct CompareFlags {
   std::string baseline, candidate, rules, out;
 };
 
 struct ReportFlags {
-  std::string folder, format = "summary";
+  std::string folder, format = "summary", notes;
 };
 
 /// Whether `inside` lies in `folder` or is it.
@@ -53,6 +57,16 @@ bool intact(const fs::path& folder) {
   return report.faults.empty();
 }
 
+/// Says which figures of NOTES.md are none of the data's; true where there are such.
+bool complain_of_notes(const Json& analysis) {
+  if (!bench::notes_refused(analysis)) return false;
+  for (const Json& one : analysis.at("notes").at("unfounded")) {
+    fmt::print(stderr, "nvllm: {} line {}: {} is within rounding of no figure of the analysis; the notes are not quoted\n",
+               bench::kNotesName, one.at("line").get<std::int64_t>(), one.at("figure").get<std::string>());
+  }
+  return true;
+}
+
 int run_compare(const CompareFlags& flags) {
   const bench::Sweep sweep = bench::read_sweep(flags.rules);
   for (const std::string& folder : {flags.baseline, flags.candidate}) {
@@ -64,9 +78,11 @@ int run_compare(const CompareFlags& flags) {
     if (!intact(folder)) return kIntegrityFault;
   }
   const std::string before = bench::folder_state(flags.baseline);
-  const bench::Comparison comparison = bench::compare_folders(
+  bench::Comparison comparison = bench::compare_folders(
       sweep, bench::open_evidence(flags.baseline), bench::open_evidence(flags.candidate), "nvllm " NVLLM_VERSION);
   auto files = comparison.files;
+  if (const auto notes = bench::read_notes(flags.out)) bench::add_notes(comparison.analysis, *notes);
+  complain_of_notes(comparison.analysis);
   for (auto& [name, text] : bench::render_reports(comparison.analysis)) files[name] = text;
   // What an earlier comparison left must not stand beside this one.
   for (const std::string& name : bench::analysis_files()) fs::remove(fs::path(flags.out) / name);
@@ -81,9 +97,14 @@ int run_compare(const CompareFlags& flags) {
 }
 
 int run_report(const ReportFlags& flags) {
-  const Json analysis = bench::read_analysis(flags.folder);
+  Json analysis = bench::read_analysis(flags.folder);
+  if (!flags.notes.empty()) {
+    bench::add_notes(analysis, read_file(flags.notes, kNotesBytesMax));
+  } else if (const auto notes = bench::read_notes(flags.folder)) {
+    bench::add_notes(analysis, *notes);
+  }
   fmt::print("{}", bench::render_report(analysis, flags.format));
-  return kDone;
+  return complain_of_notes(analysis) ? kNotesRefused : kDone;
 }
 
 int run_schema(const std::string& file) {
@@ -115,9 +136,13 @@ std::function<std::optional<int>()> add_evidence_verbs(CLI::App& bench) {
       "8 a folder does not match its manifest.");
   CLI::App* report = bench.add_subcommand("report", "Print a comparison again, from its analysis files");
   report->add_option("folder", report_flags->folder, "What compare wrote to --out")->required();
-  report->add_option("--format", report_flags->format, "summary, pr or html")
-      ->check(CLI::IsMember({"summary", "pr", "html"}))
+  report->add_option("--format", report_flags->format, "summary, pr, html, junit or github")
+      ->check(CLI::IsMember({"summary", "pr", "html", "junit", "github"}))
       ->capture_default_str();
+  report->add_option("--notes", report_flags->notes, "Notes to quote; without it NOTES.md in the folder, if there is one");
+  report->footer(
+      "Exit codes: 0 printed, 1 printed without the notes: they hold a figure that is within rounding of nothing in the "
+      "analysis.");
   const auto schema_file = std::make_shared<std::string>();
   CLI::App* schema = bench.add_subcommand("schema", "Check a sweep file, or list every key that one may hold");
   schema->add_option("file", *schema_file, "Sweep file (TOML)");

@@ -2,30 +2,14 @@
 
 #include <fmt/format.h>
 
-#include <map>
 #include <optional>
 #include <set>
-#include <utility>
 
 #include "bench/stats/paired_binary_power.h"
 
 namespace nvllm::bench {
 
 namespace {
-
-using ByQuestion = std::map<std::int64_t, const QuestionResult*>;
-
-/// The first round's answers, the last attempt of each. A question put again in another boot is no
-/// further question: more rounds would only make every interval look narrower than it is.
-ByQuestion first_round(const LegEvidence& leg) {
-  ByQuestion found;
-  for (const QuestionResult& q : leg.questions) {
-    if (q.round != leg.questions.front().round) continue;
-    const QuestionResult*& place = found[q.prompt_index];
-    if (place == nullptr || q.attempt > place->attempt) place = &q;
-  }
-  return found;
-}
 
 AnswerSide side_of(const ByQuestion& questions) {
   AnswerSide side;
@@ -43,16 +27,6 @@ AnswerSide side_of(const ByQuestion& questions) {
   }
   if (with_tokens > 0) side.completion_tokens_mean = tokens / static_cast<double>(with_tokens);
   return side;
-}
-
-/// The finest thing that both answers have, and whether it is the same.
-std::pair<std::string, bool> identity(const QuestionResult& a, const QuestionResult& b) {
-  if (!a.token_ids_sha256.empty() && !b.token_ids_sha256.empty()) {
-    return {"token ids", a.token_ids_sha256 == b.token_ids_sha256};
-  }
-  if (!a.output_sha256.empty() && !b.output_sha256.empty()) return {"output hash", a.output_sha256 == b.output_sha256};
-  if (!a.output_tail.empty() && !b.output_tail.empty()) return {"end of the text", a.output_tail == b.output_tail};
-  return {"", false};
 }
 
 void compare_pair(const QuestionResult& a, const QuestionResult& b, LegAccuracy& leg) {
@@ -140,6 +114,25 @@ Json leg_json(const LegAccuracy& leg, double margin) {
 }
 
 }  // namespace
+
+ByQuestion first_round(const LegEvidence& leg) {
+  ByQuestion found;
+  for (const QuestionResult& q : leg.questions) {
+    if (q.round != leg.questions.front().round) continue;
+    const QuestionResult*& place = found[q.prompt_index];
+    if (place == nullptr || q.attempt > place->attempt) place = &q;
+  }
+  return found;
+}
+
+std::pair<std::string, bool> identity(const QuestionResult& a, const QuestionResult& b) {
+  if (!a.token_ids_sha256.empty() && !b.token_ids_sha256.empty()) {
+    return {"token ids", a.token_ids_sha256 == b.token_ids_sha256};
+  }
+  if (!a.output_sha256.empty() && !b.output_sha256.empty()) return {"output hash", a.output_sha256 == b.output_sha256};
+  if (!a.output_tail.empty() && !b.output_tail.empty()) return {"end of the text", a.output_tail == b.output_tail};
+  return {"", false};
+}
 
 std::vector<LegAccuracy> compare_accuracy(const Sweep& sweep, const EvidenceFolder& baseline,
                                           const EvidenceFolder& candidate) {

@@ -3,7 +3,9 @@
 // Right answers, question by question. A timeout is neither right nor wrong; totals are shown and
 // never compared.
 
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "bench/records/evidence.h"
@@ -38,6 +40,15 @@ struct LegAccuracy {
   std::vector<std::string> state;  ///< by question: "baseline>candidate" statuses, for the matrix
   std::string undecided_because;   ///< not empty: accuracy is INCONCLUSIVE whatever the counts
 };
+
+/// The first round's answers by question, the last attempt of each. A question put again in another boot is no
+/// further question: more rounds would only make every interval look narrower than it is.
+using ByQuestion = std::map<std::int64_t, const QuestionResult*>;
+ByQuestion first_round(const LegEvidence& leg);
+
+/// The finest thing that both answers have ("token ids", "output hash", "end of the text" or nothing), and
+/// whether it is the same.
+std::pair<std::string, bool> identity(const QuestionResult& a, const QuestionResult& b);
 
 /// Pairs the questions of every leg that has answers in both folders.
 std::vector<LegAccuracy> compare_accuracy(const Sweep& sweep, const EvidenceFolder& baseline,

@@ -27,6 +27,7 @@ Json times_json(const TokenTimes& times) {
   json["wall_answers"] = times.wall ? times.wall->answers : 0;
   json["coverage"] = one(coverage(times));
   json["rounds"] = times.kernels.size();
+  json["boots_ms"] = times.kernels;
   return json;
 }
 

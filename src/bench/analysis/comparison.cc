@@ -6,11 +6,15 @@
 
 #include "base/error.h"
 #include "base/files.h"
+#include "bench/analysis/answer_texts.h"
+#include "bench/analysis/call_laws.h"
 #include "bench/analysis/deviations.h"
 #include "bench/analysis/family.h"
 #include "bench/analysis/folder_facts.h"
 #include "bench/analysis/folder_json.h"
 #include "bench/analysis/gates.h"
+#include "bench/analysis/kernel_power.h"
+#include "bench/analysis/run_facts.h"
 #include "bench/analysis/verdict_json.h"
 #include "bench/store/canonical_json.h"
 #include "bench/store/json_field.h"
@@ -120,7 +124,8 @@ Comparison compare_folders(const Sweep& sweep, const EvidenceFolder& baseline, c
     finish(comparison, tool);
     return comparison;
   }
-  const auto kernels = compare_kernels(sweep, baseline, candidate, margin_of(sweep, GateKind::kEquivalent, kMargin));
+  const double margin = margin_of(sweep, GateKind::kEquivalent, kMargin);
+  const auto kernels = compare_kernels(sweep, baseline, candidate, margin);
   const auto aggregates = aggregate(sweep, baseline, candidate);
   const auto accuracy = compare_accuracy(sweep, baseline, candidate);
   std::vector<LegOrder> orders;
@@ -128,11 +133,17 @@ Comparison compare_folders(const Sweep& sweep, const EvidenceFolder& baseline, c
     if (gate.kind == GateKind::kOrder) orders.push_back(test_leg_order(gate, sweep, aggregates));
   }
   comparison.analysis["kernels_ab"] = to_json(kernels);
+  for (std::size_t i = 0; i < kernels.size(); ++i) {
+    comparison.analysis["kernels_ab"]["legs"][i]["power"] = kernel_power_json(kernels[i], margin, sweep.noise);
+  }
   comparison.analysis["aggregate"] = to_json(aggregates);
   comparison.analysis["accuracy"] = to_json(accuracy, margin_of(sweep, GateKind::kNoninferior, kQualityMargin));
   comparison.analysis["order"] = Json::object();
   comparison.analysis["order"]["orders"] = Json::array();
   for (const LegOrder& order : orders) comparison.analysis["order"]["orders"].push_back(to_json(order));
+  comparison.analysis["call_law"] = call_law_json(sweep, baseline, candidate);
+  comparison.analysis["answers"] = answer_texts_json(sweep, baseline, candidate);
+  comparison.analysis["run"] = run_json(baseline, candidate);
   judge(sweep, candidate, {sweep, comparability, kernels, aggregates, accuracy, orders}, comparison);
   finish(comparison, tool);
   comparison.files["analysis/kernels_ab.csv"] = format_kernels_ab(kernels);

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "bench/analysis/moderated_rows.h"
 #include "bench/stats/multiple_tests.h"
 #include "bench/store/kernel_csv.h"
 
@@ -57,6 +58,14 @@ std::optional<KernelSide> side_of(const Rounds& rounds, const std::vector<Kernel
   if (rounds.size() == 1) side.mean_us = rounds[0]->mean_us;
   side.share = all_ms > 0 ? side.total_ms / all_ms : 0;
   return side;
+}
+
+std::vector<double> boots_of(const Rounds& rounds) {
+  std::vector<double> means;
+  for (const KernelRow* row : rounds) {
+    if (row != nullptr) means.push_back(row->mean_us);
+  }
+  return means;
 }
 
 /// Whether every paired round launched the kernel equally often, per request where that is known.
@@ -175,6 +184,7 @@ LegKernels compare_leg(const Sweep& sweep, const SweepLeg& leg, const LegEvidenc
   result.baseline_rows = static_cast<std::int64_t>(a.profiles[0].rows.size());
   result.candidate_rows = static_cast<std::int64_t>(b.profiles[0].rows.size());
   result.rounds = static_cast<std::int64_t>(std::min(a.profiles.size(), b.profiles.size()));
+  const std::vector<std::string> anchors = anchors_of(sweep);
   std::map<std::string, Both> kernels;
   collect(a.profiles, &Both::baseline, kernels);
   collect(b.profiles, &Both::candidate, kernels);
@@ -186,9 +196,12 @@ LegKernels compare_leg(const Sweep& sweep, const SweepLeg& leg, const LegEvidenc
     row.short_name = both.any->short_name;
     row.baseline = side_of(both.baseline, a.profiles, result.baseline_ms);
     row.candidate = side_of(both.candidate, b.profiles, result.candidate_ms);
+    row.baseline_boots_us = boots_of(both.baseline);
+    row.candidate_boots_us = boots_of(both.candidate);
     const double share = std::max(row.baseline ? row.baseline->share : 0, row.candidate ? row.candidate->share : 0);
     row.material = share >= sweep.material;
     row.named = is_named(leg, row.short_name);
+    row.anchor = is_anchor(anchors, row.short_name);
     judge_row(both, a, b, sweep, margin, row);
     result.rows.push_back(std::move(row));
   }
@@ -197,6 +210,8 @@ LegKernels compare_leg(const Sweep& sweep, const SweepLeg& leg, const LegEvidenc
     return std::pair(-cost(x), x.key) < std::pair(-cost(y), y.key);
   });
   add_q_values(result.rows);
+  add_moderated(result.rows);
+  result.drift = drift_of(result.rows);
   count(result);
   result.expected = expected_calls(leg, b.profiles[0]);
   return result;

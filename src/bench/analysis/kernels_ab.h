@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "bench/analysis/anchor_drift.h"
 #include "bench/records/evidence.h"
 #include "bench/stats/equivalence.h"
 #include "bench/sweep/sweep.h"
@@ -28,7 +29,11 @@ struct KernelComparison {
   std::optional<KernelSide> baseline, candidate;
   bool material = false;
   bool named = false;               ///< by the leg's expect_kernels, with calls above zero
+  bool anchor = false;              ///< its code did not change, by the sweep file
   std::optional<Equivalence> test;  ///< absent where counts or noise forbid one
+  /// The same samples with their variance shrunk toward the leg's; shown beside `test`, decides nothing.
+  std::optional<PairedSummary> moderated;
+  std::vector<double> baseline_boots_us, candidate_boots_us;  ///< mean of every boot that ran it
   std::optional<double> q;          ///< Benjamini-Hochberg over the leg; explores, never decides
   std::string outcome;              ///< of section 3.2; "UNTESTED" without any noise
   std::string note;
@@ -53,6 +58,7 @@ struct LegKernels {
   std::int64_t rounds = 0;  ///< paired
   std::vector<KernelComparison> rows;
   std::vector<ExpectedCalls> expected;
+  std::optional<CommonDrift> drift;  ///< of the anchors, candidate over baseline; absent without anchors
 };
 
 /// Compares the kernels of every leg that has profiles in both folders.

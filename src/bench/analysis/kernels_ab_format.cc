@@ -26,18 +26,42 @@ Json side_json(const std::optional<KernelSide>& side) {
   return json;
 }
 
+/// JSON has no infinity: an error of zero leaves t out, endless degrees of freedom are null.
+Json finite(double value) { return std::isfinite(value) ? Json(value) : Json(nullptr); }
+
+Json moderated_json(const PairedSummary& summary) {
+  const Interval interval = mean_interval(summary, 0.90);
+  Json json;
+  json["ci90_pct"] = {percent_of(interval.low), percent_of(interval.high)};
+  json["t"] = finite(summary.mean / summary.standard_error);
+  json["df"] = finite(summary.df);
+  return json;
+}
+
+Json drift_json(const std::optional<CommonDrift>& drift) {
+  if (!drift) return nullptr;
+  Json json;
+  json["pct"] = percent_of(drift->log_ratio);
+  json["alarm"] = is_alarming(*drift);
+  json["kernels"] = drift->kernels;
+  return json;
+}
+
 Json test_json(const Equivalence& test) {
   Json json;
   json["delta_pct"] = percent_of(test.summary.mean);
   json["ci90_pct"] = {percent_of(test.interval.low), percent_of(test.interval.high)};
   json["se_source"] = test.summary.noise == NoiseSource::kBorrowed ? "borrowed" : "rounds";
   json["rounds"] = test.summary.rounds;
+  json["sd_pct"] = test.summary.sd * 100;
+  json["t"] = finite(test.summary.mean / test.summary.standard_error);
+  json["df"] = finite(test.summary.df);
   json["p_tost"] = test.p_tost;
   json["p_diff"] = test.p_difference;
   return json;
 }
 
-Json row_json(const KernelComparison& row) {
+Json row_json(const KernelComparison& row, const std::optional<CommonDrift>& drift) {
   Json json;
   json["kernel_id"] = row.id;
   json["short_name"] = row.short_name;
@@ -48,7 +72,12 @@ Json row_json(const KernelComparison& row) {
   if (!row.note.empty()) json["note"] = row.note;
   json["baseline"] = side_json(row.baseline);
   json["candidate"] = side_json(row.candidate);
-  if (row.test) json["test"] = test_json(*row.test);
+  json["boots"] = {{"baseline_us", row.baseline_boots_us}, {"candidate_us", row.candidate_boots_us}};
+  if (row.test) {
+    json["test"] = test_json(*row.test);
+    if (row.moderated) json["test"]["moderated"] = moderated_json(*row.moderated);
+    if (drift) json["test"]["drift_adjusted_pct"] = percent_of(row.test->summary.mean - drift->log_ratio);
+  }
   if (row.q) json["q_bh"] = *row.q;
   return json;
 }
@@ -75,8 +104,9 @@ Json leg_json(const LegKernels& leg) {
                                       {"seen", one.seen ? Json(*one.seen) : Json(nullptr)},
                                       {"named", one.named}});
   }
+  json["common_drift"] = drift_json(leg.drift);
   json["kernels"] = Json::array();
-  for (const KernelComparison& row : leg.rows) json["kernels"].push_back(row_json(row));
+  for (const KernelComparison& row : leg.rows) json["kernels"].push_back(row_json(row, leg.drift));
   return json;
 }
 
@@ -92,6 +122,13 @@ Json to_json(const std::vector<LegKernels>& legs) {
   Json json;
   json["legs"] = Json::array();
   for (const LegKernels& leg : legs) json["legs"].push_back(leg_json(leg));
+  json["drift_between_legs"] = Json::array();
+  for (const LegPairDrift& pair : drift_between_legs(legs)) {
+    Json one = drift_json(pair.drift);
+    one["leg"] = pair.leg;
+    one["over"] = pair.over;
+    json["drift_between_legs"].push_back(std::move(one));
+  }
   return json;
 }
 

@@ -5,7 +5,11 @@
 #include <fmt/format.h>
 #include <zlib.h>
 
+#include <algorithm>
 #include <array>
+#include <cmath>
+#include <cstdint>
+#include <cstdlib>
 
 #include "base/error.h"
 #include "base/json.h"
@@ -64,23 +68,42 @@ std::string name_event(std::string_view what, int row, std::string_view name) {
   return fmt::format(R"({{"ph":"M","pid":1,"tid":{},"name":"{}","args":{{"name":{}}}}})", row, what, text(name));
 }
 
-std::string complete_event(const std::string& name, int row, double begin_s, double seconds, const std::string& args) {
-  return fmt::format(R"(,{}{{"ph":"X","pid":1,"tid":{},"name":{},"ts":{:.3f},"dur":{:.3f},"args":{{{}}}}})", '\n', row,
-                     text(name), begin_s * 1e6, seconds * 1e6, args);
-}
+/// Begins and durations are rounded to a nanosecond each, so that a call may seem to begin one before the call
+/// ahead of it on its row ends. Viewers drop what overlaps; such a begin is moved by that nanosecond.
+class Rows {
+ public:
+  std::string complete_event(const std::string& name, int row, double begin_s, double seconds,
+                             const std::string& args) {
+    const std::int64_t dur_ns = std::llround(seconds * 1e9);
+    std::int64_t begin_ns = std::llround(begin_s * 1e9);
+    std::int64_t& end_ns = end_ns_[static_cast<std::size_t>(row)];
+    if (begin_ns == end_ns - 1) begin_ns = end_ns;
+    end_ns = std::max(end_ns, begin_ns + dur_ns);
+    return fmt::format(R"(,{}{{"ph":"X","pid":1,"tid":{},"name":{},"ts":{},"dur":{},"args":{{{}}}}})", '\n', row,
+                       text(name), microseconds(begin_ns), microseconds(dur_ns), args);
+  }
 
-std::string kernel_event(const ProfileEvent& event, const KernelIdentity& identity) {
+ private:
+  static std::string microseconds(std::int64_t ns) {
+    const std::int64_t size = std::abs(ns);  // work that began before the collector did lies before zero
+    return fmt::format("{}{}.{:03}", ns < 0 ? "-" : "", size / 1000, size % 1000);
+  }
+
+  std::array<std::int64_t, kHostRow + 1> end_ns_{};
+};
+
+std::string kernel_event(Rows& rows, const ProfileEvent& event, const KernelIdentity& identity) {
   LaunchShape shape = identity.shape;
   shape.rows = event.rows;
   std::string args =
       fmt::format(R"("phase":"{}","shape":"{}","bytes":{})", to_string(identity.phase), shape_text(shape), event.bytes);
   if (event.layer >= 0) args += fmt::format(R"(,"layer":{})", event.layer);
-  return complete_event(identity.operation, identity.kind == WorkKind::kKernel ? kKernelRow : kHostRow, event.begin_s,
+  return rows.complete_event(identity.operation, identity.kind == WorkKind::kKernel ? kKernelRow : kHostRow, event.begin_s,
                         event.seconds, args);
 }
 
-std::string step_event(const ProfileStep& step) {
-  return complete_event(step.prefill_rows == 0 ? "decode step" : "prefill step", kStepRow, step.begin_s, step.wall_s,
+std::string step_event(Rows& rows, const ProfileStep& step) {
+  return rows.complete_event(step.prefill_rows == 0 ? "decode step" : "prefill step", kStepRow, step.begin_s, step.wall_s,
                         fmt::format(R"("decode_rows":{},"prefill_rows":{},"kernel_us":{:.3f},"host_us":{:.3f})",
                                     step.decode_rows, step.prefill_rows, step.kernel_s * 1e6, step.host_s * 1e6));
 }
@@ -94,9 +117,10 @@ std::string chrome_trace_gz(const Profile& profile, const std::string& process_n
   for (const auto& [row, name] : {std::pair{kStepRow, "steps"}, {kKernelRow, "kernels"}, {kHostRow, "host work"}}) {
     out.add(",\n" + name_event("thread_name", row, name));
   }
-  for (const ProfileStep& step : profile.last_steps) out.add(step_event(step));
+  Rows rows;
+  for (const ProfileStep& step : profile.last_steps) out.add(step_event(rows, step));
   for (const ProfileEvent& event : profile.events) {
-    out.add(kernel_event(event, profile.kernels[static_cast<std::size_t>(event.kernel)].identity));
+    out.add(kernel_event(rows, event, profile.kernels[static_cast<std::size_t>(event.kernel)].identity));
   }
   out.add(fmt::format("\n],\"otherData\":{{\"dropped_events\":{},\"dropped_steps\":{}}}}}\n", profile.dropped_events,
                       profile.dropped_steps));

@@ -15,7 +15,8 @@ std::string paired(std::string text, std::string_view mark, std::string_view ele
   std::size_t at = 0;
   while (true) {
     const std::size_t open = text.find(mark, at);
-    const std::size_t close = open == std::string::npos ? open : text.find(mark, open + mark.size());
+    const std::size_t close =
+        open == std::string::npos ? open : text.find(mark, open + mark.size());
     if (close == std::string::npos) return text;
     const std::string inner = text.substr(open + mark.size(), close - open - mark.size());
     const std::string made = fmt::format("<{0}>{1}</{0}>", element, inner);
@@ -51,7 +52,7 @@ std::vector<std::string> cells(std::string_view line) {
 }
 
 /// What is open at the present line.
-enum class Block { kNone, kTable, kList, kCode, kParagraph };
+enum class Block { kNone, kTable, kList, kCode, kQuote, kParagraph };
 
 class Converter {
  public:
@@ -70,6 +71,10 @@ class Converter {
     } else if (text.starts_with("- ")) {
       open(Block::kList, "<ul>\n");
       list_item(text.substr(2));
+    } else if (text.starts_with('>')) {
+      if (block_ == Block::kQuote) html_ += "<br>";
+      open(Block::kQuote, "<blockquote>");
+      html_ += inline_html(text.substr(text.starts_with("> ") ? 2 : 1)) + "\n";
     } else {
       if (block_ == Block::kParagraph) html_ += "<br>";
       open(Block::kParagraph, "<p>");
@@ -101,6 +106,9 @@ class Converter {
       case Block::kCode:
         html_ += "</pre>\n";
         break;
+      case Block::kQuote:
+        html_ += "</blockquote>\n";
+        break;
       case Block::kParagraph:
         html_ += "</p>\n";
         break;
@@ -118,10 +126,18 @@ class Converter {
   void table_row(std::string_view text) {
     const bool head = block_ != Block::kTable;
     open(Block::kTable, "<div class=\"wide\"><table>\n");
-    if (text.starts_with("| ---")) return;
+    const std::vector<std::string> found = cells(text);
+    if (text.starts_with("| ---")) {
+      right_.clear();
+      for (const std::string& cell : found) right_.push_back(cell.ends_with(':'));
+      return;
+    }
     html_ += "<tr>";
-    for (const std::string& cell : cells(text))
-      html_ += fmt::format("<{0}>{1}</{0}>", head ? "th" : "td", inline_html(cell));
+    for (std::size_t i = 0; i < found.size(); ++i) {
+      const bool right = !head && i < right_.size() && right_[i];
+      html_ += fmt::format("<{0}{1}>{2}</{0}>", head ? "th" : "td", right ? " class=\"n\"" : "",
+                           inline_html(found[i]));
+    }
     html_ += "</tr>\n";
   }
 
@@ -137,6 +153,7 @@ class Converter {
   }
 
   Block block_ = Block::kNone;
+  std::vector<bool> right_;  ///< which columns of the open table are set to the right
   std::string html_;
 };
 

@@ -20,12 +20,13 @@ std::vector<std::string> analysis_files();
 ///   Errors: Error(kNotFound), Error(kBadFile) naming the file.
 Json read_analysis(const std::filesystem::path& folder);
 
-/// A report for people: "summary" and "pr" are Markdown, "html" is one file without any link to
-/// elsewhere.
-///   Errors: Error(kUsage) for another format; Error(kBadFile) for analysis files that lack a field.
+/// A report: "summary" and "pr" are Markdown, "html" is one file without any link to elsewhere,
+/// "junit" is XML and "github" lines for GitHub's runner.
+///   Errors: Error(kUsage) for another format; Error(kBadFile) for analysis files that lack a
+///   field.
 std::string render_report(const Json& analysis, std::string_view format);
 
-/// The files that `compare` leaves beside the analysis: summary.md and report.html.
+/// The files that `compare` leaves beside the analysis: summary.md, report.html and junit.xml.
 std::map<std::string, std::string> render_reports(const Json& analysis);
 
 /// A few lines for the terminal: verdict, gates, flip distances.

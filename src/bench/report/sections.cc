@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <cmath>
+#include <string_view>
+
+#include "bench/report/facts.h"
 
 namespace nvllm::bench {
 
@@ -11,71 +14,26 @@ namespace {
 /// "p = 0.002", or that it is smaller than anyone should print.
 std::string p_text(double p) { return p < 1e-6 ? "p < 0.000001" : fmt::format("p = {:.2g}", p); }
 
-std::string number_or_dash(const Json& value, const char* format) {
-  return value.is_number() ? fmt::format(fmt::runtime(format), value.get<double>()) : "-";
+std::string ms_or_dash(const Json& value) {
+  return value.is_number() ? ms_text(value.get<double>()) : "-";
 }
 
 std::string ratio_text(const Json& gap) {
-  return fmt::format("{:.3f} ({:.3f} to {:.3f})", gap.at("ratio").get<double>(), gap.at("ci90")[0].get<double>(),
-                     gap.at("ci90")[1].get<double>());
-}
-
-bool carried(const Json& kernel, KernelRows which) {
-  return kernel.at(which == KernelRows::kNamed ? "named" : "material").get<bool>();
-}
-
-std::string kernel_row(const std::string& leg, const Json& kernel) {
-  const auto side = [&](const char* name, const char* field, const char* format) {
-    const Json& one = kernel.at(name);
-    return one.is_null() ? std::string("-") : fmt::format(fmt::runtime(format), one.at(field).get<double>());
-  };
-  const auto calls = [&](const char* name) {
-    const Json& one = kernel.at(name);
-    return one.is_null() ? std::string("-") : grouped(one.at("calls").get<std::int64_t>());
-  };
-  std::string change = "-", interval = "-";
-  if (kernel.contains("test")) {
-    const Json& test = kernel.at("test");
-    change = fmt::format("{:+.2f} %", test.at("delta_pct").get<double>());
-    interval =
-        fmt::format("{:+.2f} to {:+.2f} %", test.at("ci90_pct")[0].get<double>(), test.at("ci90_pct")[1].get<double>());
-  }
-  return fmt::format("| {} | {} | {} | {} | {} | {} | {} | {} | {} |\n", leg, cell(text_of(kernel, "short_name")),
-                     calls("baseline"), calls("candidate"), side("baseline", "mean_us", "{:.1f}"),
-                     side("candidate", "mean_us", "{:.1f}"), change, interval, text_of(kernel, "outcome"));
-}
-
-std::string inventory_line(const Json& leg) {
-  const Json& found = leg.at("inventory");
-  const double before = leg.at("baseline_ms").get<double>(), after = leg.at("candidate_ms").get<double>();
-  const auto count = [&](const char* key) { return found.at(key).get<std::int64_t>(); };
-  double changed_ms = 0;
-  for (const Json& kernel : leg.at("kernels")) {
-    const std::string outcome = text_of(kernel, "outcome");
-    const bool counted = outcome == "NEW" || outcome == "GONE" || outcome == "COUNT_CHANGED";
-    const Json& side = kernel.at(kernel.at("candidate").is_null() ? "baseline" : "candidate");
-    if (counted) changed_ms += side.at("total_ms").get<double>();
-  }
-  return fmt::format(
-      "- **{}**: {:.1f} to {:.1f} ms of kernel time ({:+.3f} %); {} kernels carry 99 % of it. {} and {} kernels, {} "
-      "shared, {} of "
-      "these with the same calls, {} only before, {} only now: what came, went or changed its calls is {:.3f} % of the "
-      "time. "
-      "{} slower, {} faster (sign test {}, descriptive: kernels of one boot share its clock and heat).\n",
-      text_of(leg, "leg"), before, after, (after / before - 1) * 100, leg.at("rows_for_99_pct").get<std::int64_t>(),
-      count("baseline_rows"), count("candidate_rows"), count("shared"), count("same_count"),
-      count("baseline_rows") - count("shared"), count("candidate_rows") - count("shared"), changed_ms / after * 100,
-      count("slower"), count("faster"), p_text(found.at("sign_p").get<double>()));
+  return fmt::format("{:.3f} ({:.3f} to {:.3f})", gap.at("ratio").get<double>(),
+                     gap.at("ci90")[0].get<double>(), gap.at("ci90")[1].get<double>());
 }
 
 std::string tokens_row(const std::string& leg, const char* folder, const Json& side) {
   const std::int64_t answers = side.at("wall_answers").get<std::int64_t>();
   return fmt::format(
-      "| {} | {} | {} | {} | {} | {} |\n", leg, folder, number_or_dash(side.at("named_ms"), "{:.1f}"),
-      number_or_dash(side.at("kernels_ms"), "{:.1f}"),
-      side.at("wall_ms").is_number() ? fmt::format("{:.1f} ({} answers)", side.at("wall_ms").get<double>(), answers)
-                                     : "-",
-      side.at("coverage").is_number() ? fmt::format("{:.1f} %", side.at("coverage").get<double>() * 100) : "-");
+      "| {} | {} | {} | {} | {} | {} |\n", leg, folder, ms_or_dash(side.at("named_ms")),
+      ms_or_dash(side.at("kernels_ms")),
+      side.at("wall_ms").is_number()
+          ? fmt::format("{} ({} answers)", ms_text(side.at("wall_ms").get<double>()), answers)
+          : "-",
+      side.at("coverage").is_number()
+          ? fmt::format("{:.1f} %", side.at("coverage").get<double>() * 100)
+          : "-");
 }
 
 }  // namespace
@@ -114,7 +72,8 @@ std::string gates_table(const Json& analysis) {
     std::string seen;
     for (const Json& line : gate.at("lines")) {
       const std::string leg = text_of(line, "leg");
-      seen += fmt::format("{}{}{}{}", seen.empty() ? "" : "<br>", leg, leg.empty() ? "" : ": ", text_of(line, "text"));
+      seen += fmt::format("{}{}{}{}", seen.empty() ? "" : "<br>", leg, leg.empty() ? "" : ": ",
+                          text_of(line, "text"));
     }
     if (seen.empty()) seen = text_of(gate, "because");
     text += fmt::format("| {} | {} | {} | {} |\n", text_of(gate, "name"), text_of(gate, "outcome"),
@@ -123,39 +82,14 @@ std::string gates_table(const Json& analysis) {
   return text;
 }
 
-std::string kernels_table(const Json& analysis, KernelRows which) {
-  std::string text =
-      "| leg | kernel | calls before | calls now | mean us before | mean us now | change | 90 % interval | outcome |\n"
-      "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- | --- |\n";
-  bool borrowed = false;
-  for (const Json& leg : analysis.at("kernels_ab").at("legs")) {
-    for (const Json& kernel : leg.at("kernels")) {
-      if (!carried(kernel, which)) continue;
-      text += kernel_row(text_of(leg, "leg"), kernel);
-      borrowed |= kernel.contains("test") && kernel.at("test").at("se_source") == "borrowed";
-    }
-  }
-  if (borrowed) {
-    const Json& noise = analysis.at("verdict").at("borrowed_noise");
-    text += fmt::format(
-        "\nOne boot a side: the intervals rest on **borrowed** noise of {:.3f} % ({}). PROVISIONAL at best.\n",
-        noise.at("boot_sigma").get<double>() * 100, text_of(noise, "source"));
-  }
-  return text;
-}
-
-std::string inventory_text(const Json& analysis) {
-  std::string text;
-  for (const Json& leg : analysis.at("kernels_ab").at("legs")) text += inventory_line(leg);
-  return text;
-}
-
 std::string tokens_table(const Json& analysis) {
   std::string text =
-      "| leg | folder | named kernels, ms/token | all kernels, ms/token | wall, ms/token | kernels / wall |\n"
+      "| leg | folder | named kernels, ms/token | all kernels, ms/token | wall, ms/token | kernels "
+      "/ wall |\n"
       "| --- | --- | ---: | ---: | ---: | ---: |\n";
   for (const Json& leg : analysis.at("aggregate").at("legs")) {
-    text += tokens_row(text_of(leg, "leg"), "before", leg.at("baseline"));
+    if (!stands_alone(analysis))
+      text += tokens_row(text_of(leg, "leg"), "before", leg.at("baseline"));
     text += tokens_row(text_of(leg, "leg"), "now", leg.at("candidate"));
   }
   return text;
@@ -164,8 +98,11 @@ std::string tokens_table(const Json& analysis) {
 std::string order_text(const Json& analysis) {
   std::string text;
   for (const Json& order : analysis.at("order").at("orders")) {
-    text += fmt::format("Expected: {} in {}.\n", text_of(order, "expect"), text_of(order, "metric"));
-    for (const auto& [side, name] : {std::pair("baseline", "Before"), std::pair("candidate", "Now")}) {
+    text +=
+        fmt::format("Expected: {} in {}.\n", text_of(order, "expect"), text_of(order, "metric"));
+    for (const auto& [side, name] :
+         {std::pair("baseline", "Before"), std::pair("candidate", "Now")}) {
+      if (stands_alone(analysis) && std::string_view(side) == "baseline") continue;
       const Json& one = order.at(side);
       if (one.at("p").is_null()) {
         text += fmt::format("{}: not tested, {}.\n", name, text_of(one, "untested_because"));
@@ -173,7 +110,8 @@ std::string order_text(const Json& analysis) {
       }
       text += fmt::format("{}: ", name);
       for (std::size_t i = 0; i < one.at("ms_per_token").size(); ++i) {
-        text += fmt::format("{}{:.1f} ms", i == 0 ? "" : ", ", one.at("ms_per_token")[i].get<double>());
+        text += fmt::format("{}{} ms", i == 0 ? "" : ", ",
+                            ms_text(one.at("ms_per_token")[i].get<double>()));
       }
       text += "; each over the one before it: ";
       for (std::size_t i = 0; i < one.at("gaps").size(); ++i)
@@ -188,7 +126,8 @@ std::string order_text(const Json& analysis) {
 std::string hypotheses_text(const Json& analysis) {
   std::string text;
   for (const Json& one : analysis.at("verdict").at("hypotheses")) {
-    text += fmt::format("- **{}** {}: `{}`", text_of(one, "name"), text_of(one, "state"), text_of(one, "text"));
+    text += fmt::format("- **{}** {}: `{}`", text_of(one, "name"), text_of(one, "state"),
+                        text_of(one, "text"));
     for (const Json& comparison : one.at("comparisons")) {
       if (!comparison.contains("estimate")) {
         text += fmt::format("; unknown: {}", text_of(comparison, "unknown_because"));
@@ -197,8 +136,9 @@ std::string hypotheses_text(const Json& analysis) {
       text += fmt::format("; estimate {}", text_of(comparison.at("estimate"), "text"));
       for (const Json& flip : comparison.at("flips")) {
         const double change = flip.at("change_percent").get<double>();
-        text += fmt::format("; flips if {} {} by {:.1f} % to {}", text_of(flip, "fact"), change < 0 ? "falls" : "rises",
-                            std::abs(change), text_of(flip.at("at_flip"), "text"));
+        text += fmt::format("; flips if {} {} by {:.1f} % to {}", text_of(flip, "fact"),
+                            change < 0 ? "falls" : "rises", std::abs(change),
+                            text_of(flip.at("at_flip"), "text"));
       }
     }
     text += "\n";

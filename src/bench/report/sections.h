@@ -30,6 +30,9 @@ std::string gates_table(const Json& analysis);
 enum class KernelRows { kMaterial, kNamed };
 std::string kernels_table(const Json& analysis, KernelRows which);
 
+/// What the kernels whose code did not change have in common; empty without any.
+std::string drift_text(const Json& analysis);
+
 /// What else the two inventories say: totals, counts, kernels that came or went.
 std::string inventory_text(const Json& analysis);
 

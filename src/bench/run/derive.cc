@@ -8,6 +8,7 @@
 #include "base/files.h"
 #include "bench/analysis/comparison.h"
 #include "bench/analysis/open_folder.h"
+#include "bench/report/notes.h"
 #include "bench/report/report.h"
 #include "bench/run/pooled.h"
 #include "bench/store/canonical_json.h"
@@ -227,6 +228,7 @@ Derivation derive(const fs::path& folder, const BaselinePlace& baseline) {
   settle(comparison, out, lock, notes);
   out.exit = exit_of(comparison, out.baseline.has_value());
   for (auto& [name, text] : comparison.files) out.files[name] = std::move(text);
+  if (const auto notes = read_notes(folder)) add_notes(comparison.analysis, *notes);
   for (auto& [name, text] : render_reports(comparison.analysis)) out.files[name] = std::move(text);
   out.analysis = std::move(comparison.analysis);
   return out;

@@ -8,7 +8,7 @@ namespace {
 TEST(MarkdownHtml, TurnsTablesListsAndBoxesIntoElements) {
   EXPECT_EQ(html_from_markdown("## A\n\n| a | b |\n| --- | ---: |\n| 1 | x\\|y |\n\n- [x] done\n- [ ] open\n- plain\n"),
             "<h2>A</h2>\n<div "
-            "class=\"wide\"><table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>1</td><td>x|y</td></tr>\n</table></div>\n"
+            "class=\"wide\"><table>\n<tr><th>a</th><th>b</th></tr>\n<tr><td>1</td><td class=\"n\">x|y</td></tr>\n</table></div>\n"
             "<ul>\n<li>&#9745; done</li>\n<li>&#9744; open</li>\n<li>plain</li>\n</ul>\n");
 }
 
