@@ -1,6 +1,6 @@
-// A server of ours prints its address, since a port picked beforehand could be taken by someone else
-// between the picking and the listening. Other servers want to be told their port; there nobody may
-// answer at it before they are started.
+// A server of ours prints its address, since a port picked beforehand could be taken by someone
+// else between the picking and the listening. Other servers want to be told their port; there
+// nobody may answer at it before they are started.
 
 #include "bench/server_process.h"
 

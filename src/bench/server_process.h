@@ -32,15 +32,15 @@ struct ServerOptions {
   StopSignal stop_signal = StopSignal::kTerm;
   std::chrono::milliseconds grace_time = std::chrono::seconds(40);  ///< before SIGKILL
   std::map<std::string, std::string> env{};  ///< added to our own environment
-  std::filesystem::path log_file{};          ///< its stderr (with a `url` also its stdout); "" for ours
+  std::filesystem::path log_file{};  ///< its stderr (with a `url` also its stdout); "" for ours
   ServerGroup group = ServerGroup::kOurs;
   std::chrono::milliseconds ready_time = std::chrono::seconds(120);
   std::function<void()> while_waiting{};  ///< called often until it is ready; may throw to give up
 };
 
-/// A server in a child process of its own. Ended with a signal, and after a while with SIGKILL, when
-/// this object goes; in a group of its own whatever it started ends with it, and all of it ends when
-/// this process dies, however it does.
+/// A server in a child process of its own. Ended with a signal, and after a while with SIGKILL,
+/// when this object goes; in a group of its own whatever it started ends with it, and all of it
+/// ends when this process dies, however it does.
 class ServerProcess {
  public:
   /// Starts `program serve --port 0 ARGUMENTS`, or the command, and waits until its ready page
@@ -79,8 +79,8 @@ class ServerProcess {
   int guard_pipe_ = -1;
   bool ended_ = false;  ///< and waited for
   bool was_killed_ = false;
-  int status_ = 0;      ///< as waitpid gave it
-  int output_ = -1;     ///< the child's stdout, where it is to print its address
+  int status_ = 0;   ///< as waitpid gave it
+  int output_ = -1;  ///< the child's stdout, where it is to print its address
   std::string url_, printed_;
 };
 

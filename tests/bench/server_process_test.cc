@@ -135,8 +135,9 @@ TEST_F(ServerProcessTest, KillsWhatOutlivesItsGraceTime) {
 }
 
 TEST_F(ServerProcessTest, WhatTheServerLeftBehindEndsWithIt) {
-  ServerOptions own = options("(trap '' TERM; exec sleep 600) & echo $! >'" + (temp_.path() / "child").string() +
-                              "'\n" + named() + "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+  ServerOptions own =
+      options("(trap '' TERM; exec sleep 600) & echo $! >'" + (temp_.path() / "child").string() +
+              "'\n" + named() + "trap 'exit 0' TERM; while :; do sleep 0.02; done");
   own.group = ServerGroup::kOwn;
   ServerProcess process(std::move(own));
   pid_t child = 0;

@@ -67,6 +67,11 @@ def free_port():
         return one.getsockname()[1]
 
 
+def listens(port):
+    with socket.socket() as one:
+        return one.connect_ex(("127.0.0.1", port)) == 0
+
+
 def processes_with(word):
     """Ids of living processes whose command line holds the word."""
     found = []
@@ -132,13 +137,16 @@ class OtherServers(unittest.TestCase):
         return [one for one in processes_with(str(self.log)) if is_alive(one) and "mock_server" in
                 pathlib.Path(f"/proc/{one}/cmdline").read_text()]
 
+    def lines(self, leg):
+        return [json.loads(line) for line in (self.out / leg / "perq.jsonl").read_text().splitlines()]
+
     def check_whole(self):
         for leg in "ab":
-            lines = [json.loads(line) for line in (self.out / leg / "perq.jsonl").read_text().splitlines()]
+            lines = self.lines(leg)
             self.assertEqual([line["prompt_index"] for line in lines], list(range(1, QUESTIONS + 1)))
             self.assertTrue(all(line["correct"] for line in lines))
             metadata = json.loads((self.out / leg / "profile_metadata.json").read_text())
-            self.assertEqual(metadata["profiler"]["method"], "none")
+            self.assertEqual(metadata["boots"][0]["profiler"]["method"], "none")
             self.assertEqual(metadata["engine"]["observed"]["/v1/models"], ["mock"])
         code, text = bench("verify", str(self.out), "--level", "2")
         self.assertEqual(code, 0, text)
@@ -152,8 +160,8 @@ class OtherServers(unittest.TestCase):
         self.assertEqual(self.mocks(), [])
         child = int(pathlib.Path(str(self.log) + ".child").read_text())
         self.assertTrue(until(lambda: not is_alive(child)), "what the server started outlived it")
-        walls = [json.loads((self.out / leg / "profile_metadata.json").read_text())["boots"][0]["budget"]["wall_ms_per_token"]
-                 for leg in "ab"]
+        boots = [json.loads((self.out / leg / "profile_metadata.json").read_text())["boots"][0] for leg in "ab"]
+        walls = [boot["budget"]["wall_ms_per_token"] for boot in boots]
         self.assertGreater(walls[1], walls[0] + 0.5)  # leg b waits 2 ms a token, leg a 1 ms
         self.assertIn("kernels are not profiled", (self.out / "summary.md").read_text())
 
@@ -172,7 +180,7 @@ class OtherServers(unittest.TestCase):
         foreign = subprocess.Popen([sys.executable, "-m", "http.server", str(port), "--bind", "127.0.0.1"],
                                    cwd=self.root, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
-            self.assertTrue(until(lambda: socket.socket().connect_ex(("127.0.0.1", port)) == 0))
+            self.assertTrue(until(lambda: listens(port)))
             self.write_sweep(url=f'url = "http://127.0.0.1:{port}"')
             code, text = self.run_sweep()
             self.assertEqual(code, 5, text)
@@ -246,7 +254,7 @@ class OtherServers(unittest.TestCase):
         metadata = json.loads((self.out / "a/rounds/01/gsm8k/gsm8k_metadata.json").read_text())
         self.assertEqual([one["answers_kept"] for one in metadata["earlier_boots"]], [5])
         self.assertIn("died while MEASURING", metadata["earlier_boots"][0]["ended"])
-        boots = [json.loads(line)["boot_id"] for line in (self.out / "a/perq.jsonl").read_text().splitlines()]
+        boots = [line["boot_id"] for line in self.lines("a")]
         self.assertEqual(boots[:5], metadata["earlier_boots"][0]["boot_ids"] * 5)
         self.assertNotIn(metadata["boot_id"], boots[:5])
         self.assertEqual(boots[5:], [metadata["boot_id"]] * 3)
@@ -255,9 +263,8 @@ class OtherServers(unittest.TestCase):
         """What does not depend on time, from the derived files."""
         facts = {}
         for leg in "ab":
-            facts[leg] = [{key: json.loads(line)[key] for key in
-                           ("qid", "prompt_index", "pred", "correct", "status", "output_sha256", "token_ids_sha256", "attempt")}
-                          for line in (self.out / leg / "perq.jsonl").read_text().splitlines()]
+            keys = ("qid", "prompt_index", "pred", "correct", "status", "output_sha256", "token_ids_sha256", "attempt")
+            facts[leg] = [{key: line[key] for key in keys} for line in self.lines(leg)]
             counts = json.loads((self.out / leg / "gsm8k.json").read_text())
             facts[leg].append({key: counts[key] for key in ("n", "correct", "wrong", "censored", "errors", "accuracy")})
         facts["gates"] = json.loads((self.out / "analysis/gates.json").read_text())
@@ -305,12 +312,13 @@ class ExternalNvllm(unittest.TestCase):
             text = text.replace("PROBLEMS", f"{DEMO}/heldout.jsonl").replace('id = "mock"', 'id = "demo"', 1)
             text = text.replace('arguments = ["--delay-ms", "2"]\n', "").replace("right = 8", "right = 4")
             text = text.replace("deadline_s = 1\n", "deadline_s = 60\n").replace("n          = 8", "n          = 4")
+            text = text.replace("deadline_s = 2\n", "deadline_s = 60\n")
             sweep.write_text(text)
             code, text = bench("sweep", str(sweep), "--out", str(out))
             self.assertEqual(code, 0, text)
             self.assertEqual(server.get("/health")[0], 200)
-            legs = [[json.loads(line)["token_ids_sha256"] for line in (out / leg / "perq.jsonl").read_text().splitlines()]
-                    for leg in "ab"]
+            legs = [[json.loads(line)["token_ids_sha256"]
+                     for line in (out / leg / "perq.jsonl").read_text().splitlines()] for leg in "ab"]
             self.assertEqual(legs[0], legs[1])
             self.assertTrue(all(legs[0]))
             self.assertIn("server not restarted between rounds", (out / "summary.md").read_text())

@@ -17,8 +17,9 @@ TokenTimes times_of(const LegEvidence& leg, const std::vector<std::string>& name
   times.wall = wall_ms_per_token(leg.questions);
   times.restarted = was_restarted(leg);
   // Only where no kernel was profiled: elsewhere the answers' slope is what the budget is held against.
-  if (!leg.profiles.empty() || !leg.profile_metadata.is_object() || !leg.profile_metadata.contains("boots")) return times;
-  for (const Json& boot : leg.profile_metadata.at("boots")) {
+  const Json& metadata = leg.profile_metadata;
+  if (!leg.profiles.empty() || !metadata.is_object() || !metadata.contains("boots")) return times;
+  for (const Json& boot : metadata.at("boots")) {
     if (!boot.contains("budget") || !boot.at("budget").contains("wall_ms_per_token")) continue;
     times.wall_boots.push_back(boot.at("budget").at("wall_ms_per_token").get<double>());
   }

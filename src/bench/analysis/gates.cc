@@ -125,8 +125,8 @@ GateLine order_line(const Gate& gate, const FolderOrder& order, const std::strin
 /// A leg without kernels decides nothing about them; left out, the others would decide for it.
 void add_unprofiled(const Gate& gate, const Evidence& e, std::vector<GateLine>& lines) {
   for (const LegAggregate& leg : e.aggregates) {
-    const bool compared =
-        std::any_of(e.kernels.begin(), e.kernels.end(), [&](const LegKernels& one) { return one.leg == leg.leg; });
+    const bool compared = std::any_of(e.kernels.begin(), e.kernels.end(),
+                                      [&](const LegKernels& one) { return one.leg == leg.leg; });
     if (compared || !applies(gate, leg.leg)) continue;
     lines.push_back({.leg = leg.leg, .truth = Truth::kUnknown, .text = "kernels not measured in both folders"});
   }
@@ -173,7 +173,8 @@ std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
   return lines;
 }
 
-/// One round, borrowed noise, or rounds that met one boot: no better than PROVISIONAL. Counts carry no noise of their own.
+/// One round, borrowed noise, or rounds that met one boot: no better than PROVISIONAL. Counts carry
+/// no noise of their own.
 Grade grade_of(const Gate& gate, const Evidence& e) {
   bool borrowed = false;
   if (gate.kind == GateKind::kEquivalent) {
@@ -183,8 +184,10 @@ Grade grade_of(const Gate& gate, const Evidence& e) {
   if (gate.kind == GateKind::kClosure) {
     for (const LegAggregate& leg : e.aggregates) borrowed |= leg.candidate.kernels.size() < 2;
   }
-  if (gate.kind == GateKind::kEquivalent || gate.kind == GateKind::kOrder || gate.kind == GateKind::kClosure) {
-    for (const LegAggregate& leg : e.aggregates) borrowed |= !leg.baseline.restarted || !leg.candidate.restarted;
+  const bool of_times =
+      gate.kind == GateKind::kEquivalent || gate.kind == GateKind::kOrder || gate.kind == GateKind::kClosure;
+  for (const LegAggregate& leg : e.aggregates) {
+    borrowed |= of_times && !(leg.baseline.restarted && leg.candidate.restarted);
   }
   return borrowed ? Grade::kProvisional : Grade::kConfirmed;
 }

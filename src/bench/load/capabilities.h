@@ -40,7 +40,8 @@ struct Capabilities {
   std::vector<std::string> models;   ///< as /v1/models lists them
   std::string version;               ///< as /version states it, or empty
   std::map<std::string, int> pages;  ///< status of GET by path; of OPTIONS for the profile pages
-  /// "usage" (in a whole answer), "streaming", "stream_usage", "token_ids", "ignore_eos", "seed", "logprobs", "metrics".
+  /// "usage" (in a whole answer), "streaming", "stream_usage", "token_ids", "ignore_eos", "seed",
+  /// "logprobs", "metrics".
   std::map<std::string, Capability> features;
 
   bool has(const std::string& feature) const;

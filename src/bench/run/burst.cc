@@ -30,12 +30,14 @@ Generation ask(const BurstTarget& to, const std::string& prompt, std::int64_t ma
   };
   if (answer.end != GenerationEnd::kComplete) refuse(fmt::format("failed: {}", answer.error));
   if (!answer.counted_by_server && answer.completion_tokens == 0) {
-    refuse("brought an answer whose tokens nobody counts: neither usage, nor token ids, nor events");
+    refuse(
+        "brought an answer whose tokens nobody counts: neither usage, nor token ids, nor events");
   }
   if (to.features.ignore_eos && answer.completion_tokens != max_tokens) {
-    refuse(fmt::format("brought {} tokens, wanted exactly {}: the server does not keep to "
-                       "ignore_eos and max_tokens",
-                       answer.completion_tokens, max_tokens));
+    refuse(
+        fmt::format("brought {} tokens, wanted exactly {}: the server does not keep to "
+                    "ignore_eos and max_tokens",
+                    answer.completion_tokens, max_tokens));
   }
   return answer;
 }

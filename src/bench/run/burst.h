@@ -24,7 +24,8 @@ struct BurstTimes {
   std::vector<double> wall_s;        ///< by request, from sending to the whole answer
   std::vector<std::int64_t> tokens;  ///< by request, as the server counts them
   std::int64_t prompt_tokens = 0;
-  std::string token_ids_sha256;     ///< of the first answer; "" where the server does not report tokens
+  std::string
+      token_ids_sha256;  ///< of the first answer; "" where the server does not report tokens
   std::int64_t other_answers = 0;  ///< that differ from the first, in tokens or else in text
 };
 

@@ -17,8 +17,9 @@ std::string text_of(const Json& data, const char* key) {
 
 }  // namespace
 
-std::vector<EarlierAttempt> earlier_attempts(std::span<const JournalEvent> journal, std::string_view unit,
-                                             std::string_view unit_hash, const std::filesystem::path& folder) {
+std::vector<EarlierAttempt> earlier_attempts(std::span<const JournalEvent> journal,
+                                             std::string_view unit, std::string_view unit_hash,
+                                             const std::filesystem::path& folder) {
   std::vector<EarlierAttempt> found;
   EarlierAttempt now;
   for (const JournalEvent& event : journal) {

@@ -24,8 +24,9 @@ struct EarlierAttempt {
 
 /// The earlier attempts of a unit, as the journal tells: those that were set aside, oldest first.
 /// Boots of one unit_hash are one group: the same leg, settings, model and program.
-std::vector<EarlierAttempt> earlier_attempts(std::span<const JournalEvent> journal, std::string_view unit,
-                                             std::string_view unit_hash, const std::filesystem::path& folder);
+std::vector<EarlierAttempt> earlier_attempts(std::span<const JournalEvent> journal,
+                                             std::string_view unit, std::string_view unit_hash,
+                                             const std::filesystem::path& folder);
 
 /// Questions that earlier boots of the group finished, or that their deadline cut off, each once,
 /// the oldest answer of each. Only boots that ended while they were asking count: one that ended

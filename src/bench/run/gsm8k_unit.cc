@@ -130,7 +130,8 @@ std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
   std::filesystem::remove_all(incoming_folder(unit), ignored);
   write_results(unit, folder, set, options, results, facts);
   std::vector<std::string> names = common_files(unit);
-  for (const char* name : {"perq.jsonl", "outputs.jsonl", "gsm8k.json", "gsm8k_metadata.json"}) names.emplace_back(name);
+  for (const char* name : {"perq.jsonl", "outputs.jsonl", "gsm8k.json", "gsm8k_metadata.json"})
+    names.emplace_back(name);
   return names;
 }
 

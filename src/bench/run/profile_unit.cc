@@ -56,10 +56,10 @@ Json command(net::HttpClient& client, const char* path) {
 /// Our own server repeats a greedy answer exactly, or something is wrong with it.
 void check_repeats(UnitRun& unit, const BurstTimes& times) {
   if (times.other_answers == 0) return;
-  const std::string seen =
-      fmt::format("{} of {} requests of a burst brought other tokens than the first, greedily from "
-                  "the same prompt",
-                  times.other_answers, times.wall_s.size());
+  const std::string seen = fmt::format(
+      "{} of {} requests of a burst brought other tokens than the first, greedily from "
+      "the same prompt",
+      times.other_answers, times.wall_s.size());
   if (unit.run.settings.server.kind->ours) throw Error(ErrorKind::kUnavailable, seen);
   unit.deviate("answers of this kind of server may differ from request to request", seen);
 }
@@ -71,11 +71,13 @@ class UnitProfile {
   Measured measure() {
     const bool in_process = settings_.kernels == KernelMethod::kInProcess;
     const bool ours = settings_.server.kind->ours;
-    server_ = start_server(unit_, in_process && ours ? std::vector<std::string>{"--profile-dir", incoming_folder(unit_).string()}
-                                                     : std::vector<std::string>{});
+    server_ = start_server(
+        unit_, in_process && ours
+                   ? std::vector<std::string>{"--profile-dir", incoming_folder(unit_).string()}
+                   : std::vector<std::string>{});
     unit_.tell("WARMING", 0.1);
-    warm_up(server_.target, settings_.prompt, settings_.warmup_tokens, settings_.long_burst.max_tokens,
-            [this] { unit_.breathe(); });
+    warm_up(server_.target, settings_.prompt, settings_.warmup_tokens,
+            settings_.long_burst.max_tokens, [this] { unit_.breathe(); });
     Measured measured;
     unit_.tell("MEASURING", 0.2);
     const bool alone = settings_.overhead_probe || settings_.kernels == KernelMethod::kNone;
@@ -90,7 +92,8 @@ class UnitProfile {
 
  private:
   BurstTimes time_burst(const BurstSettings& burst) {
-    BurstTimes times = run_burst(server_.target, settings_.prompt, burst, [this] { unit_.breathe(); });
+    BurstTimes times =
+        run_burst(server_.target, settings_.prompt, burst, [this] { unit_.breathe(); });
     check_repeats(unit_, times);
     return times;
   }
@@ -130,7 +133,8 @@ class UnitProfile {
                                                      : profile_in_process(burst, name, times);
   }
 
-  ServerProfile profile_in_process(const BurstSettings& burst, const std::string& name, BurstTimes& times) {
+  ServerProfile profile_in_process(const BurstSettings& burst, const std::string& name,
+                                   BurstTimes& times) {
     net::HttpClient client(server_.target.target.url);
     command(client, "/start_profile");
     times = time_burst(burst);
@@ -146,17 +150,22 @@ class UnitProfile {
     return profile;
   }
 
-  ServerProfile profile_by_torch(const BurstSettings& burst, const std::string& name, BurstTimes& times) {
+  ServerProfile profile_by_torch(const BurstSettings& burst, const std::string& name,
+                                 BurstTimes& times) {
     ProfileOptions options;
     options.target = server_.target.target;
-    options.traces = settings_.server.traces.empty() ? incoming_folder(unit_) : settings_.server.traces;
+    options.traces =
+        settings_.server.traces.empty() ? incoming_folder(unit_) : settings_.server.traces;
     const BurstProfile found = profile_while(options, [&] { times = time_burst(burst); });
     ServerProfile profile = torch_profile(found, times, unit_.unit.leg);
     for (const std::string& finding : found.findings) {
-      unit_.deviate("the trace may lack records: its kernels are barred where the law does not hold", finding);
+      unit_.deviate(
+          "the trace may lack records: its kernels are barred where the law does not hold",
+          finding);
     }
     if (server_.process && settings_.server.traces.empty()) {
-      const std::string ending = found.source.extension() == ".gz" ? "torch.pt.trace.json.gz" : "torch.trace.raw";
+      const std::string ending =
+          found.source.extension() == ".gz" ? "torch.pt.trace.json.gz" : "torch.trace.raw";
       fs::rename(found.source, unit_.folder / fmt::format("{}.{}", name, ending));
     }
     return profile;
@@ -169,10 +178,14 @@ class UnitProfile {
       return std::count(times.tokens.begin(), times.tokens.end(), times.tokens.front()) ==
              static_cast<std::int64_t>(times.tokens.size());
     };
-    if (one_length(longer) && one_length(shorter) && longer.tokens.front() != shorter.tokens.front()) return;
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("the bursts have no two lengths (answers of {} and {} tokens): no law can be solved",
-                            fmt::join(longer.tokens, ", "), fmt::join(shorter.tokens, ", ")));
+    if (one_length(longer) && one_length(shorter) &&
+        longer.tokens.front() != shorter.tokens.front())
+      return;
+    throw Error(
+        ErrorKind::kUnsupported,
+        fmt::format(
+            "the bursts have no two lengths (answers of {} and {} tokens): no law can be solved",
+            fmt::join(longer.tokens, ", "), fmt::join(shorter.tokens, ", ")));
   }
 
   static double kernels_ms_per_step(const ProfilePair& pair) {
@@ -183,7 +196,8 @@ class UnitProfile {
     // Where the source does not tell decode steps from prefills, the two lengths do.
     const std::int64_t steps = pair.longer.kernels.decode_steps - pair.shorter.kernels.decode_steps;
     if (steps <= 0) return 0;
-    return (total_ms(pair.longer.kernels) - total_ms(pair.shorter.kernels)) / static_cast<double>(steps);
+    return (total_ms(pair.longer.kernels) - total_ms(pair.shorter.kernels)) /
+           static_cast<double>(steps);
   }
 
   /// A profile that counted other work than was sent holds somebody else's, or lost some.
@@ -218,11 +232,12 @@ std::int64_t calls_per_step(const LawReport& laws, const KernelTable& table,
   return calls;
 }
 
-/// Every row of a profile of ours must obey the law; and every expected kernel be called as often as
-/// foretold. A torch trace may begin within a step: there only the expected ones are held to it.
+/// Every row of a profile of ours must obey the law; and every expected kernel be called as often
+/// as foretold. A torch trace may begin within a step: there only the expected ones are held to it.
 void check_laws(const LawReport& laws, const KernelTable& table, const UnitRun& unit) {
   for (const LawRow& row : laws.rows) {
-    if (row.proof != LawProof::kResidual || unit.run.settings.kernels == KernelMethod::kTorch) continue;
+    if (row.proof != LawProof::kResidual || unit.run.settings.kernels == KernelMethod::kTorch)
+      continue;
     throw Error(ErrorKind::kUnavailable, fmt::format("the calls of {} obey no law a x steps + b: "
                                                      "{} are left over; the profile lost some, or "
                                                      "requests differed",
@@ -254,7 +269,8 @@ Json budget(const Measured& measured) {
     json["kernels_ms_per_step"] = measured.profiled->kernels_ms_per_step;
     if (const Json& metadata = measured.profiled->longer.metadata; metadata.contains("phases")) {
       const Json& decode = metadata.at("phases").at("decode");
-      json["host_ms_per_step"] = decode.at("host_s").get<double>() * 1e3 / decode.at("steps").get<double>();
+      json["host_ms_per_step"] =
+          decode.at("host_s").get<double>() * 1e3 / decode.at("steps").get<double>();
     }
     set("profiled_wall_ms_per_token", measured.profiled->bursts);
   }
@@ -297,7 +313,8 @@ Json metadata_of(UnitRun& unit, const Measured& measured, const LawReport& laws)
                  "answers to the longer burst are no longer than those to the shorter one");
   }
   Json json = unit_metadata(unit, "nvllm.profile_metadata/v1");
-  json["device"] = measured.profiled ? measured.profiled->longer.metadata.at("device") : Json(nullptr);
+  json["device"] =
+      measured.profiled ? measured.profiled->longer.metadata.at("device") : Json(nullptr);
   json["workload"] = workload_of(unit, settings.long_burst, bursts.longer);
   json["second_workload"] = workload_of(unit, settings.short_burst, bursts.shorter);
   json["token_ids_sha256"] = bursts.longer.token_ids_sha256;

@@ -29,7 +29,8 @@ Json attempts_of(const Journal& journal) {
   Json units = Json::array();
   std::map<std::string, std::int64_t> open;
   for (const JournalEvent& event : journal.events()) {
-    if (event.event == events::kStarted) open[event.unit] = event.data.value("attempt", std::int64_t{1});
+    if (event.event == events::kStarted)
+      open[event.unit] = event.data.value("attempt", std::int64_t{1});
     if (event.event == events::kSealed || event.event == events::kFailed) open.erase(event.unit);
     if (event.event == events::kSetAside && open.contains(event.unit)) {
       // It died with the run: nobody saw how.
@@ -94,7 +95,8 @@ Json run_identity(const RunSettings& settings, const std::string& program,
 Json leg_identity(const RunSettings& settings, const SweepLeg& leg, const std::string& program) {
   Json own = Json::object();
   if (settings.server.kind->address == AddressFrom::kRunsAlready) return own;
-  if (settings.server.kind->ours && leg.command.empty() && settings.server.command == settings.server.kind->command) {
+  if (settings.server.kind->ours && leg.command.empty() &&
+      settings.server.command == settings.server.kind->command) {
     return own;
   }
   const std::string word =

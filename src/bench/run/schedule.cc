@@ -52,7 +52,8 @@ std::string unit_hash(const Sweep& sweep, const Unit& unit, const Json& identity
   json["server"] = Json::object();
   if (const auto server = sweep.canonical.find("server"); server != sweep.canonical.end()) {
     // How long is waited for it decides no result.
-    for (const char* key : {"kind", "command", "url"}) json["server"][key] = server->value(key, Json());
+    for (const char* key : {"kind", "command", "url"})
+      json["server"][key] = server->value(key, Json());
   }
   for (const char* key : {"kind", "command", "url"}) json["server"].emplace(key, nullptr);
   // Questions are warmed up as bursts are.

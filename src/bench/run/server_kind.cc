@@ -78,7 +78,8 @@ const ServerKind& server_kind(std::string_view name) {
     if (kind.name == name) return kind;
     known += fmt::format("{}{}", known.empty() ? "" : ", ", kind.name);
   }
-  throw Error(ErrorKind::kUsage, fmt::format("no kind of server '{}', wanted one of: {}", name, known));
+  throw Error(ErrorKind::kUsage,
+              fmt::format("no kind of server '{}', wanted one of: {}", name, known));
 }
 
 Json observed_identity(const ServerKind& kind, const PostTarget& target) {

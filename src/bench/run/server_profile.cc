@@ -132,12 +132,15 @@ ServerProfile read_server_profile(const fs::path& folder, const std::string& leg
   return profile;
 }
 
-ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times, const std::string& leg) {
+ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times,
+                            const std::string& leg) {
   ServerProfile profile;
   profile.kernels = burst.table;
   profile.kernels.leg = leg;
-  profile.kernels.requests = profile.kernels.prefills = static_cast<std::int64_t>(times.tokens.size());
-  profile.kernels.decode_steps = -profile.kernels.requests;  // the first token of each is the prefill's
+  profile.kernels.requests = profile.kernels.prefills =
+      static_cast<std::int64_t>(times.tokens.size());
+  profile.kernels.decode_steps =
+      -profile.kernels.requests;  // the first token of each is the prefill's
   for (const std::int64_t tokens : times.tokens) profile.kernels.decode_steps += tokens;
   profile.symbols = pool_boots({profile.kernels});
   profile.metadata["device"] = nullptr;

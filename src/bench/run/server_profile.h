@@ -25,6 +25,7 @@ ServerProfile read_server_profile(const std::filesystem::path& folder, const std
 
 /// The same from an imported torch trace of the burst that took those times. Its metadata has a
 /// device and a profiler, no phases: a trace does not tell decode steps from prefills.
-ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times, const std::string& leg);
+ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times,
+                            const std::string& leg);
 
 }  // namespace nvllm::bench

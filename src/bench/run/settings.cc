@@ -40,17 +40,25 @@ void read_server(const Sweep& sweep, const Json& section, ServerSettings& out) {
   for (const SweepLeg& leg : sweep.legs) {
     const bool runs = out.kind->address == AddressFrom::kRunsAlready;
     if (runs && leg.url.empty() && out.url.empty()) {
-      refuse(sweep, fmt::format("leg '{}' of an external server has no 'url', neither its own nor 'server.url'",
-                                leg.name));
+      refuse(sweep,
+             fmt::format(
+                 "leg '{}' of an external server has no 'url', neither its own nor 'server.url'",
+                 leg.name));
     }
-    if (runs && (!leg.command.empty() || !leg.arguments.empty() || !leg.env.empty() || !out.command.empty())) {
-      refuse(sweep, fmt::format("leg '{}': an external server is not started here, so it has no command, arguments "
-                                "or env",
-                                leg.name));
+    if (runs && (!leg.command.empty() || !leg.arguments.empty() || !leg.env.empty() ||
+                 !out.command.empty())) {
+      refuse(
+          sweep,
+          fmt::format(
+              "leg '{}': an external server is not started here, so it has no command, arguments "
+              "or env",
+              leg.name));
     }
     if (!runs && leg.command.empty() && out.command.empty()) {
-      refuse(sweep, fmt::format("leg '{}' of kind \"{}\" has no 'command', neither its own nor 'server.command'",
-                                leg.name, out.kind->name));
+      refuse(sweep,
+             fmt::format(
+                 "leg '{}' of kind \"{}\" has no 'command', neither its own nor 'server.command'",
+                 leg.name, out.kind->name));
     }
   }
 }
@@ -62,8 +70,9 @@ void read_model(const Sweep& sweep, const Json& section, const std::filesystem::
   if (!out.server.kind->ours) {
     out.model_id = section.value("id", "");
     if (!out.model_id.empty()) return;
-    refuse(sweep, fmt::format("no 'model.id'; requests to a server of kind \"{}\" name its model by it",
-                              out.server.kind->name));
+    refuse(sweep,
+           fmt::format("no 'model.id'; requests to a server of kind \"{}\" name its model by it",
+                       out.server.kind->name));
   }
   if (out.model.empty()) refuse(sweep, "no 'model.path', and no --model DIR");
   std::filesystem::path named = out.model.lexically_normal();
@@ -87,15 +96,19 @@ void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
     const bool known = method == "in-process" || method == "torch";
     if (known) out.kernels = method == "torch" ? KernelMethod::kTorch : KernelMethod::kInProcess;
     if (!known || (!runs && out.kernels != out.server.kind->kernels)) {
-      refuse(sweep, fmt::format("'profile.method' is \"{}\"; this version profiles servers of kind \"{}\" by "
-                                "\"{}\"{}",
-                                method, out.server.kind->name,
-                                runs ? "in-process" : to_string(out.server.kind->kernels),
-                                runs ? " or \"torch\"" : ""));
+      refuse(
+          sweep,
+          fmt::format("'profile.method' is \"{}\"; this version profiles servers of kind \"{}\" by "
+                      "\"{}\"{}",
+                      method, out.server.kind->name,
+                      runs ? "in-process" : to_string(out.server.kind->kernels),
+                      runs ? " or \"torch\"" : ""));
     }
     if (runs && out.kernels == KernelMethod::kTorch && out.server.traces.empty()) {
-      refuse(sweep, "'profile.method' is \"torch\", but 'server.traces' does not say where the external server "
-                    "writes its traces");
+      refuse(sweep,
+             "'profile.method' is \"torch\", but 'server.traces' does not say where the external "
+             "server "
+             "writes its traces");
     }
   }
   std::vector<BurstSettings> bursts;
@@ -121,7 +134,8 @@ void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
 
 void read_gsm8k(const Sweep& sweep, const Json& section, RunSettings& out) {
   const Json &dataset = section_of(section, "dataset"), &futility = section_of(section, "futility");
-  if (out.model.empty() && !dataset.contains("path")) refuse(sweep, "no 'gsm8k.dataset.path': which questions?");
+  if (out.model.empty() && !dataset.contains("path"))
+    refuse(sweep, "no 'gsm8k.dataset.path': which questions?");
   out.problems = dataset.value("path", (out.model / "heldout.jsonl").string());
   out.problems_sha256 = dataset.value("sha256", "");
   out.choice.n = section.value("n", std::int64_t{50});
@@ -143,12 +157,14 @@ void read_gsm8k(const Sweep& sweep, const Json& section, RunSettings& out) {
 }
 
 std::string filled_in(std::string text, const RunSettings& settings, const CommandFacts& facts) {
-  const std::pair<std::string_view, std::string> values[] = {{"${port}", facts.port},
-                                                             {"${model.path}", settings.model.string()},
-                                                             {"${model.id}", settings.model_id},
-                                                             {"${traces}", facts.traces.string()}};
+  const std::pair<std::string_view, std::string> values[] = {
+      {"${port}", facts.port},
+      {"${model.path}", settings.model.string()},
+      {"${model.id}", settings.model_id},
+      {"${traces}", facts.traces.string()}};
   for (const auto& [name, value] : values) {
-    for (std::size_t at = text.find(name); at != std::string::npos; at = text.find(name, at + value.size())) {
+    for (std::size_t at = text.find(name); at != std::string::npos;
+         at = text.find(name, at + value.size())) {
       text.replace(at, name.size(), value);
     }
   }

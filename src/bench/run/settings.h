@@ -38,9 +38,10 @@ struct ServerSettings {
 /// How a sweep is run.
 struct RunSettings {
   ServerSettings server;
-  std::filesystem::path model;  ///< folder, or "synthetic:NAME"; "" where another kind of server has it
-  std::string model_id;         ///< the name it has in the evidence and, for other kinds, in requests
-  std::string model_revision;   ///< as the file declares; may be empty
+  std::filesystem::path
+      model;             ///< folder, or "synthetic:NAME"; "" where another kind of server has it
+  std::string model_id;  ///< the name it has in the evidence and, for other kinds, in requests
+  std::string model_revision;  ///< as the file declares; may be empty
   std::int64_t profile_rounds = 0, gsm8k_rounds = 0;
   bool balanced = true;  ///< Williams orders; else the file's order in every round
   OnFailure on_failure = OnFailure::kContinue;

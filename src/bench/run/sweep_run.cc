@@ -75,18 +75,24 @@ std::vector<std::string> files_in(const fs::path& folder) {
   return names;
 }
 
+/// Seals what a unit left that came to no good end, under that state.
+void seal_remains(const fs::path& folder, const UnitWork& work, std::int64_t attempt,
+                  const char* state, int exit) {
+  Seal seal;
+  seal.unit = work.planned.unit;
+  seal.unit_hash = work.planned.unit_hash;
+  seal.state = state;
+  seal.attempt = attempt;
+  seal.exit = exit;
+  write_seal(folder, seal, files_in(folder));
+}
+
 /// Seals what a boot left that died with the run: nobody shall take its remains for a whole unit.
 void mark_dead(const fs::path& folder, const UnitWork& work) {
   std::error_code ignored;
   fs::remove_all(folder / "incoming", ignored);
-  if (fs::exists(folder / kSealName)) return;
-  Seal seal;
-  seal.unit = work.planned.unit;
-  seal.unit_hash = work.planned.unit_hash;
-  seal.state = "DIED";
-  seal.attempt = work.attempt - 1;
-  seal.exit = kExitIncomplete;
-  write_seal(folder, seal, files_in(folder));
+  if (!fs::exists(folder / kSealName))
+    seal_remains(folder, work, work.attempt - 1, "DIED", kExitIncomplete);
 }
 
 class SweepRun {
@@ -203,14 +209,8 @@ void SweepRun::record_failure(EvidenceWriter& writer, const UnitWork& work, cons
         unit.folder / "log_tail.txt",
         without_paths(all.substr(all.size() - std::min(all.size(), kLogTailBytes))));
   }
-  write_seal(unit.folder,
-             {.unit = unit.unit,
-              .unit_hash = work.planned.unit_hash,
-              .state = watchdog ? "ABORTED" : "FAILED",
-              .attempt = work.attempt,
-              .exit = watchdog ? kExitWatchdog : kExitIncomplete,
-              .files = {}},
-             files_in(unit.folder));
+  seal_remains(unit.folder, work, work.attempt, watchdog ? "ABORTED" : "FAILED",
+               watchdog ? kExitWatchdog : kExitIncomplete);
   writer.fail_unit(work, reason);
   say(fmt::format("{} failed: {}", unit_name(unit.unit), reason));
 }
@@ -228,7 +228,8 @@ void SweepRun::run_unit(EvidenceWriter& writer, const UnitWork& work) {
               .unit = unit,
               .attempt = work.attempt,
               .folder = writer.folder() / name};
-  run.earlier = earlier_attempts(writer.journal().events(), name, work.planned.unit_hash, writer.folder());
+  run.earlier =
+      earlier_attempts(writer.journal().events(), name, work.planned.unit_hash, writer.folder());
   fs::create_directories(run.folder);
   std::string state;
   context_.progress = [&](const std::string& now, double share) {

@@ -29,7 +29,9 @@ void UnitRun::tell(const std::string& state, double share) const {
 }
 
 void UnitRun::deviate(const std::string& rule, const std::string& reason) {
-  deviations.push_back(Json{{"rule", rule}, {"reason", reason}});
+  Json one{{"rule", rule}, {"reason", reason}};
+  if (std::find(deviations.begin(), deviations.end(), one) == deviations.end())
+    deviations.push_back(std::move(one));
 }
 
 namespace {
@@ -110,14 +112,16 @@ void check_same_server(const UnitRun& unit) {
     if (entry.path().filename() != kSealName) continue;
     const std::filesystem::path place = entry.path().parent_path();
     if (!std::filesystem::exists(place / "capabilities.json")) continue;
-    const Json before = parse_json(read_file(place / "capabilities.json", 1 << 20), "capabilities.json");
+    const Json before =
+        parse_json(read_file(place / "capabilities.json", 1 << 20), "capabilities.json");
     for (const char* page : {"/version", "/v1/models"}) {
       const Json seen = before.at("engine").at("observed").value(page, Json());
       if (seen == now.value(page, Json())) continue;
-      throw Error(ErrorKind::kUnavailable,
-                  fmt::format("the server is another one than before: its {} says {}, in {} it said {}", page,
-                              dump_json(now.value(page, Json())),
-                              std::filesystem::relative(place, rounds).generic_string(), dump_json(seen)));
+      throw Error(
+          ErrorKind::kUnavailable,
+          fmt::format("the server is another one than before: its {} says {}, in {} it said {}",
+                      page, dump_json(now.value(page, Json())),
+                      std::filesystem::relative(place, rounds).generic_string(), dump_json(seen)));
     }
   }
 }
@@ -125,8 +129,9 @@ void check_same_server(const UnitRun& unit) {
 /// Asks what the server can do and says in the unit's record what that changes.
 void get_to_know(UnitRun& unit, UnitServer& server) {
   const ServerKind& kind = *unit.run.settings.server.kind;
-  Capabilities found = probe_capabilities(server.target.target, kind.ours ? "" : unit.run.settings.model_id,
-                                          unit.run.settings.request_deadline_s);
+  Capabilities found =
+      probe_capabilities(server.target.target, kind.ours ? "" : unit.run.settings.model_id,
+                         unit.run.settings.request_deadline_s);
   if (!kind.ours) check_model(unit, found);
   server.features = features_of(found);
   server.target.features = server.features;
@@ -135,14 +140,16 @@ void get_to_know(UnitRun& unit, UnitServer& server) {
   server.target.model = kind.ours ? "" : unit.run.settings.model_id;
   server.target.deadline_s = unit.run.settings.request_deadline_s;
   unit.engine["kind"] = kind.name;
-  unit.engine["requested"] = Json{{"model", unit.run.settings.model_id}, {"ignore_eos", server.features.ignore_eos}};
+  unit.engine["requested"] =
+      Json{{"model", unit.run.settings.model_id}, {"ignore_eos", server.features.ignore_eos}};
   unit.engine["observed"] = observed_identity(kind, server.target.target);
   unit.engine["restarted"] = kind.address != AddressFrom::kRunsAlready;
   check_same_server(unit);
   for (const CapabilityDeviation& one : deviations_of(found)) unit.deviate(one.rule, one.reason);
   if (kind.address == AddressFrom::kRunsAlready) {
     unit.deviate("server not restarted between rounds",
-                 "it runs already: rounds are connections to one boot, and what they say of boots is PROVISIONAL");
+                 "it runs already: rounds are connections to one boot, and what they say of boots "
+                 "is PROVISIONAL");
   }
   found.url.clear();  // which port the server had is of no interest to anyone
   Json json = capabilities_json(found);
@@ -198,9 +205,8 @@ void stop_server(UnitRun& unit, UnitServer& server) {
   unit.run.control->check();
   if (status == 0) return;
   if (unit.run.settings.server.kind->ours) {
-    throw Error(
-        ErrorKind::kUnavailable,
-        fmt::format("the server ended with status {}, wanted 0; its log says why", status));
+    throw Error(ErrorKind::kUnavailable,
+                fmt::format("the server ended with status {}, wanted 0; its log says why", status));
   }
   unit.deviate("the way a server of this kind ends is recorded and decides nothing",
                server.process->was_killed() ? "it did not end within its grace time and was killed"
@@ -217,7 +223,8 @@ Json unit_metadata(const UnitRun& unit, const char* schema) {
   json["boot_id"] = unit.boot_id;
   json["timestamp_iso"] = utc_now();
   for (const auto& [key, value] : unit.run.identity.items()) json[key] = value;
-  if (const auto own = unit.run.leg_identity.find(unit.unit.leg); own != unit.run.leg_identity.end()) {
+  if (const auto own = unit.run.leg_identity.find(unit.unit.leg);
+      own != unit.run.leg_identity.end()) {
     for (const auto& [key, value] : own->second.items()) json[key] = value;
   }
   json["engine"] = unit.engine;

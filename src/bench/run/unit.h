@@ -41,10 +41,10 @@ struct UnitRun {
   const SweepLeg& leg;
   Unit unit;
   std::int64_t attempt = 1;
-  std::filesystem::path folder;  ///< the unit's own
-  std::string boot_id{};           ///< set once the server is up
+  std::filesystem::path folder;           ///< the unit's own
+  std::string boot_id{};                  ///< set once the server is up
   std::vector<EarlierAttempt> earlier{};  ///< of its group
-  Json engine = Json::object();          ///< what was asked of the server and what it showed
+  Json engine = Json::object();           ///< what was asked of the server and what it showed
   /// Rules that applied because something was missing or not as wanted: {"rule", "reason"}.
   Json deviations = Json::array();
 
@@ -57,8 +57,8 @@ struct UnitRun {
 
 /// The server of a unit: a process of ours, or one that runs already.
 struct UnitServer {
-  BurstTarget target;                      ///< with the features it showed, answers whole where counted
-  ServerFeatures features;                 ///< all that it showed
+  BurstTarget target;       ///< with the features it showed, answers whole where counted
+  ServerFeatures features;  ///< all that it showed
   std::unique_ptr<ServerProcess> process;  ///< null: it is not ours
 };
 

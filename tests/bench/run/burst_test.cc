@@ -97,7 +97,8 @@ TEST(Burst, CountsAnswersThatDifferFromTheFirst) {
 }
 
 TEST(Burst, ARequestThatHangsIsOverAtItsDeadline) {
-  ScriptedServer server([](const Json&) { return ScriptedReply{.pieces = {"a"}, .hang_after = 0}; });
+  ScriptedServer server(
+      [](const Json&) { return ScriptedReply{.pieces = {"a"}, .hang_after = 0}; });
   BurstTarget target = target_of(server);
   target.deadline_s = 0.2;
   EXPECT_THROW(run_burst(target, "p", {.requests = 1, .max_tokens = 9}, [] {}), Error);

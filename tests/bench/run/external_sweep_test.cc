@@ -72,7 +72,8 @@ class ExternalSweep : public ::testing::Test {
  protected:
   ExternalSweep() {
     put_file(temp_.path() / "questions.jsonl",
-             "{\"question\":\"3 + 4?\",\"answer\":\"#### 7\"}\n{\"question\":\"9 - 2?\",\"answer\":\"#### 7\"}\n");
+             "{\"question\":\"3 + 4?\",\"answer\":\"#### 7\"}\n{\"question\":\"9 - "
+             "2?\",\"answer\":\"#### 7\"}\n");
     request_.sweep_file = temp_.path() / "external.toml";
     request_.out = temp_.path() / "out";
     request_.program = "/bin/true";
@@ -81,31 +82,37 @@ class ExternalSweep : public ::testing::Test {
   }
 
   void serve(ScriptedFeatures features = {}) {
-    server_ = std::make_unique<ScriptedServer>([this](const Json& request) { return reply(request); }, features);
+    server_ = std::make_unique<ScriptedServer>(
+        [this](const Json& request) { return reply(request); }, features);
     write_sweep("scripted", "", "");
   }
 
   void write_sweep(const std::string& model, const std::string& traces, const std::string& method) {
     std::string text = kSweep;
-    const std::pair<const char*, std::string> parts[] = {{"URL", server_->url()},
-                                                         {"MODEL", model},
-                                                         {"QUESTIONS", (temp_.path() / "questions.jsonl").string()},
-                                                         {"TRACES", traces},
-                                                         {"METHOD", method}};
-    for (const auto& [key, value] : parts) text.replace(text.find(key), std::string(key).size(), value);
+    const std::pair<const char*, std::string> parts[] = {
+        {"URL", server_->url()},
+        {"MODEL", model},
+        {"QUESTIONS", (temp_.path() / "questions.jsonl").string()},
+        {"TRACES", traces},
+        {"METHOD", method}};
+    for (const auto& [key, value] : parts)
+      text.replace(text.find(key), std::string(key).size(), value);
     put_file(temp_.path() / "external.toml", text);
   }
 
   SweepOutcome run() {
     RunControl control;
-    return run_sweep(request_, control,
-                     {.on_progress = {}, .say = [this](const std::string& line) { said_ += line + "\n"; }});
+    return run_sweep(request_, control, {.on_progress = {}, .say = [this](const std::string& line) {
+                                           said_ += line + "\n";
+                                         }});
   }
   SweepOutcome resume() {
     request_.start = RunStart::kResume;
     return run();
   }
-  Json json(const std::string& name) const { return parse_json(text_of(request_.out / name), name); }
+  Json json(const std::string& name) const {
+    return parse_json(text_of(request_.out / name), name);
+  }
   bool has(const std::string& name) const { return fs::exists(request_.out / name); }
 
   /// 1 ms a token; questions are those whose prompt is none of the bursts'.
@@ -113,7 +120,8 @@ class ExternalSweep : public ::testing::Test {
     ++requests_;
     const bool question = request.value("prompt", "").find('?') != std::string::npos &&
                           request.value("prompt", "").find("eggs") == std::string::npos;
-    ScriptedReply answer{.pieces = std::vector<std::string>(24, "x"), .delay = std::chrono::milliseconds(1)};
+    ScriptedReply answer{.pieces = std::vector<std::string>(24, "x"),
+                         .delay = std::chrono::milliseconds(1)};
     if (question) answer.pieces = {"so it is ", "#### ", "7"};
     if (spoil) spoil(question, answer);
     return answer;
@@ -140,7 +148,8 @@ TEST_F(ExternalSweep, MeasuresAnswersAndWallTimeAndLeavesKernelsOpen) {
   EXPECT_FALSE(has("mine/rounds/01/profile/serve.log"));
   const Json profile = json("mine/rounds/01/profile/profile_metadata.json");
   EXPECT_EQ(profile.at("profiler").at("method"), "none");
-  EXPECT_GT(profile.at("budget").at("wall_ms_per_token").get<double>(), 0.9);  // the server waits 1 ms a token
+  EXPECT_GT(profile.at("budget").at("wall_ms_per_token").get<double>(),
+            0.9);  // the server waits 1 ms a token
   EXPECT_EQ(profile.at("engine").at("restarted"), false);
   EXPECT_EQ(profile.at("engine").at("observed").at("/version"), "9.9");
   EXPECT_FALSE(profile.contains("binary"));
@@ -148,7 +157,8 @@ TEST_F(ExternalSweep, MeasuresAnswersAndWallTimeAndLeavesKernelsOpen) {
   EXPECT_EQ(found.at("observed").at("token_ids").at("seen"), "yes");
   EXPECT_EQ(found.at("url"), "");
   EXPECT_THAT(text_of(request_.out / "summary.md"),
-              AllOf(HasSubstr("server not restarted between rounds"), HasSubstr("kernels are not profiled")));
+              AllOf(HasSubstr("server not restarted between rounds"),
+                    HasSubstr("kernels are not profiled")));
   const VerifyReport verified = verify_folder(request_.out, VerifyLevel::kTraces);
   EXPECT_EQ(verified.exit(), 0) << verify_text(verified);
 }
@@ -164,15 +174,19 @@ TEST_F(ExternalSweep, WithoutAnyFeatureTheRulesThatReplaceThemAreNamed) {
   EXPECT_EQ(outcome.exit, 3) << outcome.report << said_;
   const Json profile = json("mine/rounds/01/profile/profile_metadata.json");
   std::string rules;
-  for (const Json& one : profile.at("deviations")) rules += one.at("reason").get<std::string>() + "\n";
-  for (const char* feature : {"streaming:", "stream_usage:", "token_ids:", "ignore_eos:", "metrics:"}) {
+  for (const Json& one : profile.at("deviations"))
+    rules += one.at("reason").get<std::string>() + "\n";
+  for (const char* feature :
+       {"streaming:", "stream_usage:", "token_ids:", "ignore_eos:", "metrics:"}) {
     EXPECT_THAT(rules, HasSubstr(feature));
   }
   EXPECT_EQ(profile.at("workload").at("ignore_eos"), false);
   EXPECT_EQ(profile.at("token_ids_sha256"), "");
   EXPECT_TRUE(profile.at("budget").contains("wall_ms_per_token"));
   for (const Json& request : server_->requests()) {
-    if (request.at("max_tokens") == 12) { EXPECT_FALSE(request.contains("ignore_eos")); }
+    if (request.at("max_tokens") == 12) {
+      EXPECT_FALSE(request.contains("ignore_eos"));
+    }
   }
 }
 
@@ -194,7 +208,8 @@ TEST_F(ExternalSweep, AnotherModelThanTheSweepNamesFailsEveryUnit) {
   write_sweep("somebody-else", "", "");
   const SweepOutcome outcome = run();
   EXPECT_EQ(outcome.exit, kExitIncomplete);
-  EXPECT_THAT(said_, HasSubstr("the server lists the models 'scripted', the sweep names 'somebody-else'"));
+  EXPECT_THAT(said_,
+              HasSubstr("the server lists the models 'scripted', the sweep names 'somebody-else'"));
   EXPECT_TRUE(has("mine/attempts/03/sealed.json"));
 }
 
@@ -204,7 +219,8 @@ TEST_F(ExternalSweep, NobodyThereFailsTheUnitsWithTheReasonAndComesToNoHarmLater
   EXPECT_EQ(run().exit, kExitIncomplete);
   EXPECT_THAT(said_, AllOf(HasSubstr("was not ready within 2 s"), HasSubstr("cannot connect")));
   serve();
-  // Another port is another configuration: its units have other hashes, and nothing of the old is kept.
+  // Another port is another configuration: its units have other hashes, and nothing of the old is
+  // kept.
   EXPECT_EQ(resume().exit, 3) << said_;
 }
 
@@ -258,16 +274,18 @@ TEST_F(ExternalSweep, AServerReplacedByAnotherBetweenRoundsIsNoticed) {
              names);
   request_.only = "mine/profile/2";
   EXPECT_EQ(resume().exit, kExitIncomplete);
-  EXPECT_THAT(said_, AllOf(HasSubstr("another one than before"), HasSubstr("8.8"), HasSubstr("9.9")));
+  EXPECT_THAT(said_,
+              AllOf(HasSubstr("another one than before"), HasSubstr("8.8"), HasSubstr("9.9")));
 }
 
 /// A trace as torch writes them: `calls` of one kernel.
 std::string trace_of(std::int64_t calls) {
   std::string text = R"({"schemaVersion":1,"traceEvents":[)";
   for (std::int64_t i = 0; i < calls; ++i) {
-    text += fmt::format(R"({}{{"ph":"X","cat":"kernel","name":"gemm","pid":0,"tid":7,"ts":{},"dur":20,)"
-                        R"("args":{{"grid":[1,1,1],"block":[32,1,1],"stream":7,"correlation":{}}}}})",
-                        i == 0 ? "" : ",", 100 + 50 * i, i + 1);
+    text +=
+        fmt::format(R"({}{{"ph":"X","cat":"kernel","name":"gemm","pid":0,"tid":7,"ts":{},"dur":20,)"
+                    R"("args":{{"grid":[1,1,1],"block":[32,1,1],"stream":7,"correlation":{}}}}})",
+                    i == 0 ? "" : ",", 100 + 50 * i, i + 1);
   }
   return text + "]}";
 }
@@ -312,12 +330,15 @@ TEST_F(ExternalSweep, FilesThatCannotBeRunAreRefusedBeforeAnythingIsMade) {
   };
   EXPECT_THAT(fault("id = \"scripted\"\n", ""), HasSubstr("no 'model.id'"));
   EXPECT_THAT(fault("url = \"" + server_->url() + "\"\n", ""), HasSubstr("has no 'url'"));
-  EXPECT_THAT(fault("[legs.mine]\n", "[legs.mine]\narguments = [\"x\"]\n"), HasSubstr("is not started here"));
+  EXPECT_THAT(fault("[legs.mine]\n", "[legs.mine]\narguments = [\"x\"]\n"),
+              HasSubstr("is not started here"));
   EXPECT_THAT(fault("kind = \"external\"", "kind = \"vllm\""), HasSubstr("has no 'command'"));
   EXPECT_THAT(fault("kind = \"external\"", "kind = \"vllm\"\ncommand = [\"no-such-program\"]"),
               HasSubstr("'no-such-program' of its command is no program here"));
-  EXPECT_THAT(fault("warmup_tokens", "method = \"nsys\"\nwarmup_tokens"), HasSubstr("this version profiles"));
-  EXPECT_THAT(fault("warmup_tokens", "method = \"torch\"\nwarmup_tokens"), HasSubstr("'server.traces'"));
+  EXPECT_THAT(fault("warmup_tokens", "method = \"nsys\"\nwarmup_tokens"),
+              HasSubstr("this version profiles"));
+  EXPECT_THAT(fault("warmup_tokens", "method = \"torch\"\nwarmup_tokens"),
+              HasSubstr("'server.traces'"));
   EXPECT_FALSE(has(""));
 }
 

@@ -38,8 +38,8 @@ TEST(RunSettings, AServerOfOursHasItsCommandWithoutBeingTold) {
   const RunSettings settings = run_settings(sweep, "");
   EXPECT_TRUE(settings.server.kind->ours);
   EXPECT_THAT(command_of(settings, sweep.legs[0], kFacts),
-              ElementsAre("/bin/ours", "serve", "--port", "8123", "--model", "synthetic:tiny-hybrid", "--log-level",
-                          "warning"));
+              ElementsAre("/bin/ours", "serve", "--port", "8123", "--model",
+                          "synthetic:tiny-hybrid", "--log-level", "warning"));
   EXPECT_EQ(settings.kernels, KernelMethod::kInProcess);
 }
 
@@ -49,8 +49,9 @@ TEST(RunSettings, CommandsAndEnvironmentsAreFilledIn) {
       "stop = { signal = \"INT\", grace_s = 3 }\nready = { url = \"/ping\", poll_s = 0.5 }",
       "arguments = [\"--x\", \"${model.path}\"]\nenv = { DIR = \"${traces}/${port}\" }");
   const RunSettings settings = run_settings(sweep, "");
-  EXPECT_THAT(command_of(settings, sweep.legs[0], kFacts),
-              ElementsAre("vllm", "serve", "org/mine", "--port=8123", "--x", "synthetic:tiny-hybrid"));
+  EXPECT_THAT(
+      command_of(settings, sweep.legs[0], kFacts),
+      ElementsAre("vllm", "serve", "org/mine", "--port=8123", "--x", "synthetic:tiny-hybrid"));
   EXPECT_EQ(environment_of(settings, sweep.legs[0], kFacts).at("DIR"), "/tmp/t/8123");
   EXPECT_EQ(settings.server.stop_signal, StopSignal::kInt);
   EXPECT_EQ(settings.server.grace_s, 3);
@@ -60,8 +61,9 @@ TEST(RunSettings, CommandsAndEnvironmentsAreFilledIn) {
 }
 
 TEST(RunSettings, ALegsOwnCommandAndAddressComeFirst) {
-  const Sweep sweep = sweep_with("kind = \"llama.cpp\"\ncommand = [\"one\"]\nurl = \"http://127.0.0.1:1\"",
-                                 "command = [\"two\", \"${port}\"]\nurl = \"http://127.0.0.1:2\"");
+  const Sweep sweep =
+      sweep_with("kind = \"llama.cpp\"\ncommand = [\"one\"]\nurl = \"http://127.0.0.1:1\"",
+                 "command = [\"two\", \"${port}\"]\nurl = \"http://127.0.0.1:2\"");
   const RunSettings settings = run_settings(sweep, "");
   EXPECT_THAT(command_of(settings, sweep.legs[0], kFacts), ElementsAre("two", "8123"));
   EXPECT_EQ(address_of(settings, sweep.legs[0]), "http://127.0.0.1:2");
@@ -72,7 +74,8 @@ TEST(RunSettings, ALegsOwnCommandAndAddressComeFirst) {
 std::vector<std::string> sweeps_in(const std::string& markdown) {
   std::vector<std::string> found;
   const std::string fence = "```toml\n";
-  for (std::size_t at = markdown.find(fence); at != std::string::npos; at = markdown.find(fence, at + 1)) {
+  for (std::size_t at = markdown.find(fence); at != std::string::npos;
+       at = markdown.find(fence, at + 1)) {
     const std::size_t begin = at + fence.size();
     const std::string block = markdown.substr(begin, markdown.find("```", begin) - begin);
     if (block.find("[server]") != std::string::npos) found.push_back(block);
@@ -82,7 +85,8 @@ std::vector<std::string> sweeps_in(const std::string& markdown) {
 
 TEST(RunSettings, TheExamplesOfTheDocumentationCouldBeRun) {
   const fs::path source = NVLLM_SOURCE_DIR;
-  const std::vector<std::string> examples = sweeps_in(read_file(source / "docs/evidence.md", 1 << 20));
+  const std::vector<std::string> examples =
+      sweeps_in(read_file(source / "docs/evidence.md", 1 << 20));
   ASSERT_EQ(examples.size(), 2u);
   for (const std::string& example : examples) {
     const RunSettings settings = run_settings(parse_sweep(example, "docs/evidence.md"), "");
