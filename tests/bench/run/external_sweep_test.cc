@@ -264,14 +264,11 @@ TEST_F(ExternalSweep, AServerReplacedByAnotherBetweenRoundsIsNoticed) {
   fs::remove(request_.out / "mine/rounds/01/profile/sealed.json");
   std::vector<std::string> names;
   for (const Json& file : seal.at("files")) names.push_back(file.at("name"));
-  write_seal(known.parent_path(),
-             {.unit = {"mine", "profile", 1},
-              .unit_hash = seal.at("unit_hash"),
-              .state = "SEALED",
-              .attempt = 1,
-              .exit = 0,
-              .files = {}},
-             names);
+  Seal sealed;
+  sealed.unit = {"mine", "profile", 1};
+  sealed.unit_hash = seal.at("unit_hash");
+  sealed.state = "SEALED";
+  write_seal(known.parent_path(), sealed, names);
   request_.only = "mine/profile/2";
   EXPECT_EQ(resume().exit, kExitIncomplete);
   EXPECT_THAT(said_,
