@@ -143,7 +143,7 @@ int run_plan(const PlanFlags& flags) {
   bench::Sweep sweep = bench::read_sweep(flags.sweep);
   bench::check_hypotheses(sweep);
   const bench::RunSettings settings = bench::run_settings(sweep, flags.model);
-  bench::fill_expected_calls(sweep, bench::read_geometry(settings.model));
+  if (settings.server.kind->ours) bench::fill_expected_calls(sweep, bench::read_geometry(settings.model));
   std::optional<bench::NoiseFloor> noise;
   if (!flags.noise.empty()) noise = bench::read_noise_floor(flags.noise);
   const bench::SweepPlan plan = bench::plan_sweep(sweep, settings, noise);

@@ -8,10 +8,13 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <ctime>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
@@ -85,6 +88,10 @@ Url parse_url(std::string_view text) {
 
 /// Thrown inside this file only: a kept connection turned out to be closed before any answer.
 struct StaleConnection {};
+/// Thrown inside this file only: the deadline of the whole exchange has come.
+struct DeadlinePassed {};
+
+using TimePoint = std::chrono::steady_clock::time_point;
 
 }  // namespace
 
@@ -118,6 +125,7 @@ struct HttpClient::Impl {
         const int on = 1;
         ::setsockopt(candidate.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         socket = std::move(candidate);
+        reached = true;
         return;
       }
       reason = std::strerror(error);
@@ -125,15 +133,20 @@ struct HttpClient::Impl {
     throw failure("cannot connect: " + reason);
   }
 
+  /// Waits for the descriptor, for so long and not beyond the exchange's deadline.
   void wait_for(int descriptor, short events, std::chrono::milliseconds time, const char* what) {
     pollfd entry{.fd = descriptor, .events = events, .revents = 0};
-    const auto deadline = std::chrono::steady_clock::now() + time;
+    const TimePoint silent = std::chrono::steady_clock::now() + time;
+    const TimePoint end = deadline ? std::min(*deadline, silent) : silent;
     while (true) {
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-          deadline - std::chrono::steady_clock::now());
-      const int ready = ::poll(&entry, 1, std::max<int>(0, static_cast<int>(left.count())));
+      const auto left =
+          std::max(TimePoint::duration::zero(), end - std::chrono::steady_clock::now());
+      const timespec wait{.tv_sec = std::chrono::duration_cast<std::chrono::seconds>(left).count(),
+                          .tv_nsec = (left % std::chrono::seconds(1)).count()};
+      const int ready = ::ppoll(&entry, 1, &wait, nullptr);
       if (ready > 0) return;
       if (ready < 0 && errno == EINTR) continue;
+      if (deadline && std::chrono::steady_clock::now() >= *deadline) throw DeadlinePassed{};
       throw failure(std::string(what) + " within " + std::to_string(time.count()) + " ms");
     }
   }
@@ -184,7 +197,7 @@ struct HttpClient::Impl {
     return out.append("\r\n").append(body);
   }
 
-  using Sink = std::function<Wanted(const ResponseParser&, std::string_view)>;
+  using Sink = std::function<Wanted(const ResponseParser&, std::string_view, TimePoint)>;
 
   HttpResponse run_once(std::string_view request, const Sink& sink, bool kept) {
     write_all(request);
@@ -192,7 +205,10 @@ struct HttpClient::Impl {
     std::array<char, 65536> space;
     bool heard = false;
     while (!parser.done()) {
+      // A server that never falls silent is never waited for.
+      if (deadline && std::chrono::steady_clock::now() >= *deadline) throw DeadlinePassed{};
       const std::string_view bytes = read_some(space);
+      const TimePoint at = std::chrono::steady_clock::now();
       if (bytes.empty()) {
         if (!heard && kept) throw StaleConnection{};
         if (!heard) throw failure("the server closed the connection without an answer");
@@ -201,7 +217,7 @@ struct HttpClient::Impl {
         break;
       }
       heard = true;
-      if (sink(parser, parser.feed(bytes)) == Wanted::kNoMore) {
+      if (sink(parser, parser.feed(bytes), at) == Wanted::kNoMore) {
         socket.close();
         return parser.head();
       }
@@ -216,6 +232,7 @@ struct HttpClient::Impl {
     const std::string request = write_request(method, path, body);
     try {
       const bool kept = socket.is_open();
+      reached = kept;
       if (!kept) connect();
       try {
         return run_once(request, sink, kept);
@@ -233,6 +250,8 @@ struct HttpClient::Impl {
   Url url;
   HttpClientOptions options;
   Socket socket;
+  bool reached = false;               ///< the last exchange had a connection
+  std::optional<TimePoint> deadline;  ///< of the exchange that runs
 };
 
 HttpClient::HttpClient(std::string_view base_url, HttpClientOptions options)
@@ -251,7 +270,7 @@ HttpResponse HttpClient::request(std::string_view method, std::string_view path,
                                  std::string_view body) {
   std::string received;
   HttpResponse response =
-      impl_->run(method, path, body, [&](const ResponseParser&, std::string_view bytes) {
+      impl_->run(method, path, body, [&](const ResponseParser&, std::string_view bytes, TimePoint) {
         received.append(bytes);
         return Wanted::kMore;
       });
@@ -264,19 +283,45 @@ HttpResponse HttpClient::stream(std::string_view path, std::string_view json_bod
   std::string received;
   SseReader reader;
   Wanted wanted = Wanted::kMore;
-  HttpResponse response = impl_->run("POST", path, json_body,
-                                     [&](const ResponseParser& parser, std::string_view bytes) {
-                                       if (!parser.head_done() || parser.head().status != 200) {
-                                         received.append(bytes);
-                                         return Wanted::kMore;
-                                       }
-                                       reader.feed(bytes, [&](std::string_view data) {
-                                         if (wanted == Wanted::kMore) wanted = on_event(data);
-                                       });
-                                       return wanted;
-                                     });
+  HttpResponse response =
+      impl_->run("POST", path, json_body,
+                 [&](const ResponseParser& parser, std::string_view bytes, TimePoint) {
+                   if (!parser.head_done() || parser.head().status != 200) {
+                     received.append(bytes);
+                     return Wanted::kMore;
+                   }
+                   reader.feed(bytes, [&](std::string_view data) {
+                     if (wanted == Wanted::kMore) wanted = on_event(data);
+                   });
+                   return wanted;
+                 });
   response.body = std::move(received);
   return response;
+}
+
+TimedExchange HttpClient::post_before(std::string_view path, std::string_view json_body,
+                                      TimePoint deadline, const OnBytes& on_bytes) {
+  TimedExchange result;
+  result.head.status = 0;
+  impl_->deadline = deadline;
+  try {
+    impl_->run("POST", path, json_body,
+               [&](const ResponseParser& parser, std::string_view bytes, TimePoint at) {
+                 if (!parser.head_done()) return Wanted::kMore;
+                 if (result.head.status == 0) result.head = parser.head();
+                 on_bytes(result.head, bytes, at);
+                 return Wanted::kMore;
+               });
+    result.end = ExchangeEnd::kComplete;
+  } catch (const DeadlinePassed&) {
+    result.end = ExchangeEnd::kDeadline;
+    result.error = "the deadline has come";
+  } catch (const Error& error) {
+    result.end = impl_->reached ? ExchangeEnd::kBroke : ExchangeEnd::kRefused;
+    result.error = error.what();
+  }
+  impl_->deadline.reset();
+  return result;
 }
 
 }  // namespace nvllm::net

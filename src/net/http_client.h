@@ -19,6 +19,26 @@ struct HttpClientOptions {
   std::vector<HeaderField> headers{};  ///< sent with every request (authorisation)
 };
 
+/// How an exchange with a deadline ended.
+enum class ExchangeEnd {
+  kComplete,  ///< the whole answer, whatever its status
+  kDeadline,  ///< cut off: the connection was closed at the deadline
+  kRefused,   ///< no connection
+  kBroke,     ///< the connection ended within the answer, or what came was no HTTP
+};
+
+/// What came of it. The body went to the callback.
+struct TimedExchange {
+  ExchangeEnd end = ExchangeEnd::kRefused;
+  HttpResponse head;  ///< its status is 0 where no head came
+  std::string error;  ///< in words, unless kComplete
+};
+
+/// Hears the body's bytes as they come, with the time at which they were received and before
+/// anything else was done with them. The first call may bring none: then the head has come.
+using OnBytes = std::function<void(const HttpResponse& head, std::string_view bytes,
+                                   std::chrono::steady_clock::time_point at)>;
+
 /// Whether a streamed answer is still wanted.
 enum class Wanted { kMore, kNoMore };
 
@@ -45,6 +65,12 @@ class HttpClient {
   /// the answer's body is in the result. Returning kNoMore closes the connection.
   HttpResponse stream(std::string_view path, std::string_view json_body,
                       const std::function<Wanted(std::string_view data)>& on_event);
+
+  /// Posts and reads until the answer ends or the deadline of the whole has come, connecting
+  /// included. What goes wrong is in the result.
+  [[nodiscard]] TimedExchange post_before(std::string_view path, std::string_view json_body,
+                                          std::chrono::steady_clock::time_point deadline,
+                                          const OnBytes& on_bytes);
 
  private:
   struct Impl;

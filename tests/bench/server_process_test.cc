@@ -102,5 +102,59 @@ TEST_F(ServerProcessTest, EndsItsWholeGroupAndNobodyElse) {
   EXPECT_TRUE(gone());
 }
 
+TEST_F(ServerProcessTest, RefusesAnAddressThatAnswersAlready) {
+  ServerOptions told = options(kUntilEnded);
+  told.command = {told.program};
+  told.url = server_.url();
+  try {
+    const ServerProcess process(std::move(told));
+    ADD_FAILURE() << "ready";
+  } catch (const Error& error) {
+    EXPECT_THAT(error.what(), HasSubstr("answers already"));
+  }
+}
+
+TEST_F(ServerProcessTest, ACommandIsFoundInPathAndItsWordsAreSaidToTheLog) {
+  EXPECT_EQ(find_program("sh").filename(), "sh");
+  EXPECT_TRUE(find_program("no-such-program-anywhere").empty());
+  ServerOptions told;
+  told.command = {"sh", "-c", "echo out; echo err >&2; exit 5"};
+  told.url = "http://127.0.0.1:" + std::to_string(free_port());
+  told.log_file = temp_.path() / "serve.log";
+  told.ready_time = std::chrono::seconds(10);
+  EXPECT_THROW(ServerProcess{std::move(told)}, Error);
+  EXPECT_EQ(test::text_of(temp_.path() / "serve.log"), "out\nerr\n");
+}
+
+TEST_F(ServerProcessTest, KillsWhatOutlivesItsGraceTime) {
+  ServerOptions stubborn = options("trap '' TERM\n" + named() + "while :; do sleep 0.02; done");
+  stubborn.grace_time = std::chrono::milliseconds(200);
+  ServerProcess process(std::move(stubborn));
+  EXPECT_EQ(process.stop(), -1);
+  EXPECT_TRUE(process.was_killed());
+}
+
+TEST_F(ServerProcessTest, WhatTheServerLeftBehindEndsWithIt) {
+  ServerOptions own =
+      options("(trap '' TERM; exec sleep 600) & echo $! >'" + (temp_.path() / "child").string() +
+              "'\n" + named() + "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+  own.group = ServerGroup::kOwn;
+  ServerProcess process(std::move(own));
+  pid_t child = 0;
+  std::ifstream(temp_.path() / "child") >> child;
+  ASSERT_GT(child, 1);
+  EXPECT_EQ(process.stop(), 0);
+  const auto gone = [child] {
+    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
+    std::string pid, name, state;
+    return !(stat >> pid >> name >> state) || state == "Z";
+  };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!gone() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  EXPECT_TRUE(gone());
+}
+
 }  // namespace
 }  // namespace nvllm::bench

@@ -184,6 +184,6 @@ class BenchSweep(unittest.TestCase):
         self.assertFalse(self.out.exists())
 
     def test_the_committed_sweep_files_are_understood(self):
-        for name in ("three-leg.toml", "aa.toml"):
+        for name in ("three-leg.toml", "aa.toml", "external.toml"):
             code, text = bench("schema", str(ROOT / "sweeps" / name))
             self.assertEqual(code, 0, text)

@@ -3,6 +3,9 @@
 #include <gtest/gtest.h>
 
 #include <atomic>
+#include <chrono>
+#include <memory>
+#include <thread>
 
 #include "base/error.h"
 #include "net/http_server.h"
@@ -107,6 +110,95 @@ TEST(HttpClient, HandsBackTheBodyOfARefusedStream) {
   });
   EXPECT_EQ(response.status, 429);
   EXPECT_EQ(response.body, "later");
+}
+
+using std::chrono::milliseconds;
+using std::chrono::steady_clock;
+
+const OnBytes kNobodyListens = [](const HttpResponse&, std::string_view, steady_clock::time_point) {
+};
+
+/// Sends a byte after the other until the client leaves.
+void talk_on(const std::shared_ptr<Exchange>& exchange) {
+  if (exchange->gone()) return;
+  exchange->send("x");
+  exchange->post([exchange] { talk_on(exchange); });
+}
+
+TEST(HttpClient, EndsAnExchangeAtItsDeadlineWhetherTheServerIsSilentOrNeverIs) {
+  for (const bool talks : {false, true}) {
+    HttpServer server({.port = 0}, [talks](const std::shared_ptr<Exchange>& exchange) {
+      if (!talks) return exchange->watch({.gone = [exchange] {}});
+      exchange->start_stream({.content_type = "text/plain"});
+      talk_on(exchange);
+    });
+    HttpClient client(url_of(server));
+    const auto begin = steady_clock::now();
+    const TimedExchange exchange =
+        client.post_before("/", "{}", begin + milliseconds(80), kNobodyListens);
+    const auto took = steady_clock::now() - begin;
+    EXPECT_EQ(exchange.end, ExchangeEnd::kDeadline) << talks << exchange.error;
+    EXPECT_GE(took, milliseconds(80));
+    EXPECT_LT(took, std::chrono::seconds(5));
+    EXPECT_EQ(exchange.head.status, talks ? 200 : 0);
+  }
+}
+
+TEST(HttpClient, StampsBytesBeforeItHandsThemOn) {
+  HttpServer server({.port = 0}, [](const std::shared_ptr<Exchange>& exchange) {
+    exchange->respond({.body = "ab"});
+  });
+  HttpClient client(url_of(server));
+  const auto begin = steady_clock::now();
+  std::string body;
+  steady_clock::time_point last = begin;
+  const TimedExchange exchange = client.post_before(
+      "/", "{}", begin + std::chrono::seconds(20),
+      [&](const HttpResponse& head, std::string_view bytes, steady_clock::time_point at) {
+        EXPECT_EQ(head.status, 200);
+        EXPECT_GE(at, last);
+        EXPECT_LE(at, steady_clock::now());
+        last = at;
+        body += bytes;
+      });
+  EXPECT_EQ(exchange.end, ExchangeEnd::kComplete);
+  EXPECT_EQ(body, "ab");
+  EXPECT_GT(last, begin);
+}
+
+TEST(HttpClient, TellsAnExchangeThatBrokeFromOneThatNeverBegan) {
+  std::uint16_t port = 0;
+  {
+    HttpServer server({.port = 0}, [](const std::shared_ptr<Exchange>& exchange) {
+      exchange->start_stream({.content_type = "text/plain"});
+      exchange->send("x");
+      exchange->post([exchange] { exchange->post([exchange] { exchange->abort(); }); });
+    });
+    port = server.port();
+    HttpClient client(url_of(server));
+    const auto deadline = steady_clock::now() + std::chrono::seconds(20);
+    EXPECT_EQ(client.post_before("/", "{}", deadline, kNobodyListens).end, ExchangeEnd::kBroke);
+  }
+  HttpClient client("http://127.0.0.1:" + std::to_string(port));
+  const auto deadline = steady_clock::now() + std::chrono::seconds(20);
+  const TimedExchange exchange = client.post_before("/", "{}", deadline, kNobodyListens);
+  EXPECT_EQ(exchange.end, ExchangeEnd::kRefused);
+  EXPECT_EQ(exchange.head.status, 0);
+  EXPECT_FALSE(exchange.error.empty());
+}
+
+TEST(HttpClient, GoesOnAfterADeadlineAsBefore) {
+  std::atomic<int> count{0};
+  HttpServer server({.port = 0}, [&](const std::shared_ptr<Exchange>& exchange) {
+    if (++count == 1) return exchange->watch({.gone = [exchange] {}});
+    exchange->respond({.body = "late"});
+  });
+  HttpClient client(url_of(server));
+  EXPECT_EQ(
+      client.post_before("/", "{}", steady_clock::now() + milliseconds(30), kNobodyListens).end,
+      ExchangeEnd::kDeadline);
+  std::this_thread::sleep_for(milliseconds(30));
+  EXPECT_EQ(client.post("/", "{}").body, "late");
 }
 
 TEST(ServerSentEvents, ReadBackAsWrittenInAnyCuts) {

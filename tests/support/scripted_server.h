@@ -243,6 +243,7 @@ class ScriptedServer {
     Json ids = Json::array();
     for (int i = 0; i < count; ++i) {
       if (i == reply.hang_after) return hang(exchange);
+      if (i == reply.abort_after) return exchange->abort();
       if (!wait(exchange, reply.delay)) return;
       text += reply.pieces[static_cast<std::size_t>(i)];
       ids.push_back(100 + i);

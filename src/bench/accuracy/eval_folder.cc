@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <string>
+#include <utility>
 
 #include "base/error.h"
 #include "base/files.h"
@@ -44,6 +45,12 @@ bool lies_in_closed_folder(const fs::path& path) {
   return false;
 }
 
+std::vector<QuestionResult> results_in(const fs::path& folder) {
+  std::vector<QuestionResult> results = parse_perq(whole_lines(folder / kLines), (folder / kLines).string());
+  add_outputs(whole_lines(folder / kOutputs), (folder / kOutputs).string(), results);
+  return results;
+}
+
 EvalFolder::EvalFolder(const fs::path& folder, EvalResume resume) : folder_(folder) {
   if (lies_in_closed_folder(folder)) {
     throw Error(ErrorKind::kUsage, fmt::format("{}: closed by a manifest; name another folder", folder.string()));
@@ -55,12 +62,22 @@ EvalFolder::EvalFolder(const fs::path& folder, EvalResume resume) : folder_(fold
                   fmt::format("{}: already holds results; continue them with --resume or name another folder",
                               (folder / kLines).string()));
     }
-    kept_ = parse_perq(whole_lines(folder / kLines), (folder / kLines).string());
-    add_outputs(whole_lines(folder / kOutputs), (folder / kOutputs).string(), kept_);
+    kept_ = results_in(folder);
   }
-  // Drops a torn line before more is appended behind it.
-  write_file_atomically(folder / kLines, format_perq(kept_));
-  write_file_atomically(folder / kOutputs, format_outputs(kept_));
+  begin();
+}
+
+void EvalFolder::keep(std::vector<QuestionResult> results) {
+  kept_ = std::move(results);
+  begin();
+}
+
+/// Drops a torn line, or what lay there, before more is appended behind it.
+void EvalFolder::begin() {
+  lines_.reset();
+  outputs_.reset();
+  write_file_atomically(folder_ / kLines, format_perq(kept_));
+  write_file_atomically(folder_ / kOutputs, format_outputs(kept_));
   lines_ = open_for_append(kLines);
   outputs_ = open_for_append(kOutputs);
 }

@@ -15,6 +15,11 @@ namespace nvllm::bench {
 /// Whether a path is, or lies in, a folder that a manifest closes: nothing is written there.
 bool lies_in_closed_folder(const std::filesystem::path& path);
 
+/// The results that a run left in a folder, with their texts; none where there are none. A line that
+/// was never finished is left out.
+///   Errors: those of parse_perq and add_outputs.
+std::vector<QuestionResult> results_in(const std::filesystem::path& folder);
+
 /// What is done with results that lie there already.
 enum class EvalResume { kRefuse, kContinue };
 
@@ -29,6 +34,9 @@ class EvalFolder {
 
   /// What an earlier run left, with its texts. A line that was never finished is dropped.
   const std::vector<QuestionResult>& kept() const { return kept_; }
+
+  /// Begins with results of an earlier run, which then are kept ones.
+  void keep(std::vector<QuestionResult> results);
 
   /// Adds one result; the system has it when this returns, so that only a fall of the machine loses it.
   ///   Errors: Error(kBadFile) naming the file and the reason.
@@ -47,6 +55,7 @@ class EvalFolder {
   };
   using File = std::unique_ptr<std::FILE, Close>;
 
+  void begin();
   File open_for_append(const char* name) const;
 
   std::filesystem::path folder_;

@@ -15,6 +15,14 @@ TokenTimes times_of(const LegEvidence& leg, const std::vector<std::string>& name
     if (const auto sum = named_ms_per_step(table, names); sum && !names.empty()) times.named.push_back(*sum);
   }
   times.wall = wall_ms_per_token(leg.questions);
+  times.restarted = was_restarted(leg);
+  // Only where no kernel was profiled: elsewhere the answers' slope is what the budget is held against.
+  const Json& metadata = leg.profile_metadata;
+  if (!leg.profiles.empty() || !metadata.is_object() || !metadata.contains("boots")) return times;
+  for (const Json& boot : metadata.at("boots")) {
+    if (!boot.contains("budget") || !boot.at("budget").contains("wall_ms_per_token")) continue;
+    times.wall_boots.push_back(boot.at("budget").at("wall_ms_per_token").get<double>());
+  }
   return times;
 }
 
@@ -24,6 +32,10 @@ Json times_json(const TokenTimes& times) {
   json["named_ms"] = one(mean_of(times.named));
   json["kernels_ms"] = one(mean_of(times.kernels));
   json["wall_ms"] = times.wall ? Json(times.wall->ms_per_token) : Json(nullptr);
+  if (!times.wall_boots.empty()) {
+    json["wall_ms"] = one(mean_of(times.wall_boots));
+    json["wall_boots"] = times.wall_boots.size();
+  }
   json["wall_answers"] = times.wall ? times.wall->answers : 0;
   json["coverage"] = one(coverage(times));
   json["rounds"] = times.kernels.size();
@@ -52,6 +64,7 @@ std::vector<LegAggregate> aggregate(const Sweep& sweep, const EvidenceFolder& ba
 std::vector<double> values_of(const TokenTimes& times, const std::string& metric) {
   if (metric == "named") return times.named;
   if (metric == "kernels") return times.kernels;
+  if (!times.wall_boots.empty()) return times.wall_boots;
   return times.wall ? std::vector<double>{times.wall->ms_per_token} : std::vector<double>{};
 }
 

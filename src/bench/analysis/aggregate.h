@@ -17,6 +17,8 @@ namespace nvllm::bench {
 struct TokenTimes {
   std::vector<double> named, kernels;  ///< empty where the decode steps are unknown
   std::optional<WallSlope> wall;       ///< over all answers
+  std::vector<double> wall_boots;      ///< by boot, of bursts; only where no kernel was profiled
+  bool restarted = true;               ///< false: the rounds met one boot of the server
 };
 
 /// One leg of both folders.

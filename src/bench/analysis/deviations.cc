@@ -61,11 +61,26 @@ void thin_provenance(const EvidenceFolder& folder, std::vector<std::string>& out
   if (!folder.provenance.contains("gpu")) out.push_back("neither the graphics processor nor its driver is recorded");
 }
 
+/// What the units themselves noted: rules that replaced a missing feature.
+void noted_by_units(const LegEvidence& leg, std::vector<std::string>& out) {
+  for (const auto& [phase, metadata] :
+       {std::pair("profile", &leg.profile_metadata), std::pair("gsm8k", &leg.eval_metadata)}) {
+    const Json* noted = field_of(*metadata, "deviations");
+    if (noted == nullptr) continue;
+    for (const Json& one : *noted) {
+      out.push_back(fmt::format("{}/{}: {} ({})", leg.leg, phase, one.value("rule", ""), one.value("reason", "")));
+    }
+  }
+}
+
 }  // namespace
 
 std::vector<std::string> find_deviations(const Sweep& sweep, const EvidenceFolder& folder) {
   std::vector<std::string> found;
-  for (const LegEvidence& leg : folder.legs) timed_and_scored(sweep, leg, found);
+  for (const LegEvidence& leg : folder.legs) {
+    timed_and_scored(sweep, leg, found);
+    noted_by_units(leg, found);
+  }
   unequal_legs(folder, found);
   few_boots(folder, found);
   thin_provenance(folder, found);

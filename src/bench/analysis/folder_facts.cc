@@ -27,9 +27,14 @@ std::optional<double> mean_us(const KernelTable& table, const std::string& patte
 
 }  // namespace
 
-Fact FolderFacts::from_rounds(std::vector<double> values, const char* symbol, const std::string& missing) const {
+Fact FolderFacts::from_rounds(const std::string& leg, std::vector<double> values, const char* symbol,
+                              const std::string& missing) const {
   if (values.empty()) return unknown_fact(unit(symbol), missing);
-  if (values.size() >= 2) return fact_from_rounds(std::move(values), unit(symbol), Grade::kConfirmed);
+  if (values.size() >= 2) {
+    const LegEvidence* found = find_leg(folder_, leg);
+    const bool boots = found == nullptr || was_restarted(*found);
+    return fact_from_rounds(std::move(values), unit(symbol), boots ? Grade::kConfirmed : Grade::kProvisional);
+  }
   Fact fact;
   fact.estimate = {.value = values[0], .unit = unit(symbol)};
   fact.grade = Grade::kProvisional;
@@ -45,14 +50,14 @@ Fact FolderFacts::mean_time(const std::string& leg, const std::string& kernel, c
       if (mean) values.push_back(*mean / unit(symbol).scale);
     }
   }
-  return from_rounds(std::move(values), symbol, fmt::format("no kernel {} was profiled in leg {}", kernel, leg));
+  return from_rounds(leg, std::move(values), symbol, fmt::format("no kernel {} was profiled in leg {}", kernel, leg));
 }
 
 Fact FolderFacts::token_time(const std::string& leg, const std::string& metric) const {
   const auto found = std::find_if(legs_.begin(), legs_.end(), [&](const LegAggregate& one) { return one.leg == leg; });
   std::vector<double> values;
   if (found != legs_.end()) values = values_of(found->candidate, metric);
-  return from_rounds(std::move(values), "ms/token", fmt::format("leg {} has no {} time per token", leg, metric));
+  return from_rounds(leg, std::move(values), "ms/token", fmt::format("leg {} has no {} time per token", leg, metric));
 }
 
 Fact FolderFacts::count_answers(const std::string& leg, const std::string& what) const {

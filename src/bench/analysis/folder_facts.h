@@ -18,7 +18,8 @@ class FolderFacts : public Facts {
   std::string vocabulary() const override;
 
  private:
-  Fact from_rounds(std::vector<double> values, const char* symbol, const std::string& missing) const;
+  Fact from_rounds(const std::string& leg, std::vector<double> values, const char* symbol,
+                   const std::string& missing) const;
   Fact mean_time(const std::string& leg, const std::string& kernel, const char* symbol) const;
   Fact token_time(const std::string& leg, const std::string& metric) const;
   Fact count_answers(const std::string& leg, const std::string& what) const;

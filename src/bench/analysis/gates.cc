@@ -122,6 +122,16 @@ GateLine order_line(const Gate& gate, const FolderOrder& order, const std::strin
   return line;
 }
 
+/// A leg without kernels decides nothing about them; left out, the others would decide for it.
+void add_unprofiled(const Gate& gate, const Evidence& e, std::vector<GateLine>& lines) {
+  for (const LegAggregate& leg : e.aggregates) {
+    const bool compared = std::any_of(e.kernels.begin(), e.kernels.end(),
+                                      [&](const LegKernels& one) { return one.leg == leg.leg; });
+    if (compared || !applies(gate, leg.leg)) continue;
+    lines.push_back({.leg = leg.leg, .truth = Truth::kUnknown, .text = "kernels not measured in both folders"});
+  }
+}
+
 bool is_timing(GateKind kind) { return kind == GateKind::kEquivalent; }
 
 std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
@@ -134,9 +144,11 @@ std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
   switch (gate.kind) {
     case GateKind::kIdentity:
       add_for(e.kernels, identity_line);
+      add_unprofiled(gate, e, lines);
       break;
     case GateKind::kEquivalent:
       add_for(e.kernels, [&](const LegKernels& leg) { return equivalence_line(leg, gate.margin); });
+      add_unprofiled(gate, e, lines);
       break;
     case GateKind::kNoninferior:
       add_for(e.accuracy, [&](const LegAccuracy& leg) { return noninferior_line(leg, gate); });
@@ -161,7 +173,8 @@ std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
   return lines;
 }
 
-/// One round or borrowed noise: no better than PROVISIONAL. Counts carry no noise of their own.
+/// One round, borrowed noise, or rounds that met one boot: no better than PROVISIONAL. Counts carry
+/// no noise of their own.
 Grade grade_of(const Gate& gate, const Evidence& e) {
   bool borrowed = false;
   if (gate.kind == GateKind::kEquivalent) {
@@ -170,6 +183,11 @@ Grade grade_of(const Gate& gate, const Evidence& e) {
   for (const LegOrder& order : e.orders) borrowed |= order.gate == &gate && order.borrowed;
   if (gate.kind == GateKind::kClosure) {
     for (const LegAggregate& leg : e.aggregates) borrowed |= leg.candidate.kernels.size() < 2;
+  }
+  const bool of_times =
+      gate.kind == GateKind::kEquivalent || gate.kind == GateKind::kOrder || gate.kind == GateKind::kClosure;
+  for (const LegAggregate& leg : e.aggregates) {
+    borrowed |= of_times && !(leg.baseline.restarted && leg.candidate.restarted);
   }
   return borrowed ? Grade::kProvisional : Grade::kConfirmed;
 }

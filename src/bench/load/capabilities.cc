@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <chrono>
 #include <utility>
 
 #include "base/error.h"
@@ -35,8 +36,8 @@ bool holds(const Json& object, const char* key) {
 /// The requests of one probe.
 class Probe {
  public:
-  Probe(const PostTarget& target, std::string model)
-      : target_(target), model_(std::move(model)), client_(target.url, options_for(target)) {}
+  Probe(const PostTarget& target, std::string model, double silence_s)
+      : target_(target), model_(std::move(model)), client_(target.url, options_for(target, silence_s)) {}
 
   Capabilities run() {
     found_.url = target_.url;
@@ -46,6 +47,7 @@ class Probe {
       throw Error(ErrorKind::kUnavailable, fmt::format("{}{} answers a plain prompt with HTTP {}: {}", target_.url,
                                                        kCompletions, plain.status, plain.body.substr(0, 300)));
     }
+    note_usage(parse_json(plain.body, target_.url + kCompletions));
     probe_stream();
     probe_token_ids();
     probe_ignore_eos();
@@ -55,8 +57,9 @@ class Probe {
   }
 
  private:
-  static net::HttpClientOptions options_for(const PostTarget& target) {
+  static net::HttpClientOptions options_for(const PostTarget& target, double silence_s) {
     net::HttpClientOptions options;
+    options.silence_time = std::chrono::milliseconds(static_cast<std::int64_t>(silence_s * 1e3));
     if (!target.api_key.empty()) options.headers.push_back({"Authorization", "Bearer " + target.api_key});
     return options;
   }
@@ -121,6 +124,12 @@ class Probe {
       return std::nullopt;
     }
     return parse_json(answer.body, target_.url + kCompletions);
+  }
+
+  void note_usage(const Json& answer) {
+    const auto usage = answer.find("usage");
+    const bool has = usage != answer.end() && usage->is_object() && usage->contains("completion_tokens");
+    note("usage", has ? Seen::kYes : Seen::kNo, has ? "usage in a whole answer" : "no usage in a whole answer");
   }
 
   void probe_stream() {
@@ -213,9 +222,9 @@ bool Capabilities::has(const std::string& feature) const {
   return found != features.end() && found->second.seen != Seen::kNo;
 }
 
-Capabilities probe_capabilities(const PostTarget& target, const std::string& model) {
+Capabilities probe_capabilities(const PostTarget& target, const std::string& model, double silence_s) {
   try {
-    return Probe(target, model).run();
+    return Probe(target, model, silence_s).run();
   } catch (const Json::exception& error) {
     throw Error(ErrorKind::kUnavailable,
                 fmt::format("{}: its answers are not those of the OpenAI API: {}", target.url, error.what()));

@@ -40,7 +40,8 @@ struct Capabilities {
   std::vector<std::string> models;   ///< as /v1/models lists them
   std::string version;               ///< as /version states it, or empty
   std::map<std::string, int> pages;  ///< status of GET by path; of OPTIONS for the profile pages
-  /// "streaming", "stream_usage", "token_ids", "ignore_eos", "seed", "logprobs", "metrics".
+  /// "usage" (in a whole answer), "streaming", "stream_usage", "token_ids", "ignore_eos", "seed",
+  /// "logprobs", "metrics".
   std::map<std::string, Capability> features;
 
   bool has(const std::string& feature) const;
@@ -49,7 +50,8 @@ struct Capabilities {
 /// Asks a server, with at most ten requests of a few tokens each.
 ///   Errors: Error(kUnavailable) if it cannot be reached, cannot complete even a plain prompt, or answers
 ///           in another form; Error(kBadFile) if that is not even JSON.
-Capabilities probe_capabilities(const PostTarget& target, const std::string& model = "");
+/// `silence_s` limits the wait for each of its answers.
+Capabilities probe_capabilities(const PostTarget& target, const std::string& model = "", double silence_s = 600);
 
 /// What requests may then use.
 ServerFeatures features_of(const Capabilities& capabilities);

@@ -123,24 +123,8 @@ void read_named_folder(const ProfileOptions& options, const std::string& answer,
 }
 
 BurstProfile profile_burst(const ProfileOptions& options, std::int64_t tokens) {
-  BurstProfile burst{.table = {}, .tokens = tokens, .source = {}, .findings = {}};
-  const std::set<fs::path> before = traces_in(options.traces);
-  post_profile(options, "/start_profile");
-  const auto begin = steady_clock::now();
-  try {
-    run_burst(options, options.requests, tokens);
-  } catch (const Error&) {
-    // Leaves the server as it was found; what went wrong first is what is told.
-    static_cast<void>(client_for(options.target).post("/stop_profile", ""));
-    throw;
-  }
-  burst.wall_s = seconds_between(begin, steady_clock::now());
-  const std::string answer = post_profile(options, "/stop_profile");
-  if (options.traces.empty()) {
-    read_named_folder(options, answer, burst);
-  } else {
-    read_new_trace(options, before, burst);
-  }
+  BurstProfile burst = profile_while(options, [&] { run_burst(options, options.requests, tokens); });
+  burst.tokens = tokens;
   burst.table.requests = burst.table.prefills = options.requests;
   burst.table.decode_steps = options.requests * (tokens - 1);
   return burst;
@@ -158,6 +142,31 @@ const KernelRow* row_of(const KernelTable& table, const LawRow& law) {
 }
 
 }  // namespace
+
+BurstProfile profile_while(const ProfileOptions& options, const std::function<void()>& work) {
+  BurstProfile burst;
+  const std::set<fs::path> before = traces_in(options.traces);
+  post_profile(options, "/start_profile");
+  const auto begin = steady_clock::now();
+  try {
+    work();
+  } catch (const Error&) {
+    // Leaves the server as it was found; what went wrong first is what is told.
+    try {
+      static_cast<void>(client_for(options.target).post("/stop_profile", ""));
+    } catch (const Error&) {  // it went with what went wrong
+    }
+    throw;
+  }
+  burst.wall_s = seconds_between(begin, steady_clock::now());
+  const std::string answer = post_profile(options, "/stop_profile");
+  if (options.traces.empty()) {
+    read_named_folder(options, answer, burst);
+  } else {
+    read_new_trace(options, before, burst);
+  }
+  return burst;
+}
 
 ProfileRun run_profile(const ProfileOptions& options) {
   const std::int64_t most = std::max(options.tokens, options.tokens_short);

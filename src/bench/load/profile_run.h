@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -43,6 +44,12 @@ struct ProfileRun {
   BurstProfile longer, shorter;
   LawReport law;  ///< in the order of the longer burst's table
 };
+
+/// Runs `work` under the server's profiler and reads the profile that appeared. What the work was
+/// (requests, tokens) is the caller's to fill in. If the work throws, the profiler is stopped and
+/// the error goes on.
+///   Errors: as run_profile.
+BurstProfile profile_while(const ProfileOptions& options, const std::function<void()>& work);
 
 /// Warms up, profiles both bursts and solves the law.
 ///   Errors: Error(kUnsupported) if the server has no profile endpoints or its profiler is off;

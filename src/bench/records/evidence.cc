@@ -50,4 +50,12 @@ const LegEvidence* find_leg(const EvidenceFolder& folder, std::string_view leg) 
   return found == folder.legs.end() ? nullptr : &*found;
 }
 
+bool was_restarted(const LegEvidence& leg) {
+  for (const Json* metadata : {&leg.profile_metadata, &leg.eval_metadata}) {
+    if (!metadata->is_object() || !metadata->contains("engine")) continue;
+    if (!metadata->at("engine").value("restarted", true)) return false;
+  }
+  return true;
+}
+
 }  // namespace nvllm::bench

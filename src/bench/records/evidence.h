@@ -38,6 +38,10 @@ struct LegEvidence {
   Json eval_summary;  ///< gsm8k.json without its results
 };
 
+/// Whether each round had a boot of its own. A server that ran already was not restarted: its rounds
+/// say nothing about boots.
+bool was_restarted(const LegEvidence& leg);
+
 /// One evidence folder in memory.
 struct EvidenceFolder {
   std::filesystem::path path;

@@ -3,57 +3,43 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
 
 #include "base/error.h"
 #include "base/hashing.h"
-#include "base/json.h"
 
 namespace nvllm::bench {
 
 namespace {
 
-constexpr std::size_t kTold = 300;
-
-struct Answer {
-  std::int64_t completion_tokens = 0, prompt_tokens = 0;
-  std::string token_ids_sha256;
-};
-
-Answer ask(net::HttpClient& client, const std::string& prompt, std::int64_t max_tokens) {
-  Json body;
-  body["prompt"] = prompt;
-  body["max_tokens"] = max_tokens;
-  body["temperature"] = 0;
-  body["ignore_eos"] = true;
-  body["return_token_ids"] = true;
-  const net::HttpResponse response = client.post("/v1/completions", dump_json(body));
-  if (response.status != 200) {
-    throw Error(ErrorKind::kUnavailable,
-                fmt::format("the server answered {} instead of 200: {}", response.status,
-                            response.body.substr(0, kTold)));
-  }
-  try {
-    const Json reply =
-        parse_json(response.body, "the server's answer", {.depth_max = 32, .nodes_max = 5'000'000});
-    Answer answer;
-    answer.completion_tokens = reply.at("usage").at("completion_tokens").get<std::int64_t>();
-    answer.prompt_tokens = reply.at("usage").at("prompt_tokens").get<std::int64_t>();
-    const Json& choice = reply.at("choices").at(0);
-    if (const auto ids = choice.find("token_ids"); ids != choice.end() && ids->is_array()) {
-      answer.token_ids_sha256 = token_ids_hash(ids->get<std::vector<std::int32_t>>());
-    }
-    return answer;
-  } catch (const std::exception& error) {  // our reader's and the library's complaints alike
-    throw Error(ErrorKind::kUnavailable, fmt::format("the server answered nonsense ({}): {}",
-                                                     error.what(), response.body.substr(0, kTold)));
-  }
-}
-
-double median(std::vector<double> values) {
+template <class T>
+double median(std::vector<T> values) {
   std::sort(values.begin(), values.end());
   const std::size_t half = values.size() / 2;
-  return values.size() % 2 == 1 ? values[half] : (values[half - 1] + values[half]) / 2;
+  const auto at = [&](std::size_t i) { return static_cast<double>(values[i]); };
+  return values.size() % 2 == 1 ? at(half) : (at(half - 1) + at(half)) / 2;
+}
+
+/// One answer of the burst, refused if it is none or of another length.
+Generation ask(const BurstTarget& to, const std::string& prompt, std::int64_t max_tokens,
+               std::int64_t number) {
+  GenerationRequest request{.model = to.model, .max_tokens = max_tokens, .until_length = true};
+  request.fields["prompt"] = prompt;
+  Generation answer = generate(to.target, request, to.features, to.deadline_s);
+  const auto refuse = [&](const std::string& why) {
+    throw Error(ErrorKind::kUnavailable, fmt::format("request {} of the burst {}", number, why));
+  };
+  if (answer.end != GenerationEnd::kComplete) refuse(fmt::format("failed: {}", answer.error));
+  if (!answer.counted_by_server && answer.completion_tokens == 0) {
+    refuse(
+        "brought an answer whose tokens nobody counts: neither usage, nor token ids, nor events");
+  }
+  if (to.features.ignore_eos && answer.completion_tokens != max_tokens) {
+    refuse(
+        fmt::format("brought {} tokens, wanted exactly {}: the server does not keep to "
+                    "ignore_eos and max_tokens",
+                    answer.completion_tokens, max_tokens));
+  }
+  return answer;
 }
 
 }  // namespace
@@ -64,49 +50,40 @@ std::string token_ids_hash(const std::vector<std::int32_t>& ids) {
   return sha256_hex(std::string_view(text));
 }
 
-BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const BurstSettings& burst,
-                     const std::function<void()>& before_each) {
+BurstTimes run_burst(const BurstTarget& target, const std::string& prompt,
+                     const BurstSettings& burst, const std::function<void()>& before_each) {
   BurstTimes times;
+  std::string first;
   for (std::int64_t i = 0; i < burst.requests; ++i) {
     before_each();
-    const auto begin = std::chrono::steady_clock::now();
-    const Answer answer = ask(client, prompt, burst.max_tokens);
-    times.wall_s.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count());
-    if (answer.completion_tokens != burst.max_tokens) {
-      throw Error(ErrorKind::kUnavailable,
-                  fmt::format("request {} of the burst brought {} tokens, wanted exactly {}: the "
-                              "server does not keep "
-                              "to ignore_eos and max_tokens",
-                              i + 1, answer.completion_tokens, burst.max_tokens));
-    }
-    if (i > 0 && answer.token_ids_sha256 != times.token_ids_sha256) {
-      throw Error(
-          ErrorKind::kUnavailable,
-          fmt::format(
-              "request {} of the burst brought other tokens than the first, greedily from the same "
-              "prompt",
-              i + 1));
-    }
-    times.token_ids_sha256 = answer.token_ids_sha256;
+    const Generation answer = ask(target, prompt, burst.max_tokens, i + 1);
+    times.wall_s.push_back(answer.wall_s);
+    times.tokens.push_back(answer.completion_tokens);
     times.prompt_tokens = answer.prompt_tokens;
+    const std::string ids = answer.token_ids.empty() ? "" : token_ids_hash(answer.token_ids);
+    const std::string said = ids.empty() ? answer.text : ids;
+    if (i == 0) {
+      times.token_ids_sha256 = ids;
+      first = said;
+    }
+    times.other_answers += said != first;
   }
   return times;
 }
 
-void warm_up(net::HttpClient& client, const std::string& prompt, std::int64_t tokens,
+void warm_up(const BurstTarget& target, const std::string& prompt, std::int64_t tokens,
              std::int64_t max_tokens, const std::function<void()>& before_each) {
   while (tokens > 0) {
     const std::int64_t some = std::min(tokens, max_tokens);
-    run_burst(client, prompt, {.requests = 1, .max_tokens = some}, before_each);
+    run_burst(target, prompt, {.requests = 1, .max_tokens = some}, before_each);
     tokens -= some;
   }
 }
 
-double wall_ms_per_token(const BurstTimes& longer, std::int64_t longer_tokens,
-                         const BurstTimes& shorter, std::int64_t shorter_tokens) {
-  return (median(longer.wall_s) - median(shorter.wall_s)) * 1e3 /
-         static_cast<double>(longer_tokens - shorter_tokens);
+std::optional<double> wall_ms_per_token(const BurstTimes& longer, const BurstTimes& shorter) {
+  const double more = median(longer.tokens) - median(shorter.tokens);
+  if (more < 1) return std::nullopt;
+  return (median(longer.wall_s) - median(shorter.wall_s)) * 1e3 / more;
 }
 
 }  // namespace nvllm::bench

@@ -196,6 +196,7 @@ Sweep sweep_of_folder(const fs::path& folder) {
   const Json lock = lock_of(folder);
   for (SweepLeg& leg : sweep.legs) {
     leg.expect_kernels.clear();
+    if (!lock.contains("expect_kernels") || !lock.at("expect_kernels").contains(leg.name)) continue;
     for (const auto& [kernel, calls] : lock.at("expect_kernels").at(leg.name).items()) {
       leg.expect_kernels.emplace_back(kernel, calls.get<std::int64_t>());
     }

@@ -60,7 +60,9 @@ StepCalls expected_calls(const FusionPlan& plan, const checkpoint::ModelConfig& 
 
 void fill_expected_calls(Sweep& sweep, const checkpoint::ModelConfig& model) {
   for (SweepLeg& leg : sweep.legs) {
-    StepCalls all = expected_calls(plan_of(leg.arguments), model);
+    std::vector<std::string> words = leg.command;
+    words.insert(words.end(), leg.arguments.begin(), leg.arguments.end());
+    StepCalls all = expected_calls(plan_of(words), model);
     for (const auto& [kernel, stated] : leg.expect_kernels) {
       const auto found = std::find_if(all.begin(), all.end(),
                                       [&](const auto& one) { return one.first == kernel; });

@@ -4,15 +4,15 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <chrono>
+#include <filesystem>
 #include <optional>
+#include <set>
 
 #include "base/error.h"
 #include "bench/accuracy/eval_folder.h"
 #include "bench/accuracy/questions.h"
 #include "bench/run/burst.h"
 #include "bench/run/unit.h"
-#include "net/http_client.h"
 
 namespace nvllm::bench {
 
@@ -24,13 +24,15 @@ struct Stopped {
   std::string why;
 };
 
-AskOptions ask_options(const UnitRun& unit, const std::string& url) {
+AskOptions ask_options(const UnitRun& unit, const UnitServer& server) {
   const RunSettings& settings = unit.run.settings;
   AskOptions options;
-  options.target.url = url;
+  options.target = server.target.target;
+  options.model = server.target.model;
+  options.features = server.features;
   // An event a token would cost a fifth of a small model's time, and the kernels' share of the wall
-  // time is a gate.
-  options.features.streaming = false;
+  // time is a gate. Where there are no kernels the events tell the first token's time.
+  if (settings.server.kind->ours) options.features.streaming = server.target.features.streaming;
   options.format = settings.format;
   options.score = settings.score;
   options.max_tokens = settings.question_max_tokens;
@@ -40,6 +42,28 @@ AskOptions ask_options(const UnitRun& unit, const std::string& url) {
   options.boot_id = unit.boot_id;
   options.run_index = options.round = unit.unit.round;
   return options;
+}
+
+/// What earlier boots of the group left: how each ended and how many of its answers count here.
+Json earlier_boots(const UnitRun& unit, const std::vector<QuestionResult>& kept) {
+  Json boots = Json::array();
+  std::set<std::string> known;  // an attempt's lines begin with those it kept itself
+  for (const EarlierAttempt& one : unit.earlier) {
+    std::set<std::string> own;
+    for (const QuestionResult& left : results_in(one.folder)) {
+      if (!known.contains(left.boot_id)) own.insert(left.boot_id);
+    }
+    known.insert(own.begin(), own.end());
+    const auto counted = std::count_if(kept.begin(), kept.end(), [&](const QuestionResult& result) {
+      return own.contains(result.boot_id);
+    });
+    boots.push_back(Json{{"attempt", one.attempt},
+                         {"folder", one.place},
+                         {"ended", one.ended},
+                         {"boot_ids", own},
+                         {"answers_kept", counted}});
+  }
+  return boots;
 }
 
 /// A server that died or broke off took answers with it: the unit has to be run again. Too slow a
@@ -65,6 +89,7 @@ void write_results(const UnitRun& unit, EvalFolder& folder, const QuestionSet& s
   options.target.url.clear();
   options.model = unit.run.settings.model_id;
   facts.metadata = unit_metadata(unit, "nvllm.gsm8k_metadata/v1");
+  if (!unit.earlier.empty()) facts.metadata["earlier_boots"] = earlier_boots(unit, folder.kept());
   facts.timestamp_iso = facts.metadata.at("timestamp_iso").get<std::string>();
   folder.finish(set, options, results, facts);
 }
@@ -74,14 +99,16 @@ void write_results(const UnitRun& unit, EvalFolder& folder, const QuestionSet& s
 std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
   const RunSettings& settings = unit.run.settings;
   const QuestionSet set = sweep_questions(settings);
-  const auto server = start_server(unit, {});
+  UnitServer server = start_server(unit, {});
   unit.tell("WARMING", 0.1);
-  net::HttpClient client(server->url());
-  warm_up(client, settings.prompt, settings.warmup_tokens,
+  warm_up(server.target, settings.prompt, settings.warmup_tokens,
           std::max<std::int64_t>(settings.long_burst.max_tokens, 1), [&unit] { unit.breathe(); });
-  unit.tell("MEASURING", 0.15);
   EvalFolder folder(unit.folder, EvalResume::kRefuse);
-  std::int64_t answered = 0;
+  AskOptions options = ask_options(unit, server);
+  options.kept = kept_answers(unit.earlier);
+  if (!options.kept.empty()) folder.keep(options.kept);
+  unit.tell("MEASURING", 0.15);
+  auto answered = static_cast<std::int64_t>(options.kept.size());
   std::optional<Stopped> stopped;
   AskCallbacks callbacks;
   callbacks.on_result = [&](const QuestionResult& result) {
@@ -92,18 +119,20 @@ std::vector<std::string> run_gsm8k_unit(UnitRun& unit) {
     return AskMore::kYes;
   };
   callbacks.on_stop = [&](AskStop stop, const std::string& why) { stopped = Stopped{stop, why}; };
-  const AskOptions options = ask_options(unit, server->url());
-  const SystemClock clock;
-  const SteadyTime begin = clock.now();
   const std::vector<QuestionResult> results = ask_questions(set, options, callbacks);
   EvalFacts facts;
-  facts.total_s = seconds_between(begin, clock.now());
+  for (const QuestionResult& one : results) facts.total_s += one.wall_time_s + one.drain_s;
   if (stopped) facts.stopped = to_string(stopped->stop);
   refuse_lost_answers(results, stopped);
-  stop_server(unit, *server);
+  stop_server(unit, server);
   unit.tell("EXTRACTING", 0.97);
+  std::error_code ignored;
+  std::filesystem::remove_all(incoming_folder(unit), ignored);
   write_results(unit, folder, set, options, results, facts);
-  return {"perq.jsonl", "outputs.jsonl", "gsm8k.json", "gsm8k_metadata.json", "serve.log"};
+  std::vector<std::string> names = common_files(unit);
+  for (const char* name : {"perq.jsonl", "outputs.jsonl", "gsm8k.json", "gsm8k_metadata.json"})
+    names.emplace_back(name);
+  return names;
 }
 
 }  // namespace nvllm::bench

@@ -63,10 +63,11 @@ void add_profile(const fs::path& leg, std::map<std::string, std::string>& files)
   std::vector<KernelTable> boots;
   for (const fs::path& unit : units) {
     const fs::path path = unit / "profile_kernels.csv";
+    if (!fs::exists(path)) continue;  // a server that nobody can profile
     boots.push_back(
         parse_profile_kernels(text_in(path), path.filename().string(), leg.filename().string()));
   }
-  files["profile_kernels.csv"] = format_profile_kernels(pool_boots(boots));
+  if (!boots.empty()) files["profile_kernels.csv"] = format_profile_kernels(pool_boots(boots));
   files["profile_metadata.json"] = readable_json(
       pooled_metadata(units, "profile_metadata.json", {"budget", "profiler", "token_ids_sha256"}));
 }

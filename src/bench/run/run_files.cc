@@ -7,6 +7,7 @@
 #include <optional>
 #include <sstream>
 
+#include "base/error.h"
 #include "base/files.h"
 #include "bench/run/gzip.h"
 #include "bench/run/provenance.h"
@@ -26,7 +27,17 @@ constexpr const char* kTelemetry = "telemetry.csv";
 /// How every attempt ended, as the journal tells.
 Json attempts_of(const Journal& journal) {
   Json units = Json::array();
+  std::map<std::string, std::int64_t> open;
   for (const JournalEvent& event : journal.events()) {
+    if (event.event == events::kStarted)
+      open[event.unit] = event.data.value("attempt", std::int64_t{1});
+    if (event.event == events::kSealed || event.event == events::kFailed) open.erase(event.unit);
+    if (event.event == events::kSetAside && open.contains(event.unit)) {
+      // It died with the run: nobody saw how.
+      units.push_back(Json{{"unit", event.unit}, {"attempt", open[event.unit]}, {"exit", nullptr}});
+      if (event.data.contains("reason")) units.back()["reason"] = event.data.at("reason");
+      open.erase(event.unit);
+    }
     if (event.event != events::kSealed && event.event != events::kFailed) continue;
     Json one = Json{{"unit", event.unit},
                     {"attempt", event.data.value("attempt", std::int64_t{1})},
@@ -63,18 +74,40 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
 
 Json run_identity(const RunSettings& settings, const std::string& program,
                   const std::string& tool) {
-  const Json model = model_facts(settings.model);
   Json identity;
   identity["tool"] = tool;
-  identity["binary"] = binary_facts(program);
+  if (settings.server.kind->ours) identity["binary"] = binary_facts(program);
   identity["model"] = settings.model_id;
-  identity["model_revision"] = model.at("sha256");
-  identity["model_files"] = model.at("files");
+  if (!settings.model.empty()) {
+    const Json model = model_facts(settings.model);
+    identity["model_revision"] = model.at("sha256");
+    identity["model_files"] = model.at("files");
+  } else if (!settings.model_revision.empty()) {
+    identity["model_revision"] = settings.model_revision;
+  }
   if (const Json commit = commit_facts(); commit.is_object()) {
     identity["git_commit"] = commit.at("commit");
     identity["dirty"] = commit.at("dirty");
   }
   return identity;
+}
+
+Json leg_identity(const RunSettings& settings, const SweepLeg& leg, const std::string& program) {
+  Json own = Json::object();
+  if (settings.server.kind->address == AddressFrom::kRunsAlready) return own;
+  if (settings.server.kind->ours && leg.command.empty() &&
+      settings.server.command == settings.server.kind->command) {
+    return own;
+  }
+  const std::string word =
+      command_of(settings, leg, {.program = program, .port = "0", .traces = {}}).front();
+  const fs::path file = find_program(word);
+  if (file.empty() || !fs::is_regular_file(file)) {
+    throw Error(ErrorKind::kUsage,
+                fmt::format("leg '{}': '{}' of its command is no program here", leg.name, word));
+  }
+  own["binary"] = binary_facts(file);
+  return own;
 }
 
 void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep,

@@ -17,6 +17,11 @@ namespace nvllm::bench {
 /// The fields that every unit's metadata share and that its hash rests on: tool, binary, model.
 Json run_identity(const RunSettings& settings, const std::string& program, const std::string& tool);
 
+/// What a leg has in place of the run's identity: the digest of the program that its command names.
+/// Empty where that is the run's own, or nobody starts one.
+///   Errors: Error(kUsage) if there is no such program.
+Json leg_identity(const RunSettings& settings, const SweepLeg& leg, const std::string& program);
+
 /// Writes sweep.toml, sweep.lock.json and, unless it is there already, prereg.json: rules are
 /// registered once, before the first measurement.
 void write_rules(EvidenceWriter& writer, std::string_view sweep_text, const Sweep& sweep,

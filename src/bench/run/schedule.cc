@@ -44,9 +44,18 @@ std::string unit_hash(const Sweep& sweep, const Unit& unit, const Json& identity
                                 [&](const SweepLeg& one) { return one.name == unit.leg; });
   Json json;
   json["unit"] = unit_name(unit);
+  json["command"] = leg->command;
+  json["url"] = leg->url;
   json["arguments"] = leg->arguments;
   json["env"] = leg->env;
   json["identity"] = identity;
+  json["server"] = Json::object();
+  if (const auto server = sweep.canonical.find("server"); server != sweep.canonical.end()) {
+    // How long is waited for it decides no result.
+    for (const char* key : {"kind", "command", "url"})
+      json["server"][key] = server->value(key, Json());
+  }
+  for (const char* key : {"kind", "command", "url"}) json["server"].emplace(key, nullptr);
   // Questions are warmed up as bursts are.
   for (const char* section : {"profile", unit.phase.c_str()}) {
     json[section] = sweep.canonical.contains(section) ? sweep.canonical.at(section) : Json();

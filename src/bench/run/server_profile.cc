@@ -9,6 +9,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/records/kernel_name.h"
+#include "bench/run/pooled.h"
 #include "bench/store/csv.h"
 #include "bench/store/json_field.h"
 #include "bench/store/kernel_csv.h"
@@ -128,6 +129,25 @@ ServerProfile read_server_profile(const fs::path& folder, const std::string& leg
     table->decode_steps = int_field(profile.metadata, "decode_steps", "profile_metadata.json");
     table->prefills = int_field(profile.metadata, "prefills", "profile_metadata.json");
   }
+  return profile;
+}
+
+ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times,
+                            const std::string& leg) {
+  ServerProfile profile;
+  profile.kernels = burst.table;
+  profile.kernels.leg = leg;
+  profile.kernels.requests = profile.kernels.prefills =
+      static_cast<std::int64_t>(times.tokens.size());
+  profile.kernels.decode_steps =
+      -profile.kernels.requests;  // the first token of each is the prefill's
+  for (const std::int64_t tokens : times.tokens) profile.kernels.decode_steps += tokens;
+  profile.symbols = pool_boots({profile.kernels});
+  profile.metadata["device"] = nullptr;
+  profile.metadata["profiler"] = Json{{"method", "torch"},
+                                      {"source", burst.source.filename().string()},
+                                      {"findings", burst.findings},
+                                      {"complete", burst.findings.empty()}};
   return profile;
 }
 

@@ -4,7 +4,9 @@
 #include <string>
 
 #include "base/json.h"
+#include "bench/load/profile_run.h"
 #include "bench/records/kernel_table.h"
+#include "bench/run/burst.h"
 
 namespace nvllm::bench {
 
@@ -20,5 +22,10 @@ struct ServerProfile {
 /// operation apart.
 ///   Errors: Error(kBadFile) naming file, line and field; Error(kNotFound).
 ServerProfile read_server_profile(const std::filesystem::path& folder, const std::string& leg);
+
+/// The same from an imported torch trace of the burst that took those times. Its metadata has a
+/// device and a profiler, no phases: a trace does not tell decode steps from prefills.
+ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times,
+                            const std::string& leg);
 
 }  // namespace nvllm::bench

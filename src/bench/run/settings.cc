@@ -10,6 +10,7 @@ namespace nvllm::bench {
 namespace {
 
 constexpr std::int64_t kPromptBytesMax = 1 << 20;
+constexpr const char* kNvllm = "nvllm";
 constexpr const char* kPrompt =
     "Question: There are 12 eggs in the bag. How many eggs are in the bag?\nAnswer: ";
 
@@ -23,17 +24,56 @@ const Json& section_of(const Json& file, const char* name) {
   return found == file.end() ? kEmpty : *found;
 }
 
-void read_server(const Sweep& sweep, const Json& section, RunSettings& out) {
-  if (const std::string kind = section.value("kind", "nvllm"); kind != "nvllm") {
-    refuse(sweep,
-           fmt::format("'server.kind' is \"{}\"; this version starts nvllm servers only", kind));
+void read_server(const Sweep& sweep, const Json& section, ServerSettings& out) {
+  out.kind = &server_kind(section.value("kind", "nvllm"));
+  out.command = section.value("command", out.kind->command);
+  out.url = section.value("url", "");
+  out.traces = section.value("traces", "");
+  const Json &ready = section_of(section, "ready"), &stop = section_of(section, "stop");
+  out.ready_page = ready.value("url", std::string(out.kind->ready_page));
+  // Nothing is started there, so nothing has to load.
+  if (out.kind->address == AddressFrom::kRunsAlready) out.ready_timeout_s = 30;
+  out.ready_timeout_s = ready.value("timeout_s", out.ready_timeout_s);
+  out.poll_s = ready.value("poll_s", out.poll_s);
+  if (stop.value("signal", "TERM") == "INT") out.stop_signal = StopSignal::kInt;
+  out.grace_s = stop.value("grace_s", out.grace_s);
+  for (const SweepLeg& leg : sweep.legs) {
+    const bool runs = out.kind->address == AddressFrom::kRunsAlready;
+    if (runs && leg.url.empty() && out.url.empty()) {
+      refuse(sweep,
+             fmt::format(
+                 "leg '{}' of an external server has no 'url', neither its own nor 'server.url'",
+                 leg.name));
+    }
+    if (runs && (!leg.command.empty() || !leg.arguments.empty() || !leg.env.empty() ||
+                 !out.command.empty())) {
+      refuse(
+          sweep,
+          fmt::format(
+              "leg '{}': an external server is not started here, so it has no command, arguments "
+              "or env",
+              leg.name));
+    }
+    if (!runs && leg.command.empty() && out.command.empty()) {
+      refuse(sweep,
+             fmt::format(
+                 "leg '{}' of kind \"{}\" has no 'command', neither its own nor 'server.command'",
+                 leg.name, out.kind->name));
+    }
   }
-  out.ready_timeout_s = section_of(section, "ready").value("timeout_s", out.ready_timeout_s);
 }
 
 void read_model(const Sweep& sweep, const Json& section, const std::filesystem::path& model,
                 RunSettings& out) {
   out.model = model.empty() ? std::filesystem::path(section.value("path", "")) : model;
+  out.model_revision = section.value("revision", "");
+  if (!out.server.kind->ours) {
+    out.model_id = section.value("id", "");
+    if (!out.model_id.empty()) return;
+    refuse(sweep,
+           fmt::format("no 'model.id'; requests to a server of kind \"{}\" name its model by it",
+                       out.server.kind->name));
+  }
   if (out.model.empty()) refuse(sweep, "no 'model.path', and no --model DIR");
   std::filesystem::path named = out.model.lexically_normal();
   if (!named.has_filename()) named = named.parent_path();
@@ -49,11 +89,27 @@ void read_schedule(const Json& section, RunSettings& out) {
 }
 
 void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
-  if (const std::string method = section.value("method", "auto");
-      method != "auto" && method != "in-process") {
-    refuse(sweep,
-           fmt::format("'profile.method' is \"{}\"; this version profiles \"in-process\" only",
-                       method));
+  out.kernels = out.server.kind->kernels;
+  if (const std::string method = section.value("method", "auto"); method != "auto") {
+    out.kernels_demanded = true;
+    const bool runs = out.server.kind->address == AddressFrom::kRunsAlready;
+    const bool known = method == "in-process" || method == "torch";
+    if (known) out.kernels = method == "torch" ? KernelMethod::kTorch : KernelMethod::kInProcess;
+    if (!known || (!runs && out.kernels != out.server.kind->kernels)) {
+      refuse(
+          sweep,
+          fmt::format("'profile.method' is \"{}\"; this version profiles servers of kind \"{}\" by "
+                      "\"{}\"{}",
+                      method, out.server.kind->name,
+                      runs ? "in-process" : to_string(out.server.kind->kernels),
+                      runs ? " or \"torch\"" : ""));
+    }
+    if (runs && out.kernels == KernelMethod::kTorch && out.server.traces.empty()) {
+      refuse(sweep,
+             "'profile.method' is \"torch\", but 'server.traces' does not say where the external "
+             "server "
+             "writes its traces");
+    }
   }
   std::vector<BurstSettings> bursts;
   for (const Json& one : section_of(section, "bursts"))
@@ -70,6 +126,7 @@ void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
   if (!out.ignore_eos)
     refuse(sweep, "'profile.ignore_eos' is false: without it bursts have no fixed length");
   out.overhead_probe = section.value("overhead_probe", true);
+  out.request_deadline_s = section.value("deadline_s", out.request_deadline_s);
   out.warmup_tokens = section.value("warmup_tokens", out.long_burst.max_tokens);
   const std::string file = section.value("prompt_file", "");
   out.prompt = file.empty() ? std::string(kPrompt) : read_file(file, kPromptBytesMax);
@@ -77,6 +134,8 @@ void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
 
 void read_gsm8k(const Sweep& sweep, const Json& section, RunSettings& out) {
   const Json &dataset = section_of(section, "dataset"), &futility = section_of(section, "futility");
+  if (out.model.empty() && !dataset.contains("path"))
+    refuse(sweep, "no 'gsm8k.dataset.path': which questions?");
   out.problems = dataset.value("path", (out.model / "heldout.jsonl").string());
   out.problems_sha256 = dataset.value("sha256", "");
   out.choice.n = section.value("n", std::int64_t{50});
@@ -97,12 +156,27 @@ void read_gsm8k(const Sweep& sweep, const Json& section, RunSettings& out) {
   }
 }
 
+std::string filled_in(std::string text, const RunSettings& settings, const CommandFacts& facts) {
+  const std::pair<std::string_view, std::string> values[] = {
+      {"${port}", facts.port},
+      {"${model.path}", settings.model.string()},
+      {"${model.id}", settings.model_id},
+      {"${traces}", facts.traces.string()}};
+  for (const auto& [name, value] : values) {
+    for (std::size_t at = text.find(name); at != std::string::npos;
+         at = text.find(name, at + value.size())) {
+      text.replace(at, name.size(), value);
+    }
+  }
+  return text;
+}
+
 }  // namespace
 
 RunSettings run_settings(const Sweep& sweep, const std::filesystem::path& model) {
   RunSettings settings;
   const Json& file = sweep.canonical;
-  read_server(sweep, section_of(file, "server"), settings);
+  read_server(sweep, section_of(file, "server"), settings.server);
   read_model(sweep, section_of(file, "model"), model, settings);
   read_schedule(section_of(file, "schedule"), settings);
   if (settings.profile_rounds > 0) read_profile(sweep, section_of(file, "profile"), settings);
@@ -110,6 +184,26 @@ RunSettings run_settings(const Sweep& sweep, const std::filesystem::path& model)
   if (settings.profile_rounds + settings.gsm8k_rounds == 0)
     refuse(sweep, "'schedule.rounds' are all 0: nothing to do");
   return settings;
+}
+
+std::vector<std::string> command_of(const RunSettings& settings, const SweepLeg& leg,
+                                    const CommandFacts& facts) {
+  std::vector<std::string> words = leg.command.empty() ? settings.server.command : leg.command;
+  words.insert(words.end(), leg.arguments.begin(), leg.arguments.end());
+  for (std::string& word : words) word = filled_in(std::move(word), settings, facts);
+  if (words.front() == kNvllm) words.front() = facts.program;
+  return words;
+}
+
+std::map<std::string, std::string> environment_of(const RunSettings& settings, const SweepLeg& leg,
+                                                  const CommandFacts& facts) {
+  std::map<std::string, std::string> env = leg.env;
+  for (auto& [name, value] : env) value = filled_in(std::move(value), settings, facts);
+  return env;
+}
+
+const std::string& address_of(const RunSettings& settings, const SweepLeg& leg) {
+  return leg.url.empty() ? settings.server.url : leg.url;
 }
 
 QuestionSet sweep_questions(const RunSettings& settings) {

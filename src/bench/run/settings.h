@@ -9,6 +9,8 @@
 #include <vector>
 
 #include "bench/accuracy/questions.h"
+#include "bench/run/server_kind.h"
+#include "bench/server_process.h"
 #include "bench/sweep/sweep.h"
 
 namespace nvllm::bench {
@@ -21,15 +23,32 @@ struct BurstSettings {
 /// What happens after a unit that failed.
 enum class OnFailure { kContinue, kStop };
 
+/// How the servers of a sweep are had; a leg may have a command and an address of its own.
+struct ServerSettings {
+  const ServerKind* kind = nullptr;
+  std::vector<std::string> command;  ///< with its ${...} as written
+  std::string url;                   ///< of one that runs already, or a fixed one
+  std::filesystem::path traces;      ///< where it writes torch traces; "": the unit's own folder
+  std::string ready_page;
+  double ready_timeout_s = 1800, poll_s = 0.02;
+  StopSignal stop_signal = StopSignal::kTerm;
+  double grace_s = 40;
+};
+
 /// How a sweep is run.
 struct RunSettings {
-  std::filesystem::path model;  ///< folder, or "synthetic:NAME"
-  std::string model_id;         ///< the name it has in the evidence
+  ServerSettings server;
+  std::filesystem::path
+      model;             ///< folder, or "synthetic:NAME"; "" where another kind of server has it
+  std::string model_id;  ///< the name it has in the evidence and, for other kinds, in requests
+  std::string model_revision;  ///< as the file declares; may be empty
   std::int64_t profile_rounds = 0, gsm8k_rounds = 0;
   bool balanced = true;  ///< Williams orders; else the file's order in every round
   OnFailure on_failure = OnFailure::kContinue;
-  double ready_timeout_s = 1800;
 
+  KernelMethod kernels = KernelMethod::kNone;
+  bool kernels_demanded = false;  ///< the file names the method: without it a unit has failed
+  double request_deadline_s = 600;
   std::int64_t warmup_tokens = 0;
   BurstSettings long_burst, short_burst;
   bool ignore_eos = true;
@@ -49,8 +68,25 @@ struct RunSettings {
 /// Reads the settings. `model` replaces the file's model where it is not empty.
 ///   Errors: Error(kUsage) naming the file and the key: no model, no bursts of two lengths where
 ///   something is
-///           profiled, a server of a kind that is not started here, or nothing to do at all.
+///           profiled, a server without command or address, a method that its kind does not have,
+///           or nothing to do at all.
 RunSettings run_settings(const Sweep& sweep, const std::filesystem::path& model);
+
+/// The command line of a leg's server with everything filled in: ${port}, ${model.path},
+/// ${model.id}, ${traces}; "nvllm" as its first word is this program.
+struct CommandFacts {
+  std::string program, port;
+  std::filesystem::path traces;
+};
+std::vector<std::string> command_of(const RunSettings& settings, const SweepLeg& leg,
+                                    const CommandFacts& facts);
+
+/// The leg's environment, filled in likewise.
+std::map<std::string, std::string> environment_of(const RunSettings& settings, const SweepLeg& leg,
+                                                  const CommandFacts& facts);
+
+/// The address that the file gives to a leg's server; "" where it gives none.
+const std::string& address_of(const RunSettings& settings, const SweepLeg& leg);
 
 /// The questions of a sweep, in the order they are put.
 ///   Errors: those of read_question_set; Error(kBadFile) if the file is not the one declared.

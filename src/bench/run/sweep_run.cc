@@ -20,6 +20,7 @@
 #include "bench/run/schedule.h"
 #include "bench/run/unit.h"
 #include "bench/store/manifest.h"
+#include "bench/store/seal.h"
 
 namespace nvllm::bench {
 
@@ -61,6 +62,38 @@ class UnitTimes {
  private:
   std::map<std::string, std::pair<double, std::int64_t>> sums_;
 };
+
+/// Names of the files that lie in a unit's folder.
+std::vector<std::string> files_in(const fs::path& folder) {
+  std::vector<std::string> names;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    if (entry.is_regular_file() && entry.path().filename() != kSealName) {
+      names.push_back(entry.path().filename().string());
+    }
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+/// Seals what a unit left that came to no good end, under that state.
+void seal_remains(const fs::path& folder, const UnitWork& work, std::int64_t attempt,
+                  const char* state, int exit) {
+  Seal seal;
+  seal.unit = work.planned.unit;
+  seal.unit_hash = work.planned.unit_hash;
+  seal.state = state;
+  seal.attempt = attempt;
+  seal.exit = exit;
+  write_seal(folder, seal, files_in(folder));
+}
+
+/// Seals what a boot left that died with the run: nobody shall take its remains for a whole unit.
+void mark_dead(const fs::path& folder, const UnitWork& work) {
+  std::error_code ignored;
+  fs::remove_all(folder / "incoming", ignored);
+  if (!fs::exists(folder / kSealName))
+    seal_remains(folder, work, work.attempt - 1, "DIED", kExitIncomplete);
+}
 
 class SweepRun {
  public:
@@ -107,13 +140,23 @@ void SweepRun::prepare() {
   context_.settings = run_settings(sweep_, request_.model);
   context_.program = request_.program;
   context_.control = &control_;
-  fill_expected_calls(sweep_, read_geometry(context_.settings.model));
+  const bool ours = context_.settings.server.kind->ours;
+  if (ours) fill_expected_calls(sweep_, read_geometry(context_.settings.model));
   if (context_.settings.gsm8k_rounds > 0) static_cast<void>(sweep_questions(context_.settings));
   context_.identity = run_identity(context_.settings, request_.program, request_.tool);
+  for (const SweepLeg& leg : sweep_.legs) {
+    if (Json own = leg_identity(context_.settings, leg, request_.program); !own.empty()) {
+      context_.leg_identity[leg.name] = std::move(own);
+    }
+  }
   provenance_.host = host_facts();
   provenance_.identity = context_.identity;
   for (const Unit& unit : schedule_units(sweep_, context_.settings)) {
-    units_.push_back({unit, unit_hash(sweep_, unit, context_.identity)});
+    Json identity = context_.identity;
+    if (const auto own = context_.leg_identity.find(unit.leg); own != context_.leg_identity.end()) {
+      identity.update(own->second);
+    }
+    units_.push_back({unit, unit_hash(sweep_, unit, identity)});
   }
   if (std::none_of(units_.begin(), units_.end(),
                    [&](const PlannedUnit& one) { return selected(request_.only, one.unit); })) {
@@ -166,18 +209,8 @@ void SweepRun::record_failure(EvidenceWriter& writer, const UnitWork& work, cons
         unit.folder / "log_tail.txt",
         without_paths(all.substr(all.size() - std::min(all.size(), kLogTailBytes))));
   }
-  std::vector<std::string> names;
-  for (const auto& entry : fs::directory_iterator(unit.folder)) {
-    if (entry.is_regular_file()) names.push_back(entry.path().filename().string());
-  }
-  write_seal(unit.folder,
-             {.unit = unit.unit,
-              .unit_hash = work.planned.unit_hash,
-              .state = watchdog ? "ABORTED" : "FAILED",
-              .attempt = work.attempt,
-              .exit = watchdog ? kExitWatchdog : kExitIncomplete,
-              .files = {}},
-             names);
+  seal_remains(unit.folder, work, work.attempt, watchdog ? "ABORTED" : "FAILED",
+               watchdog ? kExitWatchdog : kExitIncomplete);
   writer.fail_unit(work, reason);
   say(fmt::format("{} failed: {}", unit_name(unit.unit), reason));
 }
@@ -186,14 +219,17 @@ void SweepRun::run_unit(EvidenceWriter& writer, const UnitWork& work) {
   const Unit& unit = work.planned.unit;
   const auto leg = std::find_if(sweep_.legs.begin(), sweep_.legs.end(),
                                 [&](const SweepLeg& one) { return one.name == unit.leg; });
+  const std::string name = unit_name(unit);
+  if (work.action == UnitWork::Action::kSetAsideAndRun) mark_dead(writer.folder() / name, work);
   writer.begin_unit(work);
   const SteadyTime begin = clock_.now();
   UnitRun run{.run = context_,
               .leg = *leg,
               .unit = unit,
               .attempt = work.attempt,
-              .folder = writer.folder() / unit_name(unit),
-              .boot_id = {}};
+              .folder = writer.folder() / name};
+  run.earlier =
+      earlier_attempts(writer.journal().events(), name, work.planned.unit_hash, writer.folder());
   fs::create_directories(run.folder);
   std::string state;
   context_.progress = [&](const std::string& now, double share) {

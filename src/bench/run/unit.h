@@ -5,6 +5,7 @@
 
 #include <filesystem>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -12,6 +13,8 @@
 
 #include "base/json.h"
 #include "bench/records/evidence.h"
+#include "bench/run/burst.h"
+#include "bench/run/earlier.h"
 #include "bench/run/run_control.h"
 #include "bench/run/settings.h"
 #include "bench/server_process.h"
@@ -26,6 +29,8 @@ struct RunContext {
   Json identity;  ///< fields of every metadata file: model, its digest, tool, binary
   RunControl* control = nullptr;
   Watch* watch = nullptr;
+  /// By leg: what differs from `identity` where a leg's server is another program.
+  std::map<std::string, Json> leg_identity;
   /// Told where a unit stands: a state of the journal, and the share of its work that is done.
   std::function<void(const std::string& state, double share)> progress;
 };
@@ -36,24 +41,44 @@ struct UnitRun {
   const SweepLeg& leg;
   Unit unit;
   std::int64_t attempt = 1;
-  std::filesystem::path folder;  ///< the unit's own
-  std::string boot_id;           ///< set once the server is up
+  std::filesystem::path folder;           ///< the unit's own
+  std::string boot_id{};                  ///< set once the server is up
+  std::vector<EarlierAttempt> earlier{};  ///< of its group
+  Json engine = Json::object();           ///< what was asked of the server and what it showed
+  /// Rules that applied because something was missing or not as wanted: {"rule", "reason"}.
+  Json deviations = Json::array();
 
   /// Between two requests: tells the watchdog of life, and stops where someone asked to.
   ///   Errors: Error(kUnavailable) naming the cause.
   void breathe() const;
   void tell(const std::string& state, double share) const;
+  void deviate(const std::string& rule, const std::string& reason);
 };
 
-/// Starts the leg's server with its log in the unit's folder and waits until it is ready.
-///   Errors: Error(kUnavailable) as ServerProcess.
-std::unique_ptr<ServerProcess> start_server(UnitRun& unit,
-                                            const std::vector<std::string>& further_arguments);
+/// The server of a unit: a process of ours, or one that runs already.
+struct UnitServer {
+  BurstTarget target;       ///< with the features it showed, answers whole where counted
+  ServerFeatures features;  ///< all that it showed
+  std::unique_ptr<ServerProcess> process;  ///< null: it is not ours
+};
 
-/// Stops it.
-///   Errors: Error(kUnavailable) if it did not end with status 0: what it measured is then in
-///   doubt.
-void stop_server(const UnitRun& unit, ServerProcess& server);
+/// Starts the leg's server with its log in the unit's folder, or goes to the one that runs, waits
+/// until it is ready, finds out what it can and whether it serves the sweep's model, and writes
+/// capabilities.json.
+///   Errors: Error(kUnavailable) as ServerProcess and probe_capabilities; also if it serves another
+///           model than the sweep names.
+UnitServer start_server(UnitRun& unit, const std::vector<std::string>& further_arguments);
+
+/// Stops it, if it is ours.
+///   Errors: Error(kUnavailable) if a server of our own kind did not end with status 0: what it
+///           measured is then in doubt.
+void stop_server(UnitRun& unit, UnitServer& server);
+
+/// The folder for profiles, which goes when the unit ends.
+std::filesystem::path incoming_folder(const UnitRun& unit);
+
+/// The files that every unit leaves: its capabilities and, where the server is ours, its log.
+std::vector<std::string> common_files(const UnitRun& unit);
 
 /// The fields that every metadata file of a unit begins with.
 Json unit_metadata(const UnitRun& unit, const char* schema);

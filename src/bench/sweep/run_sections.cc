@@ -12,6 +12,8 @@ constexpr double kSecondsMax = 7 * 86'400;
 void check_server(Section section) {
   section.choice("kind", {"nvllm", "vllm", "sglang", "llama.cpp", "external"});
   section.texts("command");
+  section.text("url");
+  section.text("traces");
   if (auto ready = section.table("ready")) {
     ready->text("url");
     ready->number("timeout_s", 1, kSecondsMax);
@@ -72,6 +74,7 @@ void check_profile(Section section) {
   section.choice("method", {"auto", "in-process", "inject", "torch", "nsys"});
   section.integer("warmup_tokens", 0, INT64_MAX);
   check_bursts(section);
+  section.number("deadline_s", 0.001, kSecondsMax);
   section.text("prompt_file");
   section.truth("ignore_eos");
   section.truth("overhead_probe");

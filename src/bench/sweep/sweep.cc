@@ -41,6 +41,8 @@ SweepLeg read_leg(const std::string& name, Section section) {
       leg.env[key] = value.text;
     }
   }
+  leg.command = section.texts("command").value_or(std::vector<std::string>{});
+  leg.url = section.text("url").value_or("");
   leg.arguments = section.texts("arguments").value_or(std::vector<std::string>{});
   if (auto expect = section.table("expect_kernels")) {
     for (const auto& [key, value] : expect->node().members) {

@@ -24,7 +24,9 @@ inline constexpr const char* kSweepSchema = "nvllm.sweep/v1";
 struct SweepLeg {
   std::string name;
   std::map<std::string, std::string> env;
-  std::vector<std::string> arguments;  ///< added to the server's command
+  std::vector<std::string> command;    ///< in place of the server's; empty: that one
+  std::vector<std::string> arguments;  ///< added to the command
+  std::string url;                     ///< in place of the server's; "": that one
   /// Calls per decode step by short kernel name (a '*' at its end for a beginning). Those above
   /// zero are the leg's named kernels.
   std::vector<std::pair<std::string, std::int64_t>> expect_kernels;

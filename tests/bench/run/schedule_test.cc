@@ -68,6 +68,21 @@ TEST(Schedule, AUnitsHashKnowsLegWorkloadAndIdentityButNotTheRules) {
   EXPECT_NE(unit_hash(sweep, unit, {{"binary", "1"}}), hash);
 }
 
+TEST(Schedule, AUnitsHashKnowsItsServer) {
+  Sweep sweep = sweep_with("rounds = { profile = 1 }");
+  const Unit unit{"a", "profile", 1};
+  const std::string hash = unit_hash(sweep, unit, {});
+  sweep.canonical["server"]["ready"]["timeout_s"] = 5;
+  EXPECT_EQ(unit_hash(sweep, unit, {}), hash);
+  sweep.canonical["server"]["kind"] = "vllm";
+  EXPECT_NE(unit_hash(sweep, unit, {}), hash);
+  sweep.canonical.erase("server");
+  sweep.legs[0].command = {"other"};
+  EXPECT_NE(unit_hash(sweep, unit, {}), hash);
+  EXPECT_EQ(unit_hash(sweep, {"b", "profile", 1}, {}),
+            unit_hash(sweep_with("rounds = { profile = 1 }"), {"b", "profile", 1}, {}));
+}
+
 TEST(Schedule, OnlySelectsByLegPhaseAndRound) {
   const Unit unit{"lower8", "profile", 2};
   for (const char* only :

@@ -194,7 +194,7 @@ TEST_F(SweepRun, NonsenseAndShortAnswersFailTheUnitWithTheirReason) {
   request_.only = "off/profile/1";
   server_.faults.answers_nonsense = true;
   EXPECT_EQ(run().exit, kExitIncomplete);
-  EXPECT_THAT(said_, HasSubstr("nonsense"));
+  EXPECT_THAT(said_, HasSubstr("request 1 of the burst failed"));
   server_.faults.answers_nonsense = false;
   server_.faults.answers_short = true;
   EXPECT_EQ(resume().exit, kExitIncomplete);

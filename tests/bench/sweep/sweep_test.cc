@@ -76,6 +76,18 @@ TEST(Sweep, ImpossibleValuesAreRefused) {
               HasSubstr("more than max_rounds = 2"));
 }
 
+TEST(Sweep, ALegMayHaveACommandEnvironmentArgumentsAndAddressOfItsOwn) {
+  const Sweep sweep = parse_sweep(small("command = [\"serve-it\", \"${port}\"]\narguments = [\"--fast\"]\nenv = { FUSE = "
+                                        "\"1\" }\nurl = \"http://127.0.0.1:8001\"\n[legs.b]"),
+                                  "x.toml");
+  EXPECT_EQ(sweep.legs[0].command, (std::vector<std::string>{"serve-it", "${port}"}));
+  EXPECT_EQ(sweep.legs[0].arguments, (std::vector<std::string>{"--fast"}));
+  EXPECT_EQ(sweep.legs[0].env.at("FUSE"), "1");
+  EXPECT_EQ(sweep.legs[0].url, "http://127.0.0.1:8001");
+  EXPECT_TRUE(sweep.legs[1].command.empty());
+  EXPECT_EQ(sweep.legs[1].url, "");
+}
+
 TEST(Sweep, RulesAreCheckedBeforeAnythingIsMeasured) {
   EXPECT_THAT(error_of(small("[hypotheses]\nH1 = { expr = \"1 +\" }")), HasSubstr("x.toml:6"));
   EXPECT_THAT(error_of("schema = \"nvllm.sweep/v1\"\nname = \"s\"\nclaim = \"c\"\n[legs.a]\n[[verdict]]\nwhen = "
