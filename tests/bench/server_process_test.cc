@@ -38,8 +38,11 @@ class ServerProcessTest : public ::testing::Test {
 
 constexpr const char* kUntilEnded = "trap 'exit 0' TERM; while :; do sleep 0.02; done";
 
+// Whoever has named its address may be told to end at once: the trap has to be there before.
+constexpr const char* kObeying = "trap 'exit 0' TERM\n";
+
 TEST_F(ServerProcessTest, PassesArgumentsAndEnvironmentAndKeepsTheLog) {
-  ServerOptions with = options("echo \"$@ leg=$LEG\" >&2\n" + named() + kUntilEnded);
+  ServerOptions with = options("echo \"$@ leg=$LEG\" >&2\n" + std::string(kObeying) + named() + kUntilEnded);
   with.env = {{"LEG", "all"}};
   with.log_file = temp_.path() / "serve.log";
   ServerProcess process(std::move(with));
@@ -137,7 +140,7 @@ TEST_F(ServerProcessTest, KillsWhatOutlivesItsGraceTime) {
 TEST_F(ServerProcessTest, WhatTheServerLeftBehindEndsWithIt) {
   ServerOptions own =
       options("(trap '' TERM; exec sleep 600) & echo $! >'" + (temp_.path() / "child").string() +
-              "'\n" + named() + "trap 'exit 0' TERM; while :; do sleep 0.02; done");
+              "'\n" + kObeying + named() + kUntilEnded);
   own.group = ServerGroup::kOwn;
   ServerProcess process(std::move(own));
   pid_t child = 0;
