@@ -243,16 +243,20 @@ void ServerProcess::dismiss_guard() {
   if (guard_pid_ > 0) ::waitpid(static_cast<pid_t>(guard_pid_), nullptr, 0);
 }
 
+/// Takes what the child has printed within `time`; false if there was nothing.
+bool ServerProcess::take_output(std::chrono::milliseconds time) {
+  pollfd wait{output_, POLLIN, 0};
+  if (output_ < 0 || ::poll(&wait, 1, static_cast<int>(time.count())) <= 0) return false;
+  std::array<char, 512> bytes{};
+  const ssize_t got = ::read(output_, bytes.data(), bytes.size());
+  if (got > 0) printed_.append(bytes.data(), static_cast<std::size_t>(got));
+  return got > 0;
+}
+
 /// Reads what the child prints until there is an address on a line that has ended; "" until then.
 std::string ServerProcess::printed_url() {
-  pollfd wait{output_, POLLIN, 0};
-  if (::poll(&wait, 1, 100) > 0) {
-    std::array<char, 512> bytes{};
-    const ssize_t got = ::read(output_, bytes.data(), bytes.size());
-    if (got > 0) printed_.append(bytes.data(), static_cast<std::size_t>(got));
-    if (got <= 0)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it ends; alive() will say how
-  }
+  if (!take_output(std::chrono::milliseconds(100)))
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // it may be ending; alive() will say how
   const std::size_t at = printed_.find("http://"), end = printed_.find('\n', at);
   return at != std::string::npos && end != std::string::npos ? printed_.substr(at, end - at) : "";
 }
@@ -263,6 +267,9 @@ std::string ServerProcess::wait_until_ready() {
   while (std::chrono::steady_clock::now() < deadline) {
     if (options_.while_waiting) options_.while_waiting();
     if (!alive()) {
+      constexpr std::size_t kLastWords = 4096;
+      while (printed_.size() < kLastWords && take_output(std::chrono::milliseconds(0))) {
+      }
       why = ending(status_);
       break;
     }

@@ -70,6 +70,7 @@ class ServerProcess {
   void spawn_guard();
   void dismiss_guard();
   std::string wait_until_ready();
+  bool take_output(std::chrono::milliseconds time);
   std::string printed_url();
   void deliver(int signal) const;
 
