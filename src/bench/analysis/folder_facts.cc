@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <map>
 
 #include "base/error.h"
+#include "bench/analysis/family.h"
 #include "bench/rules/hypothesis.h"
 
 namespace nvllm::bench {
@@ -23,6 +25,10 @@ std::optional<double> mean_us(const KernelTable& table, const std::string& patte
   }
   if (calls == 0) return std::nullopt;
   return sum_us / static_cast<double>(calls);
+}
+
+bool has_leg(const Sweep& sweep, const std::string& name) {
+  return std::any_of(sweep.legs.begin(), sweep.legs.end(), [&](const SweepLeg& leg) { return leg.name == name; });
 }
 
 }  // namespace
@@ -71,11 +77,34 @@ Fact FolderFacts::count_answers(const std::string& leg, const std::string& what)
   return fact;
 }
 
+/// Questions that two legs answered with other tokens. Without token ids nothing is known of them.
+Fact FolderFacts::count_other_tokens(const std::string& leg, const std::string& other) const {
+  const LegEvidence *one = find_leg(folder_, leg), *two = find_leg(folder_, other);
+  if (one == nullptr || two == nullptr || one->questions.empty() || two->questions.empty()) {
+    return unknown_fact(unit(""), fmt::format("legs {} and {} did not both put questions", leg, other));
+  }
+  std::map<std::int64_t, std::string> hashes;
+  for (const QuestionResult& q : two->questions) {
+    if (q.round == two->questions.front().round) hashes[q.prompt_index] = q.token_ids_sha256;
+  }
+  std::int64_t count = 0;
+  for (const QuestionResult& q : one->questions) {
+    if (q.round != one->questions.front().round) continue;
+    const auto found = hashes.find(q.prompt_index);
+    if (found == hashes.end() || found->second.empty() || q.token_ids_sha256.empty()) {
+      return unknown_fact(unit(""), fmt::format("the token ids of question {} are not known in both legs",
+                                                q.prompt_index));
+    }
+    count += found->second != q.token_ids_sha256;
+  }
+  Fact fact;
+  fact.estimate = {.value = static_cast<double>(count), .unit = unit("")};
+  fact.standard_error = 0;
+  return fact;
+}
+
 std::optional<Fact> FolderFacts::find(const std::string& name, const std::vector<std::string>& arguments) const {
-  const bool leg_known =
-      !arguments.empty() && std::any_of(sweep_.legs.begin(), sweep_.legs.end(),
-                                        [&](const SweepLeg& leg) { return leg.name == arguments[0]; });
-  if (!leg_known) return std::nullopt;
+  if (arguments.empty() || !has_leg(sweep_, arguments[0])) return std::nullopt;
   const std::string& leg = arguments[0];
   if (name == "mean_us" && arguments.size() == 2) return mean_time(leg, arguments[1], "us");
   if (name == "mean_ms" && arguments.size() == 2) return mean_time(leg, arguments[1], "ms");
@@ -85,8 +114,22 @@ std::optional<Fact> FolderFacts::find(const std::string& name, const std::vector
       if (arguments[1] == metric) return token_time(leg, metric);
     }
   }
+  if (name == "other_tokens" && arguments.size() == 2 && has_leg(sweep_, arguments[1])) {
+    return count_other_tokens(leg, arguments[1]);
+  }
   if ((name == "right" || name == "censored") && arguments.size() == 1) return count_answers(leg, name);
   return std::nullopt;
+}
+
+TestedFamily test_hypotheses(const Sweep& sweep, const EvidenceFolder& folder,
+                             const std::vector<LegAggregate>& legs) {
+  const FolderFacts facts(sweep, folder, legs);
+  TestedFamily family;
+  for (const SweepHypothesis& one : sweep.hypotheses) {
+    family.hypotheses.push_back(evaluate_hypothesis(one.name, one.rule, facts, one.alpha));
+  }
+  family.p_holm = apply_holm(family.hypotheses);
+  return family;
 }
 
 void check_hypotheses(const Sweep& sweep) {
@@ -104,7 +147,7 @@ void check_hypotheses(const Sweep& sweep) {
 
 std::string FolderFacts::vocabulary() const {
   return "mean_us(LEG,KERNEL), mean_ms(LEG,KERNEL), ms_per_token(LEG), ms_per_token(LEG,named|kernels|wall), "
-         "right(LEG), censored(LEG), with a leg of the sweep";
+         "right(LEG), censored(LEG), other_tokens(LEG,LEG), with a leg of the sweep";
 }
 
 }  // namespace nvllm::bench

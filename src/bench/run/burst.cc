@@ -65,7 +65,7 @@ std::string token_ids_hash(const std::vector<std::int32_t>& ids) {
 }
 
 BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const BurstSettings& burst,
-                     const std::function<void()>& before_each) {
+                     const std::function<void()>& before_each, Repeats repeats) {
   BurstTimes times;
   for (std::int64_t i = 0; i < burst.requests; ++i) {
     before_each();
@@ -80,7 +80,8 @@ BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const B
                               "to ignore_eos and max_tokens",
                               i + 1, answer.completion_tokens, burst.max_tokens));
     }
-    if (i > 0 && answer.token_ids_sha256 != times.token_ids_sha256) {
+    if (i > 0 && repeats == Repeats::kMustAgree &&
+        answer.token_ids_sha256 != times.token_ids_sha256) {
       throw Error(
           ErrorKind::kUnavailable,
           fmt::format(
@@ -88,7 +89,7 @@ BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const B
               "prompt",
               i + 1));
     }
-    times.token_ids_sha256 = answer.token_ids_sha256;
+    if (i == 0) times.token_ids_sha256 = answer.token_ids_sha256;
     times.prompt_tokens = answer.prompt_tokens;
   }
   return times;

@@ -14,9 +14,12 @@ namespace nvllm::bench {
 struct BurstTimes {
   std::vector<double> wall_s;  ///< by request, from sending to the whole answer
   std::int64_t prompt_tokens = 0;
-  std::string
-      token_ids_sha256;  ///< of the first answer; "" where the server does not report tokens
+  /// Of the first answer; "" where the server does not report tokens.
+  std::string token_ids_sha256;
 };
+
+/// Whether greedy answers to one prompt have to be the same.
+enum class Repeats { kMustAgree, kMayDiffer };
 
 /// Sends requests of a fixed length one after the other, end tokens ignored; `before_each` may
 /// throw.
@@ -24,7 +27,8 @@ struct BurstTimes {
 ///   or other tokens
 ///           than the first, naming what came.
 BurstTimes run_burst(net::HttpClient& client, const std::string& prompt, const BurstSettings& burst,
-                     const std::function<void()>& before_each);
+                     const std::function<void()>& before_each,
+                     Repeats repeats = Repeats::kMustAgree);
 
 /// Sends requests until that many tokens were generated.
 void warm_up(net::HttpClient& client, const std::string& prompt, std::int64_t tokens,

@@ -75,15 +75,16 @@ class ProfileRun {
     const RunSettings& settings = unit_.run.settings;
     const auto breathe = [this] { unit_.breathe(); };
     BurstPair pair;
-    pair.longer = run_burst(client, settings.prompt, settings.long_burst, breathe);
-    pair.shorter = run_burst(client, settings.prompt, settings.short_burst, breathe);
+    pair.longer = run_burst(client, settings.prompt, settings.long_burst, breathe, repeats());
+    pair.shorter = run_burst(client, settings.prompt, settings.short_burst, breathe, repeats());
     return pair;
   }
 
   ServerProfile profile(net::HttpClient& client, const BurstSettings& burst,
                         const std::string& name, BurstTimes& times) {
     command(client, "/start_profile");
-    times = run_burst(client, unit_.run.settings.prompt, burst, [this] { unit_.breathe(); });
+    times = run_burst(
+        client, unit_.run.settings.prompt, burst, [this] { unit_.breathe(); }, repeats());
     const Json answer = command(client, "/stop_profile");
     const fs::path folder = incoming_ / fs::path(answer.value("folder", "")).filename();
     ServerProfile profile = read_server_profile(folder, unit_.unit.leg);
@@ -92,6 +93,10 @@ class ProfileRun {
       fs::rename(folder / "trace.json.gz", unit_.folder / fmt::format("{}.pt.trace.json.gz", name));
     }
     return profile;
+  }
+
+  Repeats repeats() const {
+    return unit_.leg.repeats_may_differ ? Repeats::kMayDiffer : Repeats::kMustAgree;
   }
 
   /// A profile that counted other work than was sent holds somebody else's, or lost some.

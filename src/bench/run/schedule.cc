@@ -47,6 +47,7 @@ std::string unit_hash(const Sweep& sweep, const Unit& unit, const Json& identity
   json["arguments"] = leg->arguments;
   json["env"] = leg->env;
   json["identity"] = identity;
+  if (leg->repeats_may_differ) json["repeats_may_differ"] = true;
   // Questions are warmed up as bursts are.
   for (const char* section : {"profile", unit.phase.c_str()}) {
     json[section] = sweep.canonical.contains(section) ? sweep.canonical.at(section) : Json();

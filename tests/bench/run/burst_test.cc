@@ -1,6 +1,9 @@
 #include "bench/run/burst.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
+
+#include <atomic>
 
 #include "base/error.h"
 #include "base/hashing.h"
@@ -43,6 +46,28 @@ TEST(Burst, RefusesOtherNumbersOfTokensErrorsAndNonsense) {
       ADD_FAILURE() << "accepted";
     } catch (const Error& error) {
       EXPECT_EQ(error.kind(), ErrorKind::kUnavailable);
+    }
+  }
+}
+
+TEST(Burst, RefusesOtherTokensForTheSamePromptUnlessTheLegAllowsThem) {
+  for (const Repeats repeats : {Repeats::kMustAgree, Repeats::kMayDiffer}) {
+    std::atomic<int> asked{0};
+    // The scripted server numbers its tokens from 100 on; a body of its own stands for other ones.
+    ScriptedServer server([&](const Json&) {
+      return ScriptedReply{
+          .body = fmt::format(R"({{"usage":{{"completion_tokens":1,"prompt_tokens":7}},)"
+                              R"("choices":[{{"token_ids":[{}]}}]}})",
+                              100 + asked++)};
+    });
+    net::HttpClient client(server.url());
+    const auto run = [&] {
+      return run_burst(client, "p", {.requests = 3, .max_tokens = 1}, [] {}, repeats);
+    };
+    if (repeats == Repeats::kMustAgree) {
+      EXPECT_THROW(run(), Error);
+    } else {
+      EXPECT_EQ(run().token_ids_sha256, token_ids_hash({100})) << "the first answer's";
     }
   }
 }
