@@ -104,6 +104,8 @@ class FaultSweeps(unittest.TestCase):
         # Whether two rounds find 3 % hangs on the machine; a doubling is beyond any scatter of boots.
         verdict, _ = self.sweep(FAULTY, "planted.toml", "{ profile = 2, gsm8k = 0 }",
                                 lambda text: text.replace("slow:DecodeKernel:0.03", "slow:DecodeKernel:1"))
-        planted, clean = [one["estimate"]["value"] for one in verdict["hypotheses"][0]["inputs"]]
+        value = {one["call"]: one["estimate"]["value"] for one in verdict["hypotheses"][0]["inputs"]}
+        planted, clean = [value[f"mean_us({leg},DecodeKernel)"] / value[f"ms_per_token({leg})"]
+                          for leg in ("planted", "clean")]
         self.assertGreater(planted / clean, 1.5)
         self.assertLess(planted / clean, 2.7)

@@ -51,8 +51,8 @@ EvidenceFolder open_with(const fs::path& folder, const std::map<std::string, std
 
 /// A gate that says something about a change cannot be answered without a baseline.
 bool needs_baseline(const Gate& gate) {
-  return (gate.kind == GateKind::kEquivalent && gate.vs_leg.empty()) || gate.kind == GateKind::kNoninferior ||
-         gate.kind == GateKind::kCountWithin;
+  return (gate.kind == GateKind::kEquivalent && gate.vs_leg.empty()) ||
+         gate.kind == GateKind::kNoninferior || gate.kind == GateKind::kCountWithin;
 }
 
 /// The rules that can be answered without a baseline; what was left out is noted.

@@ -29,6 +29,7 @@ struct RunSettings {
   bool balanced = true;  ///< Williams orders; else the file's order in every round
   OnFailure on_failure = OnFailure::kContinue;
   double ready_timeout_s = 1800;
+  double power = 0.8;  ///< the chance that `plan` wants of finding what is there
 
   std::int64_t warmup_tokens = 0;
   BurstSettings long_burst, short_burst;

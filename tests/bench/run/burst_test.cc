@@ -62,7 +62,8 @@ TEST(Burst, RefusesOtherTokensForTheSamePromptUnlessTheLegAllowsThem) {
     });
     net::HttpClient client(server.url());
     const auto run = [&] {
-      return run_burst(client, "p", {.requests = 3, .max_tokens = 1}, [] {}, repeats);
+      return run_burst(
+          client, "p", {.requests = 3, .max_tokens = 1}, [] {}, repeats);
     };
     if (repeats == Repeats::kMustAgree) {
       EXPECT_THROW(run(), Error);
