@@ -20,7 +20,9 @@ class FolderFacts : public Facts {
 
  private:
   Fact from_rounds(std::vector<double> values, const char* symbol, const std::string& missing) const;
-  Fact mean_time(const std::string& leg, const std::string& kernel, const char* symbol) const;
+  /// Mean time of a kernel's calls in one boot; nothing where it has none.
+  using CallTime = std::optional<double> (*)(const KernelTable& table, const std::string& pattern);
+  Fact call_time(const std::string& leg, const std::string& kernel, const char* symbol, CallTime time_us) const;
   Fact token_time(const std::string& leg, const std::string& metric) const;
   Fact count_answers(const std::string& leg, const std::string& what) const;
   Fact count_other_tokens(const std::string& leg, const std::string& other) const;

@@ -62,6 +62,26 @@ std::map<std::string, double> call_times(const KernelTable& table) {
   return times;
 }
 
+/// Geometric mean time of a call by short kernel name, over that of all calls; empty where the
+/// table's source did not keep it.
+std::map<std::string, double> relative_times(const KernelTable& table) {
+  std::map<std::string, std::pair<double, double>> sums;  // of logarithms, and of calls
+  double logs = 0, calls = 0;
+  for (const KernelRow& row : table.rows) {
+    if (!row.log_mean) return {};
+    const auto weight = static_cast<double>(row.n_calls);
+    sums[row.short_name].first += *row.log_mean * weight;
+    sums[row.short_name].second += weight;
+    logs += *row.log_mean * weight;
+    calls += weight;
+  }
+  std::map<std::string, double> times;
+  for (const auto& [name, sum] : sums) {
+    times[name] = std::exp(sum.first / sum.second - logs / calls);
+  }
+  return times;
+}
+
 /// Mean time from "started" to "sealed" by phase, out of the journal of one boot of the machine.
 std::map<std::string, double> unit_seconds(const std::filesystem::path& folder) {
   std::map<std::string, std::int64_t> begun;
@@ -92,10 +112,8 @@ NoiseFloor measure_noise(const std::filesystem::path& folder) {
       if (const auto ms = kernels_ms_per_step(table)) steps.push_back(*ms);
       if (table.decode_steps <= 0) continue;
       for (const auto& [name, ms] : class_times(table)) by_class[name].push_back(ms);
-      for (const auto& [name, ms] : call_times(table)) {
-        by_kernel[name].push_back(ms);
-        by_share[name].push_back(ms / *kernels_ms_per_step(table));
-      }
+      for (const auto& [name, ms] : call_times(table)) by_kernel[name].push_back(ms);
+      for (const auto& [name, share] : relative_times(table)) by_share[name].push_back(share);
     }
     if (steps.size() < 2) continue;
     ++noise.legs;

@@ -17,8 +17,8 @@ struct NoiseFloor {
   double df = 0;                          ///< boots less legs
   std::map<std::string, double> classes;  ///< the same by kernel class
   std::map<std::string, double> kernels;  ///< by short kernel name: of the mean time of its calls
-  /// By short kernel name: of that time over the time of the whole step. What speeds up or slows
-  /// down all of a boot is not in it.
+  /// By short kernel name: of the geometric mean time of its calls over that of all calls. Neither
+  /// what slows down a boot as a whole nor a few interrupted calls are in it.
   std::map<std::string, double> relative;
   std::map<std::string, double> unit_s;  ///< mean seconds that a unit of a phase took
 };

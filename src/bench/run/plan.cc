@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "bench/run/schedule.h"
 #include "bench/stats/paired_binary_power.h"
@@ -30,18 +31,25 @@ double scatter_of_mean(const Expression& call, const std::map<std::string, doubl
   return found == scatters.end() ? 0 : found->second;
 }
 
-/// Whether it is mean_us(LEG,KERNEL) / ms_per_token(LEG), which a slower machine leaves as it is.
-bool is_relative(const Expression& expression) {
-  if (expression.token.text != "/") return false;
+/// The scatter of geomean_us(LEG,KERNEL) / geomean_us(LEG,OTHER), which a slower machine leaves as
+/// it is; 0 where it is something else or unknown.
+double scatter_of_quotient(const Expression& expression, const NoiseFloor& noise) {
+  if (expression.kind != ExpressionKind::kBinary || expression.token.text != "/") return 0;
   const Token &above = expression.children[0].token, &below = expression.children[1].token;
-  return above.text.starts_with("mean_") && below.text == "ms_per_token" &&
-         above.arguments.front() == below.arguments.front();
+  for (const Token* call : {&above, &below}) {
+    if (call->kind != TokenKind::kCall || call->text != "geomean_us") return 0;
+  }
+  if (above.arguments.front() != below.arguments.front()) return 0;
+  const auto one = noise.relative.find(above.arguments.back());
+  const auto other = noise.relative.find(below.arguments.back());
+  if (one == noise.relative.end() || other == noise.relative.end()) return 0;
+  return std::hypot(one->second, other->second);
 }
 
 /// The scatter of what a hypothesis compares: of the kernel that scatters most among those whose
 /// mean times it names; 0 where it names none.
 double scatter_of(const Expression& expression, const NoiseFloor& noise) {
-  if (is_relative(expression)) return scatter_of_mean(expression.children[0], noise.relative);
+  if (const double scatter = scatter_of_quotient(expression, noise); scatter > 0) return scatter;
   double most = scatter_of_mean(expression, noise.kernels);
   for (const Expression& child : expression.children) {
     most = std::max(most, scatter_of(child, noise));

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "bench/analysis/synthetic_folders.h"
 
@@ -59,6 +61,23 @@ TEST(Comparison, AGateMayHoldALegAgainstAnotherOfTheSameFolder) {
   EXPECT_EQ(gate(compared(like_legs(1.05), like_legs(1), within_rules()), "alike"), "PASS");
   EXPECT_EQ(gate(compared(folder(4), folder(4), within_rules()), "alike"), "INCONCLUSIVE")
       << "two fused calls against four: times of other calls are not compared";
+}
+
+TEST(Comparison, GeometricMeansOfKernelsAreFactsWhereTheirSourceKeptThem) {
+  const std::string rule = "times = { expr = \"geomean_us(few,some_gemm) / geomean_us(few,DecodeKernel) > 0.5\" }";
+  EvidenceFolder now = like_legs(1);
+  const auto hypothesis = [&] {
+    return compared(now, now, within_rules(rule)).analysis.at("verdict").at("hypotheses").at(0);
+  };
+  EXPECT_EQ(hypothesis().at("state"), "INCONCLUSIVE") << "no logarithms are known";
+  for (KernelTable& table : now.legs[0].profiles) {
+    for (KernelRow& row : table.rows) {
+      row.log_mean = std::log(row.short_name == "some_gemm" ? 60.0 : 100.0) + 0.001 * static_cast<double>(table.round);
+    }
+  }
+  const Json found = hypothesis();
+  EXPECT_EQ(found.at("state"), "CONFIRMED");
+  EXPECT_NEAR(found.at("comparisons").at(0).at("estimate").at("value").get<double>(), 0.1, 1e-9);
 }
 
 TEST(Comparison, CountsQuestionsThatTwoLegsAnsweredWithOtherTokens) {
