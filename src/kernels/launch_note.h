@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "base/clock.h"
+#include "base/faults.h"
 #include "kernels/cost.h"
 
 namespace nvllm {
@@ -53,24 +54,35 @@ class LaunchListener {
   virtual void on_step_end(SteadyTime /*end*/) {}
 };
 
-/// Announces what happens while it lives, with the time it took; does nothing without a listener.
+/// Announces what happens while it lives, with the time it took; does nothing without a listener. A
+/// planted slowdown lengthens what happens, whether or not anybody listens.
 class LaunchScope {
  public:
   /// `note` says everything but the times.
-  LaunchScope(LaunchListener* listener, const LaunchNote& note) : listener_(listener), note_(note) {
-    if (listener_ != nullptr) note_.begin = SystemClock().now();
+  LaunchScope(LaunchListener* listener, const LaunchNote& note)
+      : listener_(listener), note_(note), slowdown_(planted_slowdown(note.operation)) {
+    if (is_timed()) note_.begin = SystemClock().now();
   }
   ~LaunchScope() {
-    if (listener_ == nullptr) return;
+    if (!is_timed()) return;
     note_.seconds = seconds_between(note_.begin, SystemClock().now());
-    listener_->on_launch(note_);
+    if (slowdown_ > 0) spin_until_slowed();
+    if (listener_ != nullptr) listener_->on_launch(note_);
   }
   LaunchScope(const LaunchScope&) = delete;
   LaunchScope& operator=(const LaunchScope&) = delete;
 
  private:
+  bool is_timed() const { return listener_ != nullptr || slowdown_ > 0; }
+  /// Spins rather than sleeps: a sleep is longer than most kernels.
+  void spin_until_slowed() {
+    const double wanted_s = note_.seconds * (1 + slowdown_);
+    while (note_.seconds < wanted_s) note_.seconds = seconds_between(note_.begin, SystemClock().now());
+  }
+
   LaunchListener* listener_;
   LaunchNote note_;
+  double slowdown_;
 };
 
 /// Tells of host work that lasted from `begin` until `end`.

@@ -77,19 +77,14 @@ void judge(const Sweep& sweep, const EvidenceFolder& candidate, const Evidence& 
     gates.push_back(evaluate_gate(gate, evidence));
     outcomes.gates[gate.name] = gates.back().result;
   }
-  const FolderFacts facts(sweep, candidate, evidence.aggregates);
-  std::vector<HypothesisResult> hypotheses;
-  for (const SweepHypothesis& one : sweep.hypotheses) {
-    hypotheses.push_back(evaluate_hypothesis(one.name, one.rule, facts, one.alpha));
-  }
-  const auto p_holm = apply_holm(hypotheses);
-  for (const HypothesisResult& one : hypotheses) outcomes.hypotheses[one.name] = one;
+  const TestedFamily family = test_hypotheses(sweep, candidate, evidence.aggregates);
+  for (const HypothesisResult& one : family.hypotheses) outcomes.hypotheses[one.name] = one;
   Verdict verdict =
       decide(sweep.verdict, outcomes).value_or(Verdict{.id = "no-rule-applies", .text = "", .grade = {}, .rows = {}});
   comparison.exit = exit_of(gates, verdict);
   comparison.analysis["gates"] = to_json(gates);
   comparison.analysis["verdict"] =
-      verdict_json(sweep, verdict, hypotheses, p_holm, check_registration(sweep, candidate));
+      verdict_json(sweep, verdict, family.hypotheses, family.p_holm, check_registration(sweep, candidate));
 }
 
 }  // namespace
@@ -129,8 +124,10 @@ Comparison compare_folders(const Sweep& sweep, const EvidenceFolder& baseline, c
   const auto aggregates = aggregate(sweep, baseline, candidate);
   const auto accuracy = compare_accuracy(sweep, baseline, candidate);
   std::vector<LegOrder> orders;
+  std::vector<WithinFolder> within;
   for (const Gate& gate : sweep.gates) {
     if (gate.kind == GateKind::kOrder) orders.push_back(test_leg_order(gate, sweep, aggregates));
+    if (!gate.vs_leg.empty()) within.push_back({&gate, compare_with_leg(sweep, candidate, gate)});
   }
   comparison.analysis["kernels_ab"] = to_json(kernels);
   for (std::size_t i = 0; i < kernels.size(); ++i) {
@@ -144,7 +141,7 @@ Comparison compare_folders(const Sweep& sweep, const EvidenceFolder& baseline, c
   comparison.analysis["call_law"] = call_law_json(sweep, baseline, candidate);
   comparison.analysis["answers"] = answer_texts_json(sweep, baseline, candidate);
   comparison.analysis["run"] = run_json(baseline, candidate);
-  judge(sweep, candidate, {sweep, comparability, kernels, aggregates, accuracy, orders}, comparison);
+  judge(sweep, candidate, {sweep, comparability, kernels, aggregates, accuracy, orders, within}, comparison);
   finish(comparison, tool);
   comparison.files["analysis/kernels_ab.csv"] = format_kernels_ab(kernels);
   return comparison;

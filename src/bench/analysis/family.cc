@@ -10,11 +10,12 @@ namespace nvllm::bench {
 
 namespace {
 
-/// p of the side on which the data lie. A comparison's own p looks toward the claim only, so that
+/// p of the side on which the data lie; nothing for counts, which are compared and not tested. A comparison's own p looks toward the claim only, so that
 /// of a refuted one is near 1; "==" and "!=" look both ways already.
 std::optional<double> deciding_p(const HypothesisResult& hypothesis) {
   if (hypothesis.comparisons.size() != 1 || !hypothesis.comparisons[0].p) return std::nullopt;
   const ComparisonResult& comparison = hypothesis.comparisons[0];
+  if (comparison.standard_error == 0.0) return std::nullopt;
   const bool both_ways = comparison.interval_level > 1 - 1.5 * hypothesis.alpha;
   return both_ways ? *comparison.p : std::min(*comparison.p, 1 - *comparison.p);
 }

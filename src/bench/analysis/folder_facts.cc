@@ -3,8 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <map>
 
 #include "base/error.h"
+#include "bench/analysis/family.h"
 #include "bench/rules/hypothesis.h"
 
 namespace nvllm::bench {
@@ -25,6 +28,24 @@ std::optional<double> mean_us(const KernelTable& table, const std::string& patte
   return sum_us / static_cast<double>(calls);
 }
 
+/// Geometric mean over the calls of all rows that the pattern finds: an interruption that lengthens one
+/// call a hundredfold hardly moves it. Nothing where it finds none, or where a row's source did not keep it.
+std::optional<double> geomean_us(const KernelTable& table, const std::string& pattern) {
+  double logs = 0;
+  std::int64_t calls = 0;
+  for (const KernelRow* row : find_kernels(table, pattern)) {
+    if (!row->log_mean) return std::nullopt;
+    logs += *row->log_mean * static_cast<double>(row->n_calls);
+    calls += row->n_calls;
+  }
+  if (calls == 0) return std::nullopt;
+  return std::exp(logs / static_cast<double>(calls));
+}
+
+bool has_leg(const Sweep& sweep, const std::string& name) {
+  return std::any_of(sweep.legs.begin(), sweep.legs.end(), [&](const SweepLeg& leg) { return leg.name == name; });
+}
+
 }  // namespace
 
 Fact FolderFacts::from_rounds(const std::string& leg, std::vector<double> values, const char* symbol,
@@ -42,11 +63,12 @@ Fact FolderFacts::from_rounds(const std::string& leg, std::vector<double> values
   return fact;
 }
 
-Fact FolderFacts::mean_time(const std::string& leg, const std::string& kernel, const char* symbol) const {
+Fact FolderFacts::call_time(const std::string& leg, const std::string& kernel, const char* symbol,
+                            CallTime time_us) const {
   std::vector<double> values;
   if (const LegEvidence* found = find_leg(folder_, leg)) {
     for (const KernelTable& table : found->profiles) {
-      const auto mean = mean_us(table, kernel);
+      const auto mean = time_us(table, kernel);
       if (mean) values.push_back(*mean / unit(symbol).scale);
     }
   }
@@ -76,22 +98,60 @@ Fact FolderFacts::count_answers(const std::string& leg, const std::string& what)
   return fact;
 }
 
+/// Questions that two legs answered with other tokens. Without token ids nothing is known of them.
+Fact FolderFacts::count_other_tokens(const std::string& leg, const std::string& other) const {
+  const LegEvidence *one = find_leg(folder_, leg), *two = find_leg(folder_, other);
+  if (one == nullptr || two == nullptr || one->questions.empty() || two->questions.empty()) {
+    return unknown_fact(unit(""), fmt::format("legs {} and {} did not both put questions", leg, other));
+  }
+  std::map<std::int64_t, std::string> hashes;
+  for (const QuestionResult& q : two->questions) {
+    if (q.round == two->questions.front().round) hashes[q.prompt_index] = q.token_ids_sha256;
+  }
+  std::int64_t count = 0;
+  for (const QuestionResult& q : one->questions) {
+    if (q.round != one->questions.front().round) continue;
+    const auto found = hashes.find(q.prompt_index);
+    if (found == hashes.end() || found->second.empty() || q.token_ids_sha256.empty()) {
+      return unknown_fact(unit(""), fmt::format("the token ids of question {} are not known in both legs",
+                                                q.prompt_index));
+    }
+    count += found->second != q.token_ids_sha256;
+  }
+  Fact fact;
+  fact.estimate = {.value = static_cast<double>(count), .unit = unit("")};
+  fact.standard_error = 0;
+  return fact;
+}
+
 std::optional<Fact> FolderFacts::find(const std::string& name, const std::vector<std::string>& arguments) const {
-  const bool leg_known =
-      !arguments.empty() && std::any_of(sweep_.legs.begin(), sweep_.legs.end(),
-                                        [&](const SweepLeg& leg) { return leg.name == arguments[0]; });
-  if (!leg_known) return std::nullopt;
+  if (arguments.empty() || !has_leg(sweep_, arguments[0])) return std::nullopt;
   const std::string& leg = arguments[0];
-  if (name == "mean_us" && arguments.size() == 2) return mean_time(leg, arguments[1], "us");
-  if (name == "mean_ms" && arguments.size() == 2) return mean_time(leg, arguments[1], "ms");
+  if (name == "mean_us" && arguments.size() == 2) return call_time(leg, arguments[1], "us", mean_us);
+  if (name == "mean_ms" && arguments.size() == 2) return call_time(leg, arguments[1], "ms", mean_us);
+  if (name == "geomean_us" && arguments.size() == 2) return call_time(leg, arguments[1], "us", geomean_us);
   if (name == "ms_per_token" && arguments.size() == 1) return token_time(leg, "kernels");
   if (name == "ms_per_token" && arguments.size() == 2) {
     for (const char* metric : {"named", "kernels", "wall"}) {
       if (arguments[1] == metric) return token_time(leg, metric);
     }
   }
+  if (name == "other_tokens" && arguments.size() == 2 && has_leg(sweep_, arguments[1])) {
+    return count_other_tokens(leg, arguments[1]);
+  }
   if ((name == "right" || name == "censored") && arguments.size() == 1) return count_answers(leg, name);
   return std::nullopt;
+}
+
+TestedFamily test_hypotheses(const Sweep& sweep, const EvidenceFolder& folder,
+                             const std::vector<LegAggregate>& legs) {
+  const FolderFacts facts(sweep, folder, legs);
+  TestedFamily family;
+  for (const SweepHypothesis& one : sweep.hypotheses) {
+    family.hypotheses.push_back(evaluate_hypothesis(one.name, one.rule, facts, one.alpha));
+  }
+  family.p_holm = apply_holm(family.hypotheses);
+  return family;
 }
 
 void check_hypotheses(const Sweep& sweep) {
@@ -108,8 +168,8 @@ void check_hypotheses(const Sweep& sweep) {
 }
 
 std::string FolderFacts::vocabulary() const {
-  return "mean_us(LEG,KERNEL), mean_ms(LEG,KERNEL), ms_per_token(LEG), ms_per_token(LEG,named|kernels|wall), "
-         "right(LEG), censored(LEG), with a leg of the sweep";
+  return "mean_us(LEG,KERNEL), mean_ms(LEG,KERNEL), geomean_us(LEG,KERNEL), ms_per_token(LEG), ms_per_token(LEG,named|kernels|wall), "
+         "right(LEG), censored(LEG), other_tokens(LEG,LEG), with a leg of the sweep";
 }
 
 }  // namespace nvllm::bench

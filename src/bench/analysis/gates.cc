@@ -10,10 +10,6 @@ namespace nvllm::bench {
 
 namespace {
 
-bool applies(const Gate& gate, const std::string& leg) {
-  return gate.legs.empty() || std::find(gate.legs.begin(), gate.legs.end(), leg) != gate.legs.end();
-}
-
 GateLine identity_line(const LegKernels& leg) {
   GateLine line{.leg = leg.leg, .truth = Truth::kTrue, .text = {}};
   std::int64_t same = 0, material = 0;
@@ -125,20 +121,22 @@ GateLine order_line(const Gate& gate, const FolderOrder& order, const std::strin
 /// A leg without kernels decides nothing about them; left out, the others would decide for it.
 void add_unprofiled(const Gate& gate, const Evidence& e, std::vector<GateLine>& lines) {
   for (const LegAggregate& leg : e.aggregates) {
-    const bool compared = std::any_of(e.kernels.begin(), e.kernels.end(),
-                                      [&](const LegKernels& one) { return one.leg == leg.leg; });
-    if (compared || !applies(gate, leg.leg)) continue;
+    const auto& kernels = e.kernels_for(gate);
+    const bool compared =
+        std::any_of(kernels.begin(), kernels.end(), [&](const LegKernels& one) { return one.leg == leg.leg; });
+    if (compared || leg.leg == gate.vs_leg || !speaks_of(gate, leg.leg)) continue;
     lines.push_back({.leg = leg.leg, .truth = Truth::kUnknown, .text = "kernels not measured in both folders"});
   }
 }
 
-bool is_timing(GateKind kind) { return kind == GateKind::kEquivalent; }
+/// Whether it holds times of one folder against those of another.
+bool is_timing(const Gate& gate) { return gate.kind == GateKind::kEquivalent && gate.vs_leg.empty(); }
 
 std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
   std::vector<GateLine> lines;
   const auto add_for = [&](const auto& legs, const auto& line_of) {
     for (const auto& leg : legs) {
-      if (applies(gate, leg.leg)) lines.push_back(line_of(leg));
+      if (speaks_of(gate, leg.leg)) lines.push_back(line_of(leg));
     }
   };
   switch (gate.kind) {
@@ -147,7 +145,7 @@ std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
       add_unprofiled(gate, e, lines);
       break;
     case GateKind::kEquivalent:
-      add_for(e.kernels, [&](const LegKernels& leg) { return equivalence_line(leg, gate.margin); });
+      add_for(e.kernels_for(gate), [&](const LegKernels& leg) { return equivalence_line(leg, gate.margin); });
       add_unprofiled(gate, e, lines);
       break;
     case GateKind::kNoninferior:
@@ -178,7 +176,7 @@ std::vector<GateLine> lines_of(const Gate& gate, const Evidence& e) {
 Grade grade_of(const Gate& gate, const Evidence& e) {
   bool borrowed = false;
   if (gate.kind == GateKind::kEquivalent) {
-    for (const LegKernels& leg : e.kernels) borrowed |= leg.rounds < 2;
+    for (const LegKernels& leg : e.kernels_for(gate)) borrowed |= leg.rounds < 2;
   }
   for (const LegOrder& order : e.orders) borrowed |= order.gate == &gate && order.borrowed;
   if (gate.kind == GateKind::kClosure) {
@@ -209,17 +207,25 @@ std::string legacy_power(const Gate& gate, const Evidence& e) {
 
 }  // namespace
 
+const std::vector<LegKernels>& Evidence::kernels_for(const Gate& gate) const {
+  for (const WithinFolder& one : within) {
+    if (one.gate == &gate) return one.kernels;
+  }
+  return kernels;
+}
+
 GateAnswer evaluate_gate(const Gate& gate, const Evidence& evidence) {
   GateAnswer answer;
   answer.gate = &gate;
-  if (is_timing(gate.kind) && evidence.comparability.same_host == SameHost::kNo) {
+  if (is_timing(gate) && evidence.comparability.same_host == SameHost::kNo) {
     answer.result.unknown_because = fmt::format("timing: other host ({})", evidence.comparability.host_note);
     return answer;
   }
   answer.lines = lines_of(gate, evidence);
   answer.result.grade = grade_of(gate, evidence);
   if (answer.lines.empty()) {
-    answer.result.unknown_because = "nothing in both folders to compare";
+    answer.result.unknown_because = gate.vs_leg.empty() ? "nothing in both folders to compare"
+                                                        : fmt::format("nothing to compare with leg {}", gate.vs_leg);
     return answer;
   }
   answer.result.truth = Truth::kTrue;
@@ -251,6 +257,7 @@ Json to_json(const std::vector<GateAnswer>& gates) {
     one["name"] = answer.gate->name;
     one["kind"] = to_string(answer.gate->kind);
     one["required"] = answer.gate->required;
+    if (!answer.gate->vs_leg.empty()) one["vs"] = answer.gate->vs_leg;
     one["outcome"] = gate_state(answer.result);
     one["truth"] = to_string(answer.result.truth);
     if (!answer.result.unknown_because.empty()) one["because"] = answer.result.unknown_because;

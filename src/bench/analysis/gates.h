@@ -13,6 +13,12 @@
 
 namespace nvllm::bench {
 
+/// What a gate compares within the candidate folder.
+struct WithinFolder {
+  const Gate* gate = nullptr;
+  std::vector<LegKernels> kernels;
+};
+
 /// All that gates look at.
 struct Evidence {
   const Sweep& sweep;
@@ -21,6 +27,10 @@ struct Evidence {
   const std::vector<LegAggregate>& aggregates;
   const std::vector<LegAccuracy>& accuracy;
   const std::vector<LegOrder>& orders;
+  const std::vector<WithinFolder>& within;
+
+  /// The kernels that an equivalence gate looks at: against the baseline, or against another leg.
+  const std::vector<LegKernels>& kernels_for(const Gate& gate) const;
 };
 
 /// A gate's answer for one leg, or for the whole where `leg` is empty.

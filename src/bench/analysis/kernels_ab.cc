@@ -230,4 +230,16 @@ std::vector<LegKernels> compare_kernels(const Sweep& sweep, const EvidenceFolder
   return legs;
 }
 
+std::vector<LegKernels> compare_with_leg(const Sweep& sweep, const EvidenceFolder& folder, const Gate& gate) {
+  std::vector<LegKernels> legs;
+  const LegEvidence* other = find_leg(folder, gate.vs_leg);
+  if (other == nullptr || other->profiles.empty()) return legs;
+  for (const SweepLeg& leg : sweep.legs) {
+    const LegEvidence* own = find_leg(folder, leg.name);
+    if (own == nullptr || own == other || own->profiles.empty() || !speaks_of(gate, leg.name)) continue;
+    legs.push_back(compare_leg(sweep, leg, *other, *own, gate.margin));
+  }
+  return legs;
+}
+
 }  // namespace nvllm::bench

@@ -66,6 +66,11 @@ struct LegKernels {
 std::vector<LegKernels> compare_kernels(const Sweep& sweep, const EvidenceFolder& baseline,
                                         const EvidenceFolder& candidate, double margin);
 
+/// Compares the legs that a gate speaks of with its `vs_leg` of the same folder, as if that were
+/// their baseline, round by round.
+std::vector<LegKernels> compare_with_leg(const Sweep& sweep, const EvidenceFolder& folder,
+                                         const Gate& gate);
+
 Json to_json(const std::vector<LegKernels>& legs);
 
 /// The table as CSV, one row per kernel and leg.

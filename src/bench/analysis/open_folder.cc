@@ -48,11 +48,15 @@ void add_calls(const KernelRow& row, KernelRow& sum) {
   const auto weighted = [&](double a, double b) { return (a * before + b * added) / (before + added); };
   sum.p50_us = weighted(sum.p50_us, row.p50_us);
   sum.p95_us = weighted(sum.p95_us, row.p95_us);
+  if (sum.log_mean && row.log_mean) {
+    sum.log_mean = weighted(*sum.log_mean, *row.log_mean);
+  } else {
+    sum.log_mean.reset();
+  }
   sum.n_calls += row.n_calls;
   sum.total_ms += row.total_ms;
   sum.mean_us = sum.total_ms * 1e3 / static_cast<double>(sum.n_calls);
   sum.sd_us.reset();
-  sum.log_mean.reset();
 }
 
 /// Requests and steps of the burst, as the profile's metadata states them.

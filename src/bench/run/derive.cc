@@ -52,8 +52,8 @@ EvidenceFolder open_with(const fs::path& folder, const std::map<std::string, std
 
 /// A gate that says something about a change cannot be answered without a baseline.
 bool needs_baseline(const Gate& gate) {
-  return gate.kind == GateKind::kEquivalent || gate.kind == GateKind::kNoninferior ||
-         gate.kind == GateKind::kCountWithin;
+  return (gate.kind == GateKind::kEquivalent && gate.vs_leg.empty()) ||
+         gate.kind == GateKind::kNoninferior || gate.kind == GateKind::kCountWithin;
 }
 
 /// The rules that can be answered without a baseline; what was left out is noted.
@@ -229,7 +229,7 @@ Derivation derive(const fs::path& folder, const BaselinePlace& baseline) {
   settle(comparison, out, lock, notes);
   out.exit = exit_of(comparison, out.baseline.has_value());
   for (auto& [name, text] : comparison.files) out.files[name] = std::move(text);
-  if (const auto notes = read_notes(folder)) add_notes(comparison.analysis, *notes);
+  if (const auto written = read_notes(folder)) add_notes(comparison.analysis, *written);
   for (auto& [name, text] : render_reports(comparison.analysis)) out.files[name] = std::move(text);
   out.analysis = std::move(comparison.analysis);
   return out;

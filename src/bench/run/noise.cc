@@ -47,6 +47,41 @@ std::map<std::string, double> class_times(const KernelTable& table) {
   return times;
 }
 
+/// Mean time of a call by short kernel name.
+std::map<std::string, double> call_times(const KernelTable& table) {
+  std::map<std::string, std::pair<double, std::int64_t>> sums;
+  for (const KernelRow& row : table.rows) {
+    auto& [ms, calls] = sums[row.short_name];
+    ms += row.total_ms;
+    calls += row.n_calls;
+  }
+  std::map<std::string, double> times;
+  for (const auto& [name, sum] : sums) {
+    if (sum.first > 0) times[name] = sum.first / static_cast<double>(sum.second);
+  }
+  return times;
+}
+
+/// Geometric mean time of a call by short kernel name, over that of all calls; empty where the
+/// table's source did not keep it.
+std::map<std::string, double> relative_times(const KernelTable& table) {
+  std::map<std::string, std::pair<double, double>> sums;  // of logarithms, and of calls
+  double logs = 0, calls = 0;
+  for (const KernelRow& row : table.rows) {
+    if (!row.log_mean) return {};
+    const auto weight = static_cast<double>(row.n_calls);
+    sums[row.short_name].first += *row.log_mean * weight;
+    sums[row.short_name].second += weight;
+    logs += *row.log_mean * weight;
+    calls += weight;
+  }
+  std::map<std::string, double> times;
+  for (const auto& [name, sum] : sums) {
+    times[name] = std::exp(sum.first / sum.second - logs / calls);
+  }
+  return times;
+}
+
 /// Mean time from "started" to "sealed" by phase, out of the journal of one boot of the machine.
 std::map<std::string, double> unit_seconds(const std::filesystem::path& folder) {
   std::map<std::string, std::int64_t> begun;
@@ -69,20 +104,24 @@ NoiseFloor measure_noise(const std::filesystem::path& folder) {
   const EvidenceFolder evidence = open_evidence(folder);
   NoiseFloor noise;
   PooledScatter all;
-  std::map<std::string, PooledScatter> classes;
+  std::map<std::string, PooledScatter> classes, kernels, relative;
   for (const LegEvidence& leg : evidence.legs) {
     std::vector<double> steps;
-    std::map<std::string, std::vector<double>> by_class;
+    std::map<std::string, std::vector<double>> by_class, by_kernel, by_share;
     for (const KernelTable& table : leg.profiles) {
       if (const auto ms = kernels_ms_per_step(table)) steps.push_back(*ms);
       if (table.decode_steps <= 0) continue;
       for (const auto& [name, ms] : class_times(table)) by_class[name].push_back(ms);
+      for (const auto& [name, ms] : call_times(table)) by_kernel[name].push_back(ms);
+      for (const auto& [name, share] : relative_times(table)) by_share[name].push_back(share);
     }
     if (steps.size() < 2) continue;
     ++noise.legs;
     noise.boots += static_cast<std::int64_t>(steps.size());
     all.add(steps);
     for (const auto& [name, times] : by_class) classes[name].add(times);
+    for (const auto& [name, times] : by_kernel) kernels[name].add(times);
+    for (const auto& [name, shares] : by_share) relative[name].add(shares);
   }
   if (all.df <= 0) {
     throw Error(ErrorKind::kUsage,
@@ -92,8 +131,12 @@ NoiseFloor measure_noise(const std::filesystem::path& folder) {
   }
   noise.boot_sigma = all.sigma();
   noise.df = all.df;
-  for (const auto& [name, scatter] : classes) {
-    if (scatter.df > 0) noise.classes[name] = scatter.sigma();
+  for (const auto& [scatters, into] :
+       {std::pair(&classes, &noise.classes), std::pair(&kernels, &noise.kernels),
+        std::pair(&relative, &noise.relative)}) {
+    for (const auto& [name, scatter] : *scatters) {
+      if (scatter.df > 0) (*into)[name] = scatter.sigma();
+    }
   }
   noise.unit_s = unit_seconds(folder);
   return noise;
@@ -108,6 +151,8 @@ Json noise_json(const NoiseFloor& noise, const std::filesystem::path& folder) {
   json["boots"] = noise.boots;
   json["legs"] = noise.legs;
   json["classes"] = noise.classes;
+  json["kernels"] = noise.kernels;
+  json["relative"] = noise.relative;
   json["unit_s"] = noise.unit_s;
   if (std::filesystem::exists(path)) {
     const Json provenance = parse_json(read_file(path, kFileBytesMax), "provenance.json");
@@ -127,9 +172,13 @@ NoiseFloor read_noise_floor(const std::filesystem::path& path) {
   noise.df = number_field(json, "df", name);
   noise.boots = int_field(json, "boots", name);
   noise.legs = int_field(json, "legs", name);
-  if (json.contains("unit_s")) {
-    for (const auto& [phase, seconds] : json.at("unit_s").items())
-      noise.unit_s[phase] = seconds.get<double>();
+  for (const auto& [key, into] :
+       {std::pair("classes", &noise.classes), std::pair("kernels", &noise.kernels),
+        std::pair("relative", &noise.relative), std::pair("unit_s", &noise.unit_s)}) {
+    if (!json.contains(key)) continue;
+    for (const auto& [item, value] : json.at(key).items()) {
+      (*into)[item] = number_field(json.at(key), item.c_str(), name);
+    }
   }
   return noise;
 }

@@ -16,7 +16,11 @@ struct NoiseFloor {
   std::int64_t boots = 0, legs = 0;
   double df = 0;                          ///< boots less legs
   std::map<std::string, double> classes;  ///< the same by kernel class
-  std::map<std::string, double> unit_s;   ///< mean seconds that a unit of a phase took
+  std::map<std::string, double> kernels;  ///< by short kernel name: of the mean time of its calls
+  /// By short kernel name: of the geometric mean time of its calls over that of all calls. Neither
+  /// what slows down a boot as a whole nor a few interrupted calls are in it.
+  std::map<std::string, double> relative;
+  std::map<std::string, double> unit_s;  ///< mean seconds that a unit of a phase took
 };
 
 /// Measures the scatter of every leg's rounds around the leg's own mean.

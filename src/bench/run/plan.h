@@ -19,6 +19,7 @@ struct RulePower {
   std::string text;
   bool required = true;  ///< whether the plan falls short where this does
   bool enough = false;
+  std::optional<std::int64_t> rounds;  ///< the fewest that would do, where noise is known
 };
 
 /// What a sweep would do.
@@ -33,8 +34,10 @@ struct SweepPlan {
 };
 
 /// Plans: schedule, time, and for each hypothesis and gate what the rounds and questions can show.
-/// A hypothesis has enough power where the smallest difference found four times in five is within
-/// the sweep's kernel margin (2 % where it declares none).
+/// A hypothesis has enough power where the smallest difference found with the sweep's chance (0.8
+/// where it declares none) is within its effect: the hypothesis's own, else the sweep's kernel
+/// margin, else 2 %. Where it compares mean times of kernels, or
+/// quotients of geometric ones of the same leg, the noise is theirs; else that of whole steps.
 ///   Shapes: `measured` replaces the noise that the sweep borrows; without either nothing has
 ///   power.
 SweepPlan plan_sweep(const Sweep& sweep, const RunSettings& settings,

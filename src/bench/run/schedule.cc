@@ -56,6 +56,7 @@ std::string unit_hash(const Sweep& sweep, const Unit& unit, const Json& identity
       json["server"][key] = server->value(key, Json());
   }
   for (const char* key : {"kind", "command", "url"}) json["server"].emplace(key, nullptr);
+  if (leg->repeats_may_differ) json["repeats_may_differ"] = true;
   // Questions are warmed up as bursts are.
   for (const char* section : {"profile", unit.phase.c_str()}) {
     json[section] = sweep.canonical.contains(section) ? sweep.canonical.at(section) : Json();

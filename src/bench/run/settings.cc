@@ -84,6 +84,7 @@ void read_schedule(const Json& section, RunSettings& out) {
   const Json& rounds = section_of(section, "rounds");
   out.profile_rounds = rounds.value("profile", std::int64_t{1});
   out.gsm8k_rounds = rounds.value("gsm8k", std::int64_t{1});
+  out.power = section.value("power", out.power);
   out.balanced = section.value("order", "williams") == "williams";
   if (section.value("on_failure", "continue") == "stop") out.on_failure = OnFailure::kStop;
 }

@@ -45,6 +45,7 @@ struct RunSettings {
   std::int64_t profile_rounds = 0, gsm8k_rounds = 0;
   bool balanced = true;  ///< Williams orders; else the file's order in every round
   OnFailure on_failure = OnFailure::kContinue;
+  double power = 0.8;  ///< the chance that `plan` wants of finding what is there
 
   KernelMethod kernels = KernelMethod::kNone;
   bool kernels_demanded = false;  ///< the file names the method: without it a unit has failed

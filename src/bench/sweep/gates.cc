@@ -37,6 +37,14 @@ void check_leg(const Section& section, std::string_view key, const std::string& 
   section.refuse(key, fmt::format("names leg '{}', which the sweep does not have", leg));
 }
 
+/// "baseline", or a leg of the same folder.
+void read_vs(Section& section, const std::vector<SweepLeg>& legs, Gate& gate) {
+  const std::string vs = section.text("vs").value_or("baseline");
+  if (vs == "baseline") return;
+  check_leg(section, "vs", vs, legs);
+  gate.vs_leg = vs;
+}
+
 /// "lower8 < all-beta ~ phaseE-off": legs and what stands between them.
 void read_order(Section& section, const std::vector<SweepLeg>& legs, Gate& gate) {
   gate.metric = section.choice("metric", {"ms_per_token.named", "ms_per_token.kernels", "ms_per_token.wall"})
@@ -75,6 +83,10 @@ std::string_view to_string(GateKind kind) {
   return "unknown";
 }
 
+bool speaks_of(const Gate& gate, std::string_view leg) {
+  return gate.legs.empty() || std::find(gate.legs.begin(), gate.legs.end(), leg) != gate.legs.end();
+}
+
 Gate read_gate(const std::string& name, Section section, const std::vector<SweepLeg>& legs) {
   Gate gate;
   gate.name = name;
@@ -88,7 +100,7 @@ Gate read_gate(const std::string& name, Section section, const std::vector<Sweep
       break;
     case GateKind::kEquivalent:
       section.choice("scope", {"material"});
-      section.choice("vs", {"baseline"});
+      read_vs(section, legs, gate);
       gate.margin = needed(section, "margin", section.share("margin", "%", 0.0001, 1), "a share such as \"2%\"");
       break;
     case GateKind::kNoninferior:

@@ -52,6 +52,7 @@ void check_schedule(Section section) {
     rounds->refuse_unknown();
   }
   section.choice("order", {"williams", "sequential"});
+  section.number("power", 0.5, 0.999);
   section.integer("seed", 0, INT64_MAX);
   section.choice("on_failure", {"continue", "stop"});
   section.refuse_unknown();

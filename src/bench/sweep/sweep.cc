@@ -49,6 +49,7 @@ SweepLeg read_leg(const std::string& name, Section section) {
       leg.expect_kernels.emplace_back(key, *expect->integer(key, 0, 1'000'000));
     }
   }
+  leg.repeats_may_differ = section.truth("repeats_may_differ").value_or(false);
   section.refuse_unknown();
   return leg;
 }
@@ -80,6 +81,7 @@ SweepHypothesis read_hypothesis(const std::string& name, Section section) {
   const std::string text = section.required_text("expr");
   hypothesis.rule = with_place(section, "expr", [&] { return parse_rule(text); });
   hypothesis.alpha = section.number("alpha", 1e-6, 0.2).value_or(0.05);
+  hypothesis.effect = section.share("effect", "%", 0.0001, 1);
   section.refuse_unknown();
   return hypothesis;
 }

@@ -30,6 +30,8 @@ struct SweepLeg {
   /// Calls per decode step by short kernel name (a '*' at its end for a beginning). Those above
   /// zero are the leg's named kernels.
   std::vector<std::pair<std::string, std::int64_t>> expect_kernels;
+  /// Greedy answers to one prompt may differ from request to request: a fault is planted in it.
+  bool repeats_may_differ = false;
 };
 
 /// Noise measured elsewhere, for folders with one round: every conclusion from it is PROVISIONAL.
@@ -53,6 +55,7 @@ struct Gate {
   GateKind kind = GateKind::kIdentity;
   bool required = false;
   std::vector<std::string> legs;  ///< empty: all
+  std::string vs_leg;             ///< kEquivalent: a leg of the same folder; empty: the baseline
   double margin = 0;              ///< a share: kEquivalent, kNoninferior
   std::int64_t count = 0;         ///< kCountWithin: k; kCountAtLeast: the floor
   CensoredAs censored = CensoredAs::kUnknown;
@@ -63,12 +66,16 @@ struct Gate {
   double lo = 0, hi = 0;   ///< kClosure: shares
 };
 
+/// Whether a gate is about that leg.
+bool speaks_of(const Gate& gate, std::string_view leg);
+
 /// A hypothesis before anything is measured.
 struct SweepHypothesis {
   std::string name;
   Rule rule;
   double alpha = 0.05;
-  Place place;  ///< in the file
+  std::optional<double> effect;  ///< a share: the difference that rounds are planned to find
+  Place place;                   ///< in the file
 };
 
 /// A whole sweep file.

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/faults.h"
 #include "kernels/cpu/parts.h"
 #include "kernels/cpu/vector-inl.h"
 
@@ -25,9 +26,10 @@ void ConvChannels(Rows out, ConstRows x, const float* weights, std::int64_t chan
   const std::int64_t left = channels - channel, history = taps - 1;
   FloatVec window[kTapsMax], weight[kTapsMax];
   for (std::int64_t j = 0; j < taps; ++j) weight[j] = load_float(weights + j * channels + channel, left);
+  const bool has_past = segment.start > 0 || fresh_sequence_reads_its_slot();
   for (std::int64_t j = 0; j < history; ++j) {
     // A fresh sequence takes zeros without looking: the slot may hold anything.
-    window[j] = segment.start > 0 ? load_bf16(state + j * channels + channel, left) : hn::Zero(d);
+    window[j] = has_past ? load_bf16(state + j * channels + channel, left) : hn::Zero(d);
   }
   for (std::int64_t i = 0; i < segment.token_count; ++i) {
     window[history] = load_bf16(x.row(segment.first_row + i) + channel, left);
@@ -95,7 +97,7 @@ void DeltaColumns(Rows out, const DeltaInputs& in, const DeltaShape& shape, floa
   const std::int64_t key_head = head / (shape.value_heads / shape.key_heads);
   const std::int64_t columns = std::min(dv - column, kVectors * lanes());
   HWY_ALIGN float q[kKeyDimMax], k[kKeyDimMax];
-  if (segment.start == 0) {
+  if (segment.start == 0 && !fresh_sequence_reads_its_slot()) {
     for (std::int64_t m = 0; m < dk; ++m) std::fill_n(head_state + m * dv + column, columns, 0.0f);
   }
   const float rate = -std::exp(in.a_log[static_cast<std::size_t>(head)]);

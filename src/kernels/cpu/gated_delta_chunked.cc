@@ -15,6 +15,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/faults.h"
 #include "kernels/cpu/parts.h"
 #include "kernels/cpu/vector-inl.h"
 
@@ -125,7 +126,8 @@ void DeltaChunks(Rows out, const DeltaInputs& in, const DeltaShape& shape, float
                           scratch + chunk_tokens * (dk + dv),
                           scratch + chunk_tokens * (dk + dv + 1),
                           scratch + chunk_tokens * (dk + dv + 1) + dk};
-  if (segment.start == 0) std::fill_n(state, dk * dv, 0.0f);  // never read: the slot may hold anything
+  // Never read: the slot may hold anything.
+  if (segment.start == 0 && !fresh_sequence_reads_its_slot()) std::fill_n(state, dk * dv, 0.0f);
   const float rate = -std::exp(in.a_log[static_cast<std::size_t>(head)]);
   const float bias = in.dt_bias[static_cast<std::size_t>(head)];
   for (std::int64_t at = 0; at < segment.token_count; at += chunk_tokens) {

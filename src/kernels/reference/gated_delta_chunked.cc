@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "base/faults.h"
 #include "kernels/reference/formulas.h"
 
 namespace nvllm {
@@ -147,7 +148,7 @@ void delta_rule_chunked(View<double> out, View<const double> qkv, View<const dou
       const auto head = static_cast<std::size_t>(h);
       const std::int64_t size = s.key_dim * s.value_dim;
       double* state = context.state.recurrent + segment.slot * s.recurrent_elements() + h * size;
-      if (segment.start == 0) std::fill_n(state, size, 0.0);
+      if (segment.start == 0 && !fresh_sequence_reads_its_slot()) std::fill_n(state, size, 0.0);
       for (std::int64_t at = 0; at < segment.token_count; at += chunk_tokens) {
         const std::int64_t row = segment.first_row + at, tokens = std::min(chunk_tokens, segment.token_count - at);
         const Chunk chunk = take_chunk(row, tokens, h, qkv, b, a, a_log[head], dt_bias[head], s);

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/check.h"
+#include "base/faults.h"
 #include "kernels/reference/formulas.h"
 
 namespace nvllm {
@@ -214,9 +215,10 @@ void ReferenceOps::causal_conv(View<double> out, View<const double> x, std::span
   std::vector<double> window(static_cast<std::size_t>(history));  // the inputs before the current one
   for (const Segment& segment : context.segments) {
     double* state = context.state.conv + segment.slot * context.shape.conv_elements();
+    const bool has_past = segment.start > 0 || fresh_sequence_reads_its_slot();
     for (std::int64_t c = 0; c < channels; ++c) {
       for (std::int64_t j = 0; j < history; ++j) {
-        window[static_cast<std::size_t>(j)] = segment.start > 0 ? state[j * channels + c] : 0.0;
+        window[static_cast<std::size_t>(j)] = has_past ? state[j * channels + c] : 0.0;
       }
       for (std::int64_t i = 0; i < segment.token_count; ++i) {
         const double current = x.row(segment.first_row + i)[c];
@@ -245,7 +247,7 @@ void ReferenceOps::delta_rule(View<double> out, View<const double> qkv, View<con
   for (const Segment& segment : context.segments) {
     for (std::int64_t h = 0; h < s.value_heads; ++h) {
       double* state = context.state.recurrent + segment.slot * s.recurrent_elements() + h * dk * dv;
-      if (segment.start == 0) std::fill_n(state, dk * dv, 0.0);
+      if (segment.start == 0 && !fresh_sequence_reads_its_slot()) std::fill_n(state, dk * dv, 0.0);
       for (std::int64_t i = 0; i < segment.token_count; ++i) {
         const double* row = qkv.row(segment.first_row + i);
         const std::vector<double> q = unit(row + (h / group) * dk, dk);

@@ -3,6 +3,8 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "bench/analysis/synthetic_folders.h"
 
@@ -19,6 +21,82 @@ TEST(Comparison, TwoFoldersAlikePassEveryGateAndConfirm) {
   for (const char* name : {"calls", "kernels", "order", "quality", "legacy", "floor"})
     EXPECT_EQ(gate(same, name), "PASS") << name;
   EXPECT_THAT(same.analysis.at("verdict").at("text").get<std::string>(), HasSubstr("62.5 % cheaper"));  // 400 to 150 us
+}
+
+/// Legs "few" and "many" held against each other inside of one folder.
+Sweep within_rules(const std::string& hypotheses = "") {
+  return parse_sweep(R"toml(schema = "nvllm.sweep/v1"
+name = "within"
+claim = "the legs are alike"
+[legs.few]
+[legs.many]
+[gates]
+alike = { kind = "equivalent", margin = "2%", legs = ["few"], vs = "many", required = true }
+[hypotheses]
+)toml" + hypotheses + "\n[[verdict]]\nwhen = \"gate(alike)\"\nid = \"alike\"\n[[verdict]]\nwhen = \"true\"\nid = \"open\"\n",
+                     "within.toml");
+}
+
+/// Both legs the same, but for the gemm of "few", which takes `factor` times as long.
+EvidenceFolder like_legs(double factor) {
+  EvidenceFolder now = folder(4);
+  now.legs[0].profiles = now.legs[1].profiles;
+  for (KernelTable& table : now.legs[0].profiles) {
+    table.leg = "few";
+    for (KernelRow& row : table.rows) {
+      if (row.short_name == "some_gemm") row.mean_us *= factor + 0.0002 * static_cast<double>(table.round % 2);
+    }
+  }
+  return now;
+}
+
+TEST(Comparison, AGateMayHoldALegAgainstAnotherOfTheSameFolder) {
+  const Comparison alike = compared(like_legs(1.005), like_legs(1.005), within_rules());
+  EXPECT_EQ(gate(alike, "alike"), "PASS");
+  EXPECT_EQ(alike.analysis.at("gates").at("gates").at(0).at("vs"), "many");
+  // The baseline folder has no part in it.
+  const Comparison slow = compared(like_legs(1), like_legs(1.05), within_rules());
+  EXPECT_EQ(gate(slow, "alike"), "FAIL");
+  EXPECT_EQ(slow.exit, ComparisonExit::kGateFailed);
+  EXPECT_EQ(gate(compared(like_legs(1.05), like_legs(1), within_rules()), "alike"), "PASS");
+  EXPECT_EQ(gate(compared(folder(4), folder(4), within_rules()), "alike"), "INCONCLUSIVE")
+      << "two fused calls against four: times of other calls are not compared";
+}
+
+TEST(Comparison, GeometricMeansOfKernelsAreFactsWhereTheirSourceKeptThem) {
+  const std::string rule = "times = { expr = \"geomean_us(few,some_gemm) / geomean_us(few,DecodeKernel) > 0.5\" }";
+  EvidenceFolder now = like_legs(1);
+  const auto hypothesis = [&] {
+    return compared(now, now, within_rules(rule)).analysis.at("verdict").at("hypotheses").at(0);
+  };
+  EXPECT_EQ(hypothesis().at("state"), "INCONCLUSIVE") << "no logarithms are known";
+  for (KernelTable& table : now.legs[0].profiles) {
+    for (KernelRow& row : table.rows) {
+      row.log_mean = std::log(row.short_name == "some_gemm" ? 60.0 : 100.0) + 0.001 * static_cast<double>(table.round);
+    }
+  }
+  const Json found = hypothesis();
+  EXPECT_EQ(found.at("state"), "CONFIRMED");
+  EXPECT_NEAR(found.at("comparisons").at(0).at("estimate").at("value").get<double>(), 0.1, 1e-9);
+}
+
+TEST(Comparison, CountsQuestionsThatTwoLegsAnsweredWithOtherTokens) {
+  const std::string two = "differ = { expr = \"other_tokens(few,many) > 0\" }\n"
+                          "same = { expr = \"other_tokens(few,many) == 0\" }";
+  using States = std::pair<std::string, std::string>;
+  EvidenceFolder now = like_legs(1);
+  const auto states = [&] {
+    const Json verdict = compared(now, now, within_rules(two)).analysis.at("verdict");
+    return States(verdict.at("hypotheses").at(0).at("state"),
+                                               verdict.at("hypotheses").at(1).at("state"));
+  };
+  EXPECT_EQ(states(), States("INCONCLUSIVE", "INCONCLUSIVE")) << "no token ids are known";
+  for (LegEvidence& leg : now.legs) {
+    for (QuestionResult& q : leg.questions) q.token_ids_sha256 = std::to_string(q.prompt_index);
+  }
+  EXPECT_EQ(states(), States("REFUTED", "CONFIRMED"));
+  now.legs[0].questions[3].token_ids_sha256 = "other";
+  EXPECT_EQ(states(), States("CONFIRMED", "REFUTED"));
 }
 
 TEST(Comparison, AKernelFivePercentSlowerIsSlowerAndFailsTheGate) {

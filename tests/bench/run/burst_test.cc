@@ -1,5 +1,6 @@
 #include "bench/run/burst.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <atomic>

@@ -39,6 +39,34 @@ TEST(Sweep, TheShippedFilesRead) {
   }
 }
 
+TEST(Sweep, FilesForThePlantedFaultsSayWhatIsPlanted) {
+  const auto sweep_of = [](const char* name) {
+    return read_sweep(std::filesystem::path(NVLLM_SOURCE_DIR) / "sweeps" / name);
+  };
+  const Sweep planted = sweep_of("planted.toml"), aa = sweep_of("aa.toml"), post = sweep_of("post-ssm.toml");
+  EXPECT_EQ(planted.legs[1].env.at("NVLLM_FAULTS"), "slow:DecodeKernel:0.03");
+  EXPECT_EQ(planted.hypotheses[0].effect, 0.03);
+  ASSERT_EQ(aa.hypotheses.size(), 1u);
+  EXPECT_EQ(aa.hypotheses[0].alpha, 0.05);
+  EXPECT_EQ(aa.legs[0].arguments, aa.legs[1].arguments);
+  for (std::size_t i = 0; i < 3; ++i) {
+    EXPECT_TRUE(post.legs[i].env.empty());
+    EXPECT_EQ(post.legs[i + 3].name, post.legs[i].name + "-stale");
+    EXPECT_EQ(post.legs[i + 3].arguments, post.legs[i].arguments);
+    EXPECT_EQ(post.legs[i + 3].env.at("NVLLM_FAULTS"), "stale-state");
+    EXPECT_TRUE(post.legs[i + 3].repeats_may_differ);
+  }
+}
+
+TEST(Sweep, AnEquivalenceGateMayCompareWithALegOfTheSameFolder) {
+  const auto gate = [](const std::string& vs) {
+    return small("[legs.b]\n[gates]\nk = { kind = \"equivalent\", margin = \"2%\", vs = \"" + vs + "\" }");
+  };
+  EXPECT_EQ(parse_sweep(gate("b"), "x.toml").gates[0].vs_leg, "b");
+  EXPECT_EQ(parse_sweep(gate("baseline"), "x.toml").gates[0].vs_leg, "");
+  EXPECT_THAT(error_of(gate("c")), HasSubstr("names leg 'c', which the sweep does not have"));
+}
+
 TEST(Sweep, BorrowedNoiseIsLabelledWithItsSource) {
   const Sweep sweep = read_sweep(std::filesystem::path(NVLLM_SOURCE_DIR) / "sweeps/phaseE-tax.toml");
   ASSERT_TRUE(sweep.noise.has_value());

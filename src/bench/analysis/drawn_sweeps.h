@@ -1,0 +1,45 @@
+#pragma once
+
+// How often the bench itself is wrong: the hypotheses of a sweep in a folder that was recorded, and
+// in sweeps that nobody ran, drawn from recorded boots. Both go through the code that judges a real
+// sweep.
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "bench/records/evidence.h"
+#include "bench/rules/truth.h"
+#include "bench/stats/distributions.h"
+#include "bench/sweep/sweep.h"
+
+namespace nvllm::bench {
+
+/// What the sweep's hypotheses come to in a folder, in the sweep's order, decided as one family.
+std::vector<Truth> decide_hypotheses(const Sweep& sweep, const EvidenceFolder& folder);
+
+/// The profiled boots that each leg's are drawn from.
+using BootPools = std::map<std::string, std::vector<KernelTable>>;
+
+/// Adds a folder's boots to the pools of their legs.
+void add_boots(const EvidenceFolder& folder, BootPools& pools);
+
+/// Pools in which every leg has the boots of all: whatever differs between drawn legs is noise.
+BootPools without_labels(const BootPools& pools);
+
+struct DrawOptions {
+  std::int64_t draws = 10'000;
+  std::int64_t rounds = 6;  ///< of a drawn sweep
+  std::uint64_t seed = 42;
+};
+
+/// How often each hypothesis is CONFIRMED in drawn sweeps: every boot of every leg is drawn, with
+/// replacement, from the leg's pool. The same options give the same counts.
+///   Shapes: one tally per hypothesis, in the sweep's order; trials = draws.
+///   Cost:   copies draws x rounds x legs kernel tables.
+///   Errors: Error(kUsage) for a leg without boots.
+std::vector<Tally> confirmed_in_draws(const Sweep& sweep, const BootPools& pools,
+                                      const DrawOptions& options = {});
+
+}  // namespace nvllm::bench

@@ -1,0 +1,32 @@
+#pragma once
+
+// What can be planted, in words: "stale-state" and "slow:KERNEL:SHARE", separated by blanks.
+
+#include <map>
+#include <string>
+#include <string_view>
+
+namespace nvllm::test {
+
+struct PlantedFaults {
+  bool stale_state = false;
+  std::map<std::string, double, std::less<>> slowdowns;  ///< shares of its own time, by kernel
+};
+
+/// Reads the words; none is no fault.
+///   Errors: Error(kUsage) naming the word that is none, and what was wanted.
+PlantedFaults parse_faults(std::string_view words);
+
+/// From now on the program has these faults. Call it while no kernel runs.
+void plant(const PlantedFaults& faults);
+
+/// Plants while it lives.
+class Planting {
+ public:
+  explicit Planting(std::string_view words) { plant(parse_faults(words)); }
+  ~Planting() { plant({}); }
+  Planting(const Planting&) = delete;
+  Planting& operator=(const Planting&) = delete;
+};
+
+}  // namespace nvllm::test
