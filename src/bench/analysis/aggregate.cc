@@ -16,12 +16,12 @@ TokenTimes times_of(const LegEvidence& leg, const std::vector<std::string>& name
   }
   times.wall = wall_ms_per_token(leg.questions);
   times.restarted = was_restarted(leg);
-  // Only where no kernel was profiled: elsewhere the answers' slope is what the budget is held against.
   const Json& metadata = leg.profile_metadata;
-  if (!leg.profiles.empty() || !metadata.is_object() || !metadata.contains("boots")) return times;
+  if (!metadata.is_object() || !metadata.contains("boots")) return times;
   for (const Json& boot : metadata.at("boots")) {
-    if (!boot.contains("budget") || !boot.at("budget").contains("wall_ms_per_token")) continue;
-    times.wall_boots.push_back(boot.at("budget").at("wall_ms_per_token").get<double>());
+    const Json budget = boot.value("budget", Json::object());
+    if (budget.contains("wall_ms_per_token")) times.wall_boots.push_back(budget.at("wall_ms_per_token").get<double>());
+    if (budget.contains("host_ms_per_step")) times.host.push_back(budget.at("host_ms_per_step").get<double>());
   }
   return times;
 }
@@ -31,11 +31,9 @@ Json times_json(const TokenTimes& times) {
   Json json;
   json["named_ms"] = one(mean_of(times.named));
   json["kernels_ms"] = one(mean_of(times.kernels));
-  json["wall_ms"] = times.wall ? Json(times.wall->ms_per_token) : Json(nullptr);
-  if (!times.wall_boots.empty()) {
-    json["wall_ms"] = one(mean_of(times.wall_boots));
-    json["wall_boots"] = times.wall_boots.size();
-  }
+  if (!times.host.empty()) json["host_ms"] = one(mean_of(times.host));
+  json["wall_ms"] = one(wall_ms(times));
+  if (!times.wall_boots.empty()) json["wall_boots"] = times.wall_boots.size();
   json["wall_answers"] = times.wall ? times.wall->answers : 0;
   json["coverage"] = one(coverage(times));
   json["rounds"] = times.kernels.size();
@@ -73,10 +71,15 @@ std::optional<double> mean_of(const std::vector<double>& values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
+std::optional<double> wall_ms(const TokenTimes& times) {
+  if (!times.wall_boots.empty()) return mean_of(times.wall_boots);
+  return times.wall ? std::optional(times.wall->ms_per_token) : std::nullopt;
+}
+
 std::optional<double> coverage(const TokenTimes& times) {
-  const auto kernels = mean_of(times.kernels);
-  if (!kernels || !times.wall || times.wall->ms_per_token <= 0) return std::nullopt;
-  return *kernels / times.wall->ms_per_token;
+  const auto kernels = mean_of(times.kernels), wall = wall_ms(times);
+  if (!kernels || !wall || *wall <= 0) return std::nullopt;
+  return (*kernels + mean_of(times.host).value_or(0)) / *wall;
 }
 
 Json to_json(const std::vector<LegAggregate>& legs) {

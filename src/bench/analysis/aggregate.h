@@ -17,7 +17,8 @@ namespace nvllm::bench {
 struct TokenTimes {
   std::vector<double> named, kernels;  ///< empty where the decode steps are unknown
   std::optional<WallSlope> wall;       ///< over all answers
-  std::vector<double> wall_boots;      ///< by boot, of bursts; only where no kernel was profiled
+  std::vector<double> wall_boots;      ///< by boot, of bursts that nobody profiled; empty if there were none
+  std::vector<double> host;            ///< by boot, named work of the host (scheduling, sampling, streaming)
   bool restarted = true;               ///< false: the rounds met one boot of the server
 };
 
@@ -31,13 +32,16 @@ struct LegAggregate {
 std::vector<LegAggregate> aggregate(const Sweep& sweep, const EvidenceFolder& baseline,
                                     const EvidenceFolder& candidate);
 
-/// The values of "named", "kernels" or "wall" by round; wall has one at most.
+/// The values of "named", "kernels" or "wall" by round; wall has one at most where no bursts were timed.
 std::vector<double> values_of(const TokenTimes& times, const std::string& metric);
 
 /// Mean over rounds; nothing where there is none.
 std::optional<double> mean_of(const std::vector<double>& values);
 
-/// Kernel time over wall time; nothing where either is unknown.
+/// The wall time that kernels are held against: of the bursts where there are some, else of all answers.
+std::optional<double> wall_ms(const TokenTimes& times);
+
+/// Time of kernels and named host work over wall time; nothing where kernels or wall time are unknown.
 std::optional<double> coverage(const TokenTimes& times);
 
 Json to_json(const std::vector<LegAggregate>& legs);

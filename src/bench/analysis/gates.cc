@@ -100,8 +100,11 @@ GateLine closure_line(const LegAggregate& leg, const Gate& gate) {
   const auto share = coverage(leg.candidate);
   if (!share) return line;
   line.truth = truth_of(*share >= gate.lo && *share <= gate.hi);
-  line.text = fmt::format("kernels are {:.1f} % of wall time ({} answers), wanted {:g} to {:g} %{}", *share * 100,
-                          leg.candidate.wall->answers, gate.lo * 100, gate.hi * 100,
+  const TokenTimes& times = leg.candidate;
+  const std::string of = times.wall_boots.empty() ? fmt::format("{} answers", times.wall->answers)
+                                                  : fmt::format("unprofiled bursts of {} boots", times.wall_boots.size());
+  line.text = fmt::format("kernels{} are {:.1f} % of wall time ({}), wanted {:g} to {:g} %{}",
+                          times.host.empty() ? "" : " and named host work", *share * 100, of, gate.lo * 100, gate.hi * 100,
                           line.truth == Truth::kFalse ? "; BUDGET_OPEN" : "");
   return line;
 }

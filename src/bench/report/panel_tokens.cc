@@ -32,7 +32,8 @@ std::string step_row(const Step& step, double most) {
 
 std::string coverage_text(const Json& side) {
   if (!side.at("coverage").is_number()) return "kernels / wall: not known";
-  return fmt::format("kernels / wall {:.1f} %", side.at("coverage").get<double>() * 100);
+  return fmt::format("kernels{} / wall {:.1f} %", side.contains("host_ms") ? " and host work" : "",
+                     side.at("coverage").get<double>() * 100);
 }
 
 std::string leg_rows(const Json& leg, double most, bool alone) {
@@ -44,13 +45,14 @@ std::string leg_rows(const Json& leg, double most, bool alone) {
   std::string rows = figure_head(text_of(leg, "leg"), coverage_text(now));
   rows += step_row({.label = "named kernels", .fill = kBlue, .from = 0, .to = named}, most);
   rows += step_row({.label = "other kernels", .fill = kSky, .from = named, .to = kernels}, most);
+  const double host = number_or(now, "host_ms", 0), known = kernels + host;
+  if (host > 0) rows += step_row({.label = "named host work", .fill = kGrey, .from = kernels, .to = known}, most);
   if (has_wall) {
-    rows += step_row(
-        {.label = wall >= kernels ? "rest of the wall time" : "kernels beyond the wall time",
-         .fill = wall >= kernels ? kOrange : kInk,
-         .from = kernels,
-         .to = wall},
-        most);
+    rows += step_row({.label = wall >= known ? "rest of the wall time" : "kernels beyond the wall time",
+                      .fill = wall >= known ? kOrange : kInk,
+                      .from = known,
+                      .to = wall},
+                     most);
   }
   const Json& before = leg.at("baseline");
   std::string whole = fmt::format("{} ms of kernels", ms_text(kernels));

@@ -24,12 +24,14 @@ std::string ratio_text(const Json& gap) {
 }
 
 std::string tokens_row(const std::string& leg, const char* folder, const Json& side) {
-  const std::int64_t answers = side.at("wall_answers").get<std::int64_t>();
+  const bool by_boot = side.contains("wall_boots");
+  const std::string of = by_boot ? fmt::format("{} boots", side.at("wall_boots").get<std::int64_t>())
+                                 : fmt::format("{} answers", side.at("wall_answers").get<std::int64_t>());
   return fmt::format(
       "| {} | {} | {} | {} | {} | {} |\n", leg, folder, ms_or_dash(side.at("named_ms")),
       ms_or_dash(side.at("kernels_ms")),
       side.at("wall_ms").is_number()
-          ? fmt::format("{} ({} answers)", ms_text(side.at("wall_ms").get<double>()), answers)
+          ? fmt::format("{} ({})", ms_text(side.at("wall_ms").get<double>()), of)
           : "-",
       side.at("coverage").is_number()
           ? fmt::format("{:.1f} %", side.at("coverage").get<double>() * 100)

@@ -37,10 +37,25 @@ TEST(OtherServers, ALegWithoutKernelsHasItsWallTimeByBoot) {
   EXPECT_NEAR(leg.at("wall_ms").get<double>(), 8.1, 1e-9);
   EXPECT_EQ(leg.at("wall_boots"), 4);
   EXPECT_TRUE(leg.at("kernels_ms").is_null());
-  // A leg with kernels keeps the slope over its answers: 10 ms a token.
+  // Without timed bursts there is the slope over the answers: 10 ms a token.
   const Json& other = open.analysis.at("aggregate").at("legs").at(0).at("candidate");
   EXPECT_NEAR(other.at("wall_ms").get<double>(), 10, 1e-9);
   EXPECT_FALSE(other.contains("wall_boots"));
+}
+
+TEST(OtherServers, KernelsAndHostWorkAreHeldAgainstTheBurstsWhereThereAreSome) {
+  EvidenceFolder timed = folder(4);
+  for (LegEvidence& leg : timed.legs) {
+    leg.profile_metadata["boots"] = Json::array();
+    for (const double wall : {7.9, 8.1})
+      leg.profile_metadata["boots"].push_back({{"budget", {{"wall_ms_per_token", wall}, {"host_ms_per_step", 0.08}}}});
+  }
+  const Comparison found = compared(folder(4), timed);
+  const Json& leg = found.analysis.at("aggregate").at("legs").at(0);
+  EXPECT_NEAR(leg.at("candidate").at("wall_ms").get<double>(), 8.0, 1e-9);
+  EXPECT_NEAR(leg.at("candidate").at("coverage").get<double>(),
+              (leg.at("candidate").at("kernels_ms").get<double>() + 0.08) / 8.0, 1e-9);
+  EXPECT_NEAR(leg.at("baseline").at("wall_ms").get<double>(), 10, 1e-9);
 }
 
 TEST(OtherServers, WhatUnitsNotedIsADeviationOfTheFolder) {
