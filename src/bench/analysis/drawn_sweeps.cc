@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "base/check.h"
 #include "base/error.h"
 #include "base/hashing.h"
@@ -20,13 +22,17 @@ class SweepDrawer {
 
   EvidenceFolder draw() {
     EvidenceFolder folder;
-    for (const SweepLeg& leg : sweep_.legs) {
-      LegEvidence& drawn = folder.legs.emplace_back();
-      drawn.leg = leg.name;
-      const std::vector<KernelTable>& pool = pools_.at(leg.name);
-      for (std::int64_t round = 1; round <= options_.rounds; ++round) {
-        KernelTable& table = drawn.profiles.emplace_back(pool[next_below(pool.size())]);
-        table.leg = leg.name;
+    for (const SweepLeg& leg : sweep_.legs) folder.legs.emplace_back().leg = leg.name;
+    std::vector<std::string> sources;
+    for (const SweepLeg& leg : sweep_.legs) sources.push_back(leg.name);
+    for (std::int64_t round = 1; round <= options_.rounds; ++round) {
+      if (options_.unit == DrawUnit::kShuffledRound) shuffle(sources);
+      const std::size_t shared = next_below(pools_.at(sources.front()).size());
+      for (std::size_t i = 0; i < sources.size(); ++i) {
+        const std::vector<KernelTable>& pool = pools_.at(sources[i]);
+        const bool alone = options_.unit == DrawUnit::kBoot;
+        KernelTable& table = folder.legs[i].profiles.emplace_back(pool[alone ? next_below(pool.size()) : shared]);
+        table.leg = folder.legs[i].leg;
         table.round = round;
       }
     }
@@ -34,6 +40,9 @@ class SweepDrawer {
   }
 
  private:
+  void shuffle(std::vector<std::string>& names) {
+    for (std::size_t i = names.size(); i > 1; --i) std::swap(names[i - 1], names[next_below(i)]);
+  }
   std::size_t next_below(std::size_t count) {
     return static_cast<std::size_t>(random_uniform(options_.seed, counter_++) *
                                     static_cast<double>(count));
@@ -80,6 +89,11 @@ std::vector<Tally> confirmed_in_draws(const Sweep& sweep, const BootPools& pools
     if (pool == pools.end() || pool->second.empty()) {
       throw Error(ErrorKind::kUsage,
                   fmt::format("leg {} has no recorded boots to draw from", leg.name));
+    }
+    const std::size_t first = pools.at(sweep.legs.front().name).size();
+    if (options.unit != DrawUnit::kBoot && pool->second.size() != first) {
+      throw Error(ErrorKind::kUsage, fmt::format("leg {} has {} recorded boots, leg {} {}: no rounds to draw", leg.name,
+                                                 pool->second.size(), sweep.legs.front().name, first));
     }
   }
   std::vector<Tally> tallies(sweep.hypotheses.size(), Tally{.count = 0, .trials = options.draws});

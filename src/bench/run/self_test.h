@@ -42,9 +42,9 @@ struct SelfTest {
   std::int64_t draws = 10'000;
 };
 
-/// Both rates, over sweeps run and over sweeps drawn, with exact 95 % intervals. Drawn A/A sweeps
-/// have the recorded ones' rounds and boots without labels, drawn planted ones the rounds that are
-/// planned.
+/// Both rates, over sweeps run and over sweeps drawn from their rounds and from their boots, with exact
+/// 95 % intervals. Drawn A/A sweeps have as many rounds as the recorded ones and no labels, drawn planted
+/// ones the rounds that are planned.
 Json self_test_json(const SelfTest& test);
 
 /// The same as a table for people, in Markdown.

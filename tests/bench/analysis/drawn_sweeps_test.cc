@@ -91,6 +91,44 @@ TEST(DrawnSweeps, AreTheSameForTheSameSeedAndOthersForAnother) {
   EXPECT_NE(count(1), count(2));
 }
 
+/// Boots that scatter by five per cent from round to round, and within a round by a tenth of that.
+EvidenceFolder in_rounds(std::int64_t rounds, double shift) {
+  EvidenceFolder folder;
+  for (const std::string name : {"a", "b"}) {
+    LegEvidence leg;
+    leg.leg = name;
+    for (std::int64_t i = 0; i < rounds; ++i) {
+      const auto at = static_cast<std::uint64_t>(i);
+      const double scatter = 0.05 * normal(9, at) + 0.005 * normal(name == "a" ? 10 : 11, at);
+      leg.profiles.push_back(boot(name, i + 1, {.plain_us = 150 * (1 + scatter + (name == "b" ? shift : 0))}));
+    }
+    folder.legs.push_back(std::move(leg));
+  }
+  return folder;
+}
+
+TEST(DrawnSweeps, OfWholeRoundsKeepWhatTheBootsOfARoundShare) {
+  const BootPools pools = pools_of(in_rounds(200, 0.03));
+  const Sweep slower = two_legs("mean_us(b,DecodeKernel) - mean_us(a,DecodeKernel) > 0", 0.05);
+  // Three per cent against 0.7 of a pair, and against 7.1 of two boots that share nothing.
+  EXPECT_GT(confirmed_in_draws(slower, pools, {.unit = DrawUnit::kRound, .draws = 300, .rounds = 6})[0].count, 295);
+  EXPECT_LT(confirmed_in_draws(slower, pools, {.unit = DrawUnit::kBoot, .draws = 300, .rounds = 6})[0].count, 150);
+}
+
+TEST(DrawnSweeps, OfShuffledRoundsConfirmAtTheDeclaredLevel) {
+  const BootPools pools = pools_of(in_rounds(400, 0));
+  const Sweep sweep = two_legs("mean_us(b,DecodeKernel) - mean_us(a,DecodeKernel) != 0", 0.1);
+  const Tally tally = confirmed_in_draws(sweep, pools, {.unit = DrawUnit::kShuffledRound, .draws = 2000, .rounds = 6})[0];
+  EXPECT_NEAR(static_cast<double>(tally.count) / 2000, 0.1, 5 * std::sqrt(0.1 * 0.9 / 2000));
+}
+
+TEST(DrawnSweeps, OfRoundsNeedEquallyManyBootsOfEveryLeg) {
+  BootPools pools = pools_of(in_rounds(4, 0));
+  pools["b"].pop_back();
+  const Sweep sweep = two_legs("mean_us(b,DecodeKernel) - mean_us(a,DecodeKernel) > 0", 0.05);
+  EXPECT_THROW(confirmed_in_draws(sweep, pools, {.unit = DrawUnit::kRound}), Error);
+}
+
 TEST(DrawnSweeps, NeedBootsOfEveryLeg) {
   BootPools pools = pools_of(recorded(4, 0));
   pools.erase("b");

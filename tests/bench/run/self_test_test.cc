@@ -126,15 +126,15 @@ TEST_F(SelfTestFolders, GiveBothRatesAndATableOfThem) {
   const Json json = self_test_json(test);
   const Json &alarms = json.at("false_alarms"), &found = json.at("detection");
   EXPECT_EQ(alarms.at("recorded").at("confirmed"), 0);
-  EXPECT_EQ(alarms.at("drawn").at("of"), 100);
-  EXPECT_EQ(alarms.at("drawn").at("boots").at("a"), 6)
-      << "labels are gone: both legs have all boots";
+  EXPECT_EQ(alarms.at("drawn_by_boot").at("of"), 100);
+  EXPECT_EQ(alarms.at("drawn_by_round").at("of"), 100);
+  EXPECT_EQ(alarms.at("boots").at("a"), 3);
   EXPECT_EQ(found.at("recorded").at("confirmed"), 2);
   // Two of two: the exact interval begins at 0.025^(1/2).
   EXPECT_NEAR(found.at("recorded").at("interval").at(0).get<double>(), 0.158114, 1e-6);
-  EXPECT_EQ(found.at("drawn").at("boots").at("b"), 6);
+  EXPECT_EQ(found.at("boots").at("b"), 6);
   const std::int64_t rounds = *plan_first_hypothesis(test.planted.sweep, test.noise).rounds;
-  EXPECT_EQ(found.at("drawn").at("rounds"), rounds);
+  EXPECT_EQ(found.at("drawn_by_round").at("rounds"), rounds);
   EXPECT_THAT(self_test_table(json),
               HasSubstr("| false alarms, sweeps run | 3 | 0 of 1 | 0.0 % |"));
   EXPECT_THAT(
