@@ -1,0 +1,432 @@
+// A CTA is several teams that share x in shared memory; a team is eight warps that work on one row tile at
+// a time, side by side along the columns: a step is one tile of each warp. All steps of the matrix lie in one
+// line (part of the columns, row tile, chunk) and each team takes an equal piece of it, so that every
+// multiprocessor reads equally much whatever the shape. Weights come through rings of shared memory that
+// each warp fills for itself. The warps' sums of a row tile meet in shared memory; where the line is cut
+// within a row tile, the pieces meet in a workspace, and the last team to arrive adds them in order.
+
+#include "kernels/cuda/nvfp4_matvec.h"
+
+#include <cuda_bf16.h>
+
+#include <algorithm>
+
+#include "kernels/cuda/check.cuh"
+#include "kernels/cuda/ptx/async_copy.cuh"
+#include "kernels/cuda/ptx/matrix.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
+#include "kernels/cuda/unpack.cuh"
+
+namespace nvllm::cuda {
+
+namespace {
+
+constexpr int kWarps = 8;  // of a team
+constexpr int kTeamThreads = kWarps * 32;
+constexpr int kTile = static_cast<int>(kTileBytes);
+constexpr int kScalesAt = static_cast<int>(kTileCodeBytes);
+constexpr int kXTileBytes = 2 * static_cast<int>(kTileCols);  // one token's columns of a tile
+constexpr int kChunkXBytes = kWarps * kXTileBytes;
+constexpr int kRowPadBytes = 16;                // rows of x begin in different banks
+constexpr int kMeetingBytes = kWarps * 4 * 32 * 4;
+constexpr int kPairs = 64;  // of sums in a row tile by eight tokens: rows g and g + 8 of one token
+
+struct MatvecArguments {
+  const std::byte* tiles;
+  const __nv_bfloat16* x;
+  void* out;
+  float2* partials;  // [row_tiles, slots, kPairs]
+  unsigned* arrivals;
+  float factor;
+  int tokens, rows, cols, row_tiles, col_tiles;
+  int parts, chunks, part_chunks, slots;
+
+  __host__ __device__ int steps() const { return row_tiles * chunks; }
+  __device__ __forceinline__ int chunks_of(int part) const { return min(part_chunks, chunks - part * part_chunks); }
+  __device__ __forceinline__ int first_step(int part, int row) const {
+    return part * part_chunks * row_tiles + row * chunks_of(part);
+  }
+  /// Bytes of a row of x in shared memory.
+  __host__ __device__ int stride() const { return part_chunks * kChunkXBytes + kRowPadBytes; }
+};
+
+/// The first step of one of `teams` that share all steps, and the team that owns a step.
+__device__ __forceinline__ int share_begin(int team, int teams, int steps) {
+  return static_cast<int>(static_cast<long long>(team) * steps / teams);
+}
+__device__ __forceinline__ int owner_of(int step, int teams, int steps) {
+  return static_cast<int>(((static_cast<long long>(step) + 1) * teams - 1) / steps);
+}
+
+/// A place in the line of steps.
+struct Cursor {
+  int part, row, chunk, chunks;
+
+  __device__ Cursor(const MatvecArguments& a, int step) {
+    part = min(step / (a.part_chunks * a.row_tiles), a.parts - 1);
+    chunks = a.chunks_of(part);
+    const int within = step - a.first_step(part, 0);
+    row = within / chunks;
+    chunk = within % chunks;
+  }
+  /// From the end of a row tile's chunks to the next row tile's first.
+  __device__ __forceinline__ void next_row(const MatvecArguments& a) {
+    chunk = 0;
+    if (++row < a.row_tiles) return;
+    row = 0;
+    ++part;
+    chunks = a.chunks_of(part);
+  }
+  /// The column tile of one warp; beyond the last for the last chunk's idle warps.
+  __device__ __forceinline__ int tile(const MatvecArguments& a, int warp) const {
+    return (part * a.part_chunks + chunk) * kWarps + warp;
+  }
+};
+
+/// Where a warp's next tile comes from.
+struct Source {
+  Cursor at;
+  const std::byte* from;  // of this lane
+  int tile, left;         // steps left to fetch
+
+  __device__ Source(const MatvecArguments& a, int begin, int end, int warp, int lane)
+      : at(a, begin), tile(at.tile(a, warp)), left(end - begin) {
+    from = a.tiles + (static_cast<long long>(at.row) * a.col_tiles + tile) * kTile + lane * 16;
+  }
+  /// Calls one tile into a stage and closes the group, empty or not.
+  __device__ __forceinline__ void fetch(const MatvecArguments& a, std::uint32_t stage, int warp, int lane) {
+    if (left > 0) {
+      if (tile < a.col_tiles) {
+        ptx::copy_16(stage, from);
+        ptx::copy_16(stage + 512, from + 512);
+        if (lane < kTileScaleBytes / 16) ptx::copy_16(stage + kScalesAt, from + kScalesAt);
+      }
+      --left;
+      tile += kWarps;
+      from += kWarps * kTile;
+      if (++at.chunk == at.chunks) {
+        at.next_row(a);
+        tile = at.tile(a, warp);
+        from = a.tiles + (static_cast<long long>(at.row) * a.col_tiles + tile) * kTile + lane * 16;
+      }
+    }
+    ptx::close_copy_group();
+  }
+};
+
+/// Brings a part of x into shared memory: [tokens][tiles][2 halves of a tile][4 places][4 blocks][4 columns].
+__device__ void stage_activations(const MatvecArguments& a, std::byte* to, int part) {
+  constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
+  const int stride = a.stride(), units = a.chunks_of(part) * kWarps * kUnitsPerTile;
+  const int first = part * a.part_chunks * kWarps * kUnitsPerTile;
+  for (int token = 0; token < a.tokens; ++token) {
+    for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
+      const int col = (first + unit) * 4;
+      uint2 value{0, 0};
+      if (col < a.cols) value = *reinterpret_cast<const uint2*>(a.x + static_cast<long long>(token) * a.cols + col);
+      const int place = unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4;
+      *reinterpret_cast<uint2*>(to + token * stride + place * 8) = value;
+    }
+  }
+}
+
+/// Adds two blocks' products to two chains of sums; `x` holds the columns of both.
+__device__ __forceinline__ void multiply_blocks(float (&sums)[2][4], std::uint32_t even, std::uint32_t odd,
+                                                std::uint32_t scale_bytes, uint4 x) {
+  const BlockScales scales(scale_bytes);
+  std::uint32_t a[4];
+  unpack_block(a, even, scales.even);
+  ptx::multiply_16x8x16(sums[0], a, x.x, x.y);
+  unpack_block(a, odd, scales.odd);
+  ptx::multiply_16x8x16(sums[1], a, x.z, x.w);
+}
+
+/// Adds one tile's products. `codes` and `x` are where this lane's lie, `scales` its quad's.
+__device__ __forceinline__ void multiply_tile(float (&sums)[2][4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x) {
+  const uint4 bytes = ptx::load_shared_16(scales);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 words = ptx::load_shared_16(codes + half * 512);
+    const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
+    multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, first);
+    multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, second);
+  }
+}
+
+/// Ends one pair of sums: rows g and g + 8 of a tile for one token.
+template <MatvecEnd kEnd>
+__device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int g, int token, float2 sum) {
+  if (token >= a.tokens) return;
+  sum.x *= a.factor;
+  sum.y *= a.factor;
+  if constexpr (kEnd == MatvecEnd::kSwiglu) {
+    const int half = a.rows / 2, row = row_tile * 8 + g;
+    if (row >= half) return;
+    // Rounded as the products would be if they were stored, so that fusion changes no bit.
+    const float gate = __bfloat162float(__float2bfloat16_rn(sum.x)), up = __bfloat162float(__float2bfloat16_rn(sum.y));
+    static_cast<__nv_bfloat16*>(a.out)[static_cast<long long>(token) * half + row] =
+        __float2bfloat16_rn(gate / (1.0f + __expf(-gate)) * up);
+  } else {
+    const float values[2] = {sum.x, sum.y};
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int row = row_tile * 16 + g + 8 * i;
+      if (row >= a.rows) continue;
+      const long long at = static_cast<long long>(token) * a.rows + row;
+      if constexpr (kEnd == MatvecEnd::kBf16) static_cast<__nv_bfloat16*>(a.out)[at] = __float2bfloat16_rn(values[i]);
+      if constexpr (kEnd == MatvecEnd::kFloat) static_cast<float*>(a.out)[at] = values[i];
+      if constexpr (kEnd == MatvecEnd::kAdd) static_cast<float*>(a.out)[at] += values[i];
+    }
+  }
+}
+
+/// Pieces of a row tile, in the parts before `part` and in all, and the first team that has one in `part`.
+struct Pieces {
+  int before = 0, all = 0, first = 0;
+
+  __device__ Pieces(const MatvecArguments& a, int row, int part, int teams) {
+    for (int p = 0; p < a.parts; ++p) {
+      const int begin = a.first_step(p, row);
+      const int from = owner_of(begin, teams, a.steps()), to = owner_of(begin + a.chunks_of(p) - 1, teams, a.steps());
+      if (p < part) before += to - from + 1;
+      if (p == part) first = from;
+      all += to - from + 1;
+    }
+  }
+};
+
+/// One team, as its threads see it.
+template <int kTeams>
+struct Team {
+  int number = threadIdx.x / kTeamThreads, thread = threadIdx.x % kTeamThreads;
+  int warp = thread / 32, lane = thread % 32;
+
+  __device__ __forceinline__ int global() const { return blockIdx.x * kTeams + number; }
+  __device__ __forceinline__ int count() const { return gridDim.x * kTeams; }
+  __device__ __forceinline__ void meet() const { ptx::meet(number + 1, kTeamThreads); }
+};
+
+/// Adds the warps' sums of a row tile and ends them, or leaves them to the last team that has a piece of it.
+template <int kTeams, MatvecEnd kEnd>
+__device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<kTeams>& team, int row_tile, int part, float4 sums,
+                                        float* meeting, unsigned* arrived) {
+  team.meet();  // whoever added the last row tile has read this place
+  auto* mine = meeting + team.warp * 128 + team.lane;
+  mine[0] = sums.x;
+  mine[32] = sums.y;
+  mine[64] = sums.z;
+  mine[96] = sums.w;
+  const Pieces pieces(a, row_tile, part, team.count());
+  team.meet();
+  const int pair = (team.thread + row_tile % 4 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
+  const int lane = pair % 32, g = lane / 4, token = lane % 4 * 2 + pair / 32;
+  float2 sum{0, 0};
+  if (pair < kPairs) {
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      sum.x += meeting[w * 128 + pair];
+      sum.y += meeting[w * 128 + 64 + pair];
+    }
+  }
+  if (pieces.all == 1) {
+    if (pair < kPairs) put<kEnd>(a, row_tile, g, token, sum);
+    return;
+  }
+  float2* row = a.partials + static_cast<long long>(row_tile) * a.slots * kPairs + pair;
+  if (pair < kPairs) {
+    __stcg(row + (pieces.before + team.global() - pieces.first) * kPairs, sum);
+    __threadfence();
+  }
+  team.meet();
+  if (pair == 0) *arrived = atomicAdd(a.arrivals + row_tile, 1u);
+  team.meet();
+  if (*arrived != static_cast<unsigned>(pieces.all) - 1) return;
+  __threadfence();
+  if (pair < kPairs) {
+    sum = {0, 0};
+    for (int piece = 0; piece < pieces.all; ++piece) {
+      const float2 more = __ldcg(row + piece * kPairs);
+      sum.x += more.x;
+      sum.y += more.y;
+    }
+    put<kEnd>(a, row_tile, g, token, sum);
+  }
+  if (pair == 0) a.arrivals[row_tile] = 0;
+}
+
+template <int kTeams, int kStages>
+constexpr int kFixedBytes = kTeams * (kWarps * kStages * kTile + kMeetingBytes + 16);
+
+/// Shared memory: rings, meeting places, words for arrivals, then x.
+template <int kTeams, int kStages, MatvecEnd kEnd>
+__global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
+  extern __shared__ __align__(16) std::byte shared[];
+  const Team<kTeams> team;
+  auto* meeting = reinterpret_cast<float*>(shared + kTeams * kWarps * kStages * kTile + team.number * kMeetingBytes);
+  auto* arrived = reinterpret_cast<unsigned*>(shared + kTeams * (kWarps * kStages * kTile + kMeetingBytes) + team.number * 16);
+  std::byte* activations = shared + kFixedBytes<kTeams, kStages>;
+  const int begin = share_begin(team.global(), team.count(), a.steps());
+  const int end = share_begin(team.global() + 1, team.count(), a.steps());
+
+  const std::uint32_t ring = ptx::shared_address(shared) + (team.number * kWarps + team.warp) * kStages * kTile;
+  Source source(a, begin, end, team.warp, team.lane);
+  for (int stage = 0; stage < kStages; ++stage) source.fetch(a, ring + stage * kTile + team.lane * 16, team.warp, team.lane);
+  ptx::wait_for_dependencies();
+
+  // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
+  const std::uint32_t x = ptx::shared_address(activations) + (team.lane / 4 < a.tokens ? team.lane / 4 : 0) * a.stride() +
+                          team.warp * kXTileBytes + team.lane % 4 * 32;
+  float sums[2][4] = {};
+  std::uint32_t stage = 0;
+  int step = begin;
+  for (int part = 0; part < a.parts; ++part) {  // together, since all teams share x
+    if (part > 0) __syncthreads();
+    stage_activations(a, activations, part);
+    __syncthreads();
+    const int part_end = min(end, a.first_step(part, 0) + a.chunks_of(part) * a.row_tiles);
+    if (step >= part_end) continue;
+    Cursor at(a, step);
+    int tile = at.tile(a, team.warp);
+    std::uint32_t columns = x + at.chunk * kChunkXBytes;
+    for (; step < part_end; ++step) {
+      ptx::wait_for_copy_groups<kStages - 1>();
+      __syncwarp();
+      if (tile < a.col_tiles) {
+        multiply_tile(sums, ring + stage + team.lane * 16, ring + stage + kScalesAt + team.lane / 4 * 16, columns);
+      }
+      __syncwarp();
+      source.fetch(a, ring + stage + team.lane * 16, team.warp, team.lane);
+      stage = stage == (kStages - 1) * kTile ? 0 : stage + kTile;
+      tile += kWarps;
+      columns += kChunkXBytes;
+      if (++at.chunk == at.chunks || step + 1 == part_end) {
+        const float4 sum{sums[0][0] + sums[1][0], sums[0][1] + sums[1][1], sums[0][2] + sums[1][2], sums[0][3] + sums[1][3]};
+        finish_row<kTeams, kEnd>(a, team, at.row, part, sum, meeting, arrived);
+#pragma unroll
+        for (int i = 0; i < 4; ++i) sums[0][i] = sums[1][i] = 0;
+        at.chunk = 0;
+        ++at.row;
+        tile = at.tile(a, team.warp);
+        columns = x;
+      }
+    }
+  }
+  ptx::allow_dependents();
+}
+
+/// Lets a kernel use all the shared memory that its device has.
+template <class Kernel>
+bool allow_shared_memory(Kernel kernel) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "reading the device's shared memory");
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "raising shared memory");
+  return true;
+}
+
+template <int kTeams, int kStages, MatvecEnd kEnd>
+void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
+  const auto kernel = nvfp4_matvec_kernel<kTeams, kStages, kEnd>;
+  static const bool allowed = allow_shared_memory(kernel);
+  NVLLM_CHECK(allowed);
+  const int bytes = kFixedBytes<kTeams, kStages> + arguments.tokens * arguments.stride();
+  kernel<<<ctas, kTeams * kTeamThreads, bytes, stream>>>(arguments);
+  check(cudaGetLastError(), "launching an NVFP4 product");
+}
+
+// Hopper has 227 KB of shared memory a CTA and needs some 36 KB of weights under way; the small form is for the
+// 99 KB of compute capability 12.1, whose memory needs 7.
+constexpr int kLargeTeams = 4, kLargeStages = 3, kSmallTeams = 2, kSmallStages = 2;
+
+template <MatvecEnd kEnd>
+void launch(const MatvecArguments& arguments, const MatvecCut& cut, cudaStream_t stream) {
+  if (cut.teams == kLargeTeams) return launch<kLargeTeams, kLargeStages, kEnd>(arguments, cut.ctas, stream);
+  launch<kSmallTeams, kSmallStages, kEnd>(arguments, cut.ctas, stream);
+}
+
+/// Random codes, and scales between 1 / 4 and 4.
+__global__ void randomise(std::uint32_t* tiles, long long count, std::uint64_t seed) {
+  constexpr int kWords = static_cast<int>(kTileBytes) / 4;
+  for (long long tile = blockIdx.x; tile < count; tile += gridDim.x) {
+    for (int i = threadIdx.x; i < kWords; i += blockDim.x) {
+      std::uint64_t bits = (static_cast<std::uint64_t>(tile) * kWords + i + seed) * 0x9e3779b97f4a7c15ull;  // splitmix64
+      bits = (bits ^ bits >> 30) * 0xbf58476d1ce4e5b9ull;
+      bits = (bits ^ bits >> 27) * 0x94d049bb133111ebull;
+      const auto word = static_cast<std::uint32_t>(bits ^ bits >> 31);
+      tiles[tile * kWords + i] = i * 4 < kTileCodeBytes ? word : (word & 0x1f1f1f1fu) + 0x38383838u;
+    }
+  }
+}
+
+int up(std::int64_t value, std::int64_t unit) { return static_cast<int>((value + unit - 1) / unit); }
+
+}  // namespace
+
+Nvfp4DeviceMatrix::Nvfp4DeviceMatrix(const Nvfp4Tiles& tiles)
+    : rows_(tiles.rows), cols_(tiles.cols), row_tiles_(tiles.row_tiles), col_tiles_(tiles.col_tiles),
+      global_scale_(tiles.global_scale), tiles_(static_cast<std::int64_t>(tiles.bytes.size())) {
+  tiles_.upload(tiles.bytes.data(), tiles_.bytes());
+}
+
+Nvfp4DeviceMatrix Nvfp4DeviceMatrix::random(std::int64_t rows, std::int64_t cols, std::uint64_t seed) {
+  Nvfp4DeviceMatrix out;
+  out.rows_ = rows;
+  out.cols_ = cols;
+  out.row_tiles_ = up(rows, kTileRows);
+  out.col_tiles_ = up(cols, kTileCols);
+  out.tiles_ = DeviceBuffer(out.row_tiles_ * out.col_tiles_ * kTileBytes);
+  randomise<<<1024, 256>>>(out.tiles_.as<std::uint32_t>(), out.row_tiles_ * out.col_tiles_, seed);
+  check(cudaDeviceSynchronize(), "making random weights");
+  return out;
+}
+
+MatvecWorkspace::MatvecWorkspace(std::int64_t partial_bytes, std::int64_t row_tiles)
+    : partials_(partial_bytes), arrivals_(row_tiles * static_cast<std::int64_t>(sizeof(unsigned))) {
+  arrivals_.fill(0);
+}
+
+MatvecCut cut_matvec(std::int64_t rows, std::int64_t cols, std::int64_t tokens, const DeviceFacts& device) {
+  NVLLM_CHECK(tokens >= 1 && tokens <= kMatvecTokensMax);
+  const bool large = device.shared_bytes >= 200 * 1024;
+  MatvecCut cut{.teams = large ? kLargeTeams : kSmallTeams, .stages = large ? kLargeStages : kSmallStages};
+  const int fixed = large ? kFixedBytes<kLargeTeams, kLargeStages> : kFixedBytes<kSmallTeams, kSmallStages>;
+  const int row_tiles = up(rows, kTileRows);
+  cut.chunks = up(up(cols, kTileCols), kWarps);
+  const auto room = ((device.shared_bytes - fixed) / tokens - kRowPadBytes) / kChunkXBytes;
+  NVLLM_CHECK(room >= 1);
+  cut.parts = up(cut.chunks, room);
+  cut.part_chunks = up(cut.chunks, cut.parts);
+  cut.parts = up(cut.chunks, cut.part_chunks);
+  const std::int64_t steps = static_cast<std::int64_t>(row_tiles) * cut.chunks;
+  cut.ctas = static_cast<int>(std::min<std::int64_t>(up(steps, cut.teams), device.multiprocessors));
+  const std::int64_t shortest = std::max<std::int64_t>(1, steps / (cut.ctas * cut.teams));
+  cut.slots = cut.parts * static_cast<int>((cut.part_chunks - 1) / shortest + 2);
+  cut.workspace_bytes = static_cast<std::int64_t>(row_tiles) * cut.slots * kPairs * static_cast<std::int64_t>(sizeof(float2));
+  return cut;
+}
+
+void nvfp4_matvec(void* out, const void* x, std::int64_t tokens, const Nvfp4DeviceMatrix& w, MatvecEnd end,
+                  const MatvecCut& cut, const MatvecWorkspace& workspace, cudaStream_t stream) {
+  const MatvecArguments arguments{.tiles = static_cast<const std::byte*>(w.tiles()),
+                                  .x = static_cast<const __nv_bfloat16*>(x),
+                                  .out = out,
+                                  .partials = static_cast<float2*>(workspace.partials()),
+                                  .arrivals = workspace.arrivals(),
+                                  .factor = w.global_scale() * kUnpackFactor,
+                                  .tokens = static_cast<int>(tokens),
+                                  .rows = static_cast<int>(w.rows()),
+                                  .cols = static_cast<int>(w.cols()),
+                                  .row_tiles = static_cast<int>(w.row_tiles()),
+                                  .col_tiles = static_cast<int>(w.col_tiles()),
+                                  .parts = cut.parts,
+                                  .chunks = cut.chunks,
+                                  .part_chunks = cut.part_chunks,
+                                  .slots = cut.slots};
+  switch (end) {
+    case MatvecEnd::kBf16: return launch<MatvecEnd::kBf16>(arguments, cut, stream);
+    case MatvecEnd::kFloat: return launch<MatvecEnd::kFloat>(arguments, cut, stream);
+    case MatvecEnd::kAdd: return launch<MatvecEnd::kAdd>(arguments, cut, stream);
+    case MatvecEnd::kSwiglu: return launch<MatvecEnd::kSwiglu>(arguments, cut, stream);
+  }
+}
+
+}  // namespace nvllm::cuda
