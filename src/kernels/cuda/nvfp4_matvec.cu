@@ -12,7 +12,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/check.cuh"
-#include "kernels/cuda/ptx/async_copy.cuh"
+#include "kernels/cuda/ptx/bulk_copy.cuh"
 #include "kernels/cuda/ptx/matrix.cuh"
 #include "kernels/cuda/ptx/shared.cuh"
 #include "kernels/cuda/unpack.cuh"
@@ -38,6 +38,7 @@ struct MatvecArguments {
   float2* partials;  // [row_tiles, slots, kPairs]
   unsigned* arrivals;
   float factor;
+  std::uint32_t scale_exponent;
   int tokens, rows, cols, row_tiles, col_tiles;
   int parts, chunks, part_chunks, slots;
 
@@ -58,24 +59,16 @@ __device__ __forceinline__ int owner_of(int step, int teams, int steps) {
   return static_cast<int>(((static_cast<long long>(step) + 1) * teams - 1) / steps);
 }
 
-/// A place in the line of steps.
-struct Cursor {
-  int part, row, chunk, chunks;
+/// A run of steps within one row tile: what is left of its chunks, or of the team's share.
+struct Run {
+  int part, row, chunk, steps;
 
-  __device__ Cursor(const MatvecArguments& a, int step) {
+  __device__ Run(const MatvecArguments& a, int step, int end) {
     part = min(step / (a.part_chunks * a.row_tiles), a.parts - 1);
-    chunks = a.chunks_of(part);
-    const int within = step - a.first_step(part, 0);
+    const int chunks = a.chunks_of(part), within = step - a.first_step(part, 0);
     row = within / chunks;
     chunk = within % chunks;
-  }
-  /// From the end of a row tile's chunks to the next row tile's first.
-  __device__ __forceinline__ void next_row(const MatvecArguments& a) {
-    chunk = 0;
-    if (++row < a.row_tiles) return;
-    row = 0;
-    ++part;
-    chunks = a.chunks_of(part);
+    steps = min(chunks - chunk, end - step);
   }
   /// The column tile of one warp; beyond the last for the last chunk's idle warps.
   __device__ __forceinline__ int tile(const MatvecArguments& a, int warp) const {
@@ -83,34 +76,36 @@ struct Cursor {
   }
 };
 
-/// Where a warp's next tile comes from.
+/// Where a warp's next tile comes from; the same in all its lanes.
 struct Source {
-  Cursor at;
-  const std::byte* from;  // of this lane
-  int tile, left;         // steps left to fetch
+  const std::byte* from;
+  int tile, tile_end;  // tile_end is 0 when nothing is left
+  int run_left, step, end;
 
-  __device__ Source(const MatvecArguments& a, int begin, int end, int warp, int lane)
-      : at(a, begin), tile(at.tile(a, warp)), left(end - begin) {
-    from = a.tiles + (static_cast<long long>(at.row) * a.col_tiles + tile) * kTile + lane * 16;
+  __device__ Source(const MatvecArguments& a, int begin, int end_, int warp) : step(begin), end(end_) { start(a, warp); }
+  __device__ __forceinline__ void start(const MatvecArguments& a, int warp) {
+    tile_end = 0;
+    run_left = 0x7fffffff;
+    if (step >= end) return;
+    const Run run(a, step, end);
+    tile = run.tile(a, warp);
+    tile_end = a.col_tiles;
+    run_left = run.steps;
+    step += run.steps;
+    from = a.tiles + (static_cast<long long>(run.row) * a.col_tiles + tile) * kTile;
   }
-  /// Calls one tile into a stage and closes the group, empty or not.
-  __device__ __forceinline__ void fetch(const MatvecArguments& a, std::uint32_t stage, int warp, int lane) {
-    if (left > 0) {
-      if (tile < a.col_tiles) {
-        ptx::copy_16(stage, from);
-        ptx::copy_16(stage + 512, from + 512);
-        if (lane < kTileScaleBytes / 16) ptx::copy_16(stage + kScalesAt, from + kScalesAt);
-      }
-      --left;
-      tile += kWarps;
-      from += kWarps * kTile;
-      if (++at.chunk == at.chunks) {
-        at.next_row(a);
-        tile = at.tile(a, warp);
-        from = a.tiles + (static_cast<long long>(at.row) * a.col_tiles + tile) * kTile + lane * 16;
+  /// Asks for one tile; a step for which this warp has none ends its stage's phase all the same.
+  __device__ __forceinline__ void fetch(const MatvecArguments& a, std::uint32_t stage, std::uint32_t barrier, int warp, int lane) {
+    if (lane == 0 && tile_end > 0) {
+      if (tile < tile_end) {
+        ptx::copy_bulk(stage, from, kTile, barrier);
+      } else {
+        ptx::arrive(barrier);
       }
     }
-    ptx::close_copy_group();
+    tile += kWarps;
+    from += kWarps * kTile;
+    if (--run_left == 0) start(a, warp);
   }
 };
 
@@ -132,8 +127,8 @@ __device__ void stage_activations(const MatvecArguments& a, std::byte* to, int p
 
 /// Adds two blocks' products to two chains of sums; `x` holds the columns of both.
 __device__ __forceinline__ void multiply_blocks(float (&sums)[2][4], std::uint32_t even, std::uint32_t odd,
-                                                std::uint32_t scale_bytes, uint4 x) {
-  const BlockScales scales(scale_bytes);
+                                                std::uint32_t scale_bytes, std::uint32_t exponent, uint4 x) {
+  const BlockScales scales(scale_bytes, exponent);
   std::uint32_t a[4];
   unpack_block(a, even, scales.even);
   ptx::multiply_16x8x16(sums[0], a, x.x, x.y);
@@ -142,14 +137,15 @@ __device__ __forceinline__ void multiply_blocks(float (&sums)[2][4], std::uint32
 }
 
 /// Adds one tile's products. `codes` and `x` are where this lane's lie, `scales` its quad's.
-__device__ __forceinline__ void multiply_tile(float (&sums)[2][4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x) {
+__device__ __forceinline__ void multiply_tile(float (&sums)[2][4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
+                                              std::uint32_t exponent) {
   const uint4 bytes = ptx::load_shared_16(scales);
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const uint4 words = ptx::load_shared_16(codes + half * 512);
     const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
-    multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, first);
-    multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, second);
+    multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, exponent, first);
+    multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, exponent, second);
   }
 }
 
@@ -255,9 +251,9 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
 }
 
 template <int kTeams, int kStages>
-constexpr int kFixedBytes = kTeams * (kWarps * kStages * kTile + kMeetingBytes + 16);
+constexpr int kFixedBytes = kTeams * (kWarps * kStages * (kTile + 8) + kMeetingBytes + 16);
 
-/// Shared memory: rings, meeting places, words for arrivals, then x.
+/// Shared memory: rings, meeting places, words for arrivals, the rings' barriers, then x.
 template <int kTeams, int kStages, MatvecEnd kEnd>
 __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
   extern __shared__ __align__(16) std::byte shared[];
@@ -268,47 +264,53 @@ __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(
   const int begin = share_begin(team.global(), team.count(), a.steps());
   const int end = share_begin(team.global() + 1, team.count(), a.steps());
 
-  const std::uint32_t ring = ptx::shared_address(shared) + (team.number * kWarps + team.warp) * kStages * kTile;
-  Source source(a, begin, end, team.warp, team.lane);
-  for (int stage = 0; stage < kStages; ++stage) source.fetch(a, ring + stage * kTile + team.lane * 16, team.warp, team.lane);
+  const int warp_of_all = team.number * kWarps + team.warp;
+  const std::uint32_t ring = ptx::shared_address(shared) + warp_of_all * kStages * kTile;
+  const std::uint32_t barriers = ptx::shared_address(shared) + kTeams * (kWarps * kStages * kTile + kMeetingBytes + 16) +
+                                 warp_of_all * kStages * 8;
+  if (team.lane == 0) {
+    for (int stage = 0; stage < kStages; ++stage) ptx::init_barrier(barriers + stage * 8);
+    ptx::publish_barriers();
+  }
+  __syncwarp();
+  Source source(a, begin, end, team.warp);
+  for (int stage = 0; stage < kStages; ++stage) source.fetch(a, ring + stage * kTile, barriers + stage * 8, team.warp, team.lane);
   ptx::wait_for_dependencies();
 
   // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
   const std::uint32_t x = ptx::shared_address(activations) + (team.lane / 4 < a.tokens ? team.lane / 4 : 0) * a.stride() +
                           team.warp * kXTileBytes + team.lane % 4 * 32;
+  const std::uint32_t codes_at = ring + team.lane * 16, scales_at = ring + kScalesAt + team.lane / 4 * 16;
   float sums[2][4] = {};
-  std::uint32_t stage = 0;
+  std::uint32_t stage = 0, parity = 0;
   int step = begin;
   for (int part = 0; part < a.parts; ++part) {  // together, since all teams share x
     if (part > 0) __syncthreads();
     stage_activations(a, activations, part);
     __syncthreads();
     const int part_end = min(end, a.first_step(part, 0) + a.chunks_of(part) * a.row_tiles);
-    if (step >= part_end) continue;
-    Cursor at(a, step);
-    int tile = at.tile(a, team.warp);
-    std::uint32_t columns = x + at.chunk * kChunkXBytes;
-    for (; step < part_end; ++step) {
-      ptx::wait_for_copy_groups<kStages - 1>();
-      __syncwarp();
-      if (tile < a.col_tiles) {
-        multiply_tile(sums, ring + stage + team.lane * 16, ring + stage + kScalesAt + team.lane / 4 * 16, columns);
+    while (step < part_end) {
+      const Run run(a, step, part_end);
+      int tile = run.tile(a, team.warp);
+      std::uint32_t columns = x + run.chunk * kChunkXBytes;
+      for (int left = run.steps; left > 0; --left) {
+        const std::uint32_t barrier = barriers + stage * 8;
+        ptx::wait_for_phase(barrier, parity);
+        if (tile < a.col_tiles) multiply_tile(sums, codes_at + stage * kTile, scales_at + stage * kTile, columns, a.scale_exponent);
+        __syncwarp();
+        source.fetch(a, ring + stage * kTile, barrier, team.warp, team.lane);
+        if (++stage == kStages) {
+          stage = 0;
+          parity ^= 1;
+        }
+        tile += kWarps;
+        columns += kChunkXBytes;
       }
-      __syncwarp();
-      source.fetch(a, ring + stage + team.lane * 16, team.warp, team.lane);
-      stage = stage == (kStages - 1) * kTile ? 0 : stage + kTile;
-      tile += kWarps;
-      columns += kChunkXBytes;
-      if (++at.chunk == at.chunks || step + 1 == part_end) {
-        const float4 sum{sums[0][0] + sums[1][0], sums[0][1] + sums[1][1], sums[0][2] + sums[1][2], sums[0][3] + sums[1][3]};
-        finish_row<kTeams, kEnd>(a, team, at.row, part, sum, meeting, arrived);
+      step += run.steps;
+      const float4 sum{sums[0][0] + sums[1][0], sums[0][1] + sums[1][1], sums[0][2] + sums[1][2], sums[0][3] + sums[1][3]};
+      finish_row<kTeams, kEnd>(a, team, run.row, part, sum, meeting, arrived);
 #pragma unroll
-        for (int i = 0; i < 4; ++i) sums[0][i] = sums[1][i] = 0;
-        at.chunk = 0;
-        ++at.row;
-        tile = at.tile(a, team.warp);
-        columns = x;
-      }
+      for (int i = 0; i < 4; ++i) sums[0][i] = sums[1][i] = 0;
     }
   }
   ptx::allow_dependents();
@@ -335,11 +337,11 @@ void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
 
 // Hopper has 227 KB of shared memory a CTA and needs some 36 KB of weights under way; the small form is for the
 // 99 KB of compute capability 12.1, whose memory needs 7.
-constexpr int kLargeTeams = 4, kLargeStages = 3, kSmallTeams = 2, kSmallStages = 2;
+constexpr int kLargeTeams = 4, kLargeStages = 2, kSmallTeams = 2, kSmallStages = 2;
 
 template <MatvecEnd kEnd>
 void launch(const MatvecArguments& arguments, const MatvecCut& cut, cudaStream_t stream) {
-  if (cut.teams == kLargeTeams) return launch<kLargeTeams, kLargeStages, kEnd>(arguments, cut.ctas, stream);
+  if (cut.teams == kLargeTeams && cut.stages == kLargeStages) return launch<kLargeTeams, kLargeStages, kEnd>(arguments, cut.ctas, stream);
   launch<kSmallTeams, kSmallStages, kEnd>(arguments, cut.ctas, stream);
 }
 
@@ -412,6 +414,7 @@ void nvfp4_matvec(void* out, const void* x, std::int64_t tokens, const Nvfp4Devi
                                   .partials = static_cast<float2*>(workspace.partials()),
                                   .arrivals = workspace.arrivals(),
                                   .factor = w.global_scale() * kUnpackFactor,
+                                  .scale_exponent = kScaleExponent,
                                   .tokens = static_cast<int>(tokens),
                                   .rows = static_cast<int>(w.rows()),
                                   .cols = static_cast<int>(w.cols()),

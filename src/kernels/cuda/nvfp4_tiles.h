@@ -8,10 +8,10 @@
 // 32-bit word of eight codes per block. Blocks 0 to 3 come first for all lanes, [2, 32 lanes, 4 words].
 // Within a word the codes lie where few instructions turn them into BF16 (unpack.cuh); the column's lowest bit
 // says which half of the word:
-//   bits {15, 8:6}        row g,     columns 4t, 4t + 1   (sign, magnitude)
-//   bits {12, 5:3}        row g + 8, columns 4t, 4t + 1
-//   bits {9, 2:0}         row g,     columns 4t + 2, 4t + 3
-//   bits {14, 11:10, 13}  row g + 8, columns 4t + 2, 4t + 3
+//   sign 15, magnitude  8:6   row g,     columns 4t, 4t + 1
+//   sign 10, magnitude  5:3   row g + 8, columns 4t, 4t + 1
+//   sign  9, magnitude  2:0   row g,     columns 4t + 2, 4t + 3
+//   sign 11, magnitude 14:12  row g + 8, columns 4t + 2, 4t + 3
 // Scales are re-encoded with five exponent bits, so that subnormal ones need no care on the device:
 // byte = (floor(log2 scale) + 9) * 8 + mantissa, exact for every E4M3 scale but zero, whose block gets
 // zero codes instead. Sixteen bytes per quad, four for each two blocks b and b + 1:

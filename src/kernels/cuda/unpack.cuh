@@ -15,25 +15,30 @@ namespace nvllm::cuda {
 inline constexpr float kUnpackFactor = 1048576.0f;
 
 /// Four BF16 pairs from one word; order as mma.m16n8k16 takes A: (g, low), (g + 8, low), (g, high), (g + 8, high).
+/// Left shifts run on another unit than logic and right shifts, which are what is short here: one right shift a word.
 __device__ __forceinline__ void spread_codes(std::uint32_t (&a)[4], std::uint32_t word) {
-  constexpr std::uint32_t kCode = 0x81c081c0;
-  a[0] = word & kCode;
-  a[2] = word << 6 & kCode;
-  a[1] = word << 3 & kCode;
-  a[3] = (word << 1 & 0x80008000) | (word >> 3 & 0x01800180) | (word >> 7 & 0x00400040);
+  constexpr std::uint32_t kSign = 0x80008000, kMagnitude = 0x01c001c0;
+  a[0] = word & (kSign | kMagnitude);
+  a[1] = (word << 3 & kMagnitude) | (word << 5 & kSign);
+  a[2] = word << 6 & (kSign | kMagnitude);
+  a[3] = (word >> 6 & kMagnitude) | (word << 4 & kSign);
 }
 
 __device__ __forceinline__ __nv_bfloat162 as_pair(std::uint32_t bits) { return reinterpret_cast<const __nv_bfloat162&>(bits); }
 __device__ __forceinline__ std::uint32_t as_bits(__nv_bfloat162 pair) { return reinterpret_cast<const std::uint32_t&>(pair); }
 
+/// What is set in every scale besides its byte. It comes to the kernel as an argument: from a register the
+/// compiler sets it with the mask in one instruction, as a constant in two.
+inline constexpr std::uint32_t kScaleExponent = 0x70007000;  // 224 << 7, in whose low bits the byte's five fit
+
 /// The scales of rows g (low half) and g + 8 (high half) for an even and an odd block.
 struct BlockScales {
   std::uint32_t even, odd;
 
-  __device__ __forceinline__ explicit BlockScales(std::uint32_t bytes) {
-    constexpr std::uint32_t kBits = 0x0ff00ff0, kExponent = 0x70007000;  // 224 << 7, in whose low bits the byte's five fit
-    even = (bytes << 4 & kBits) | kExponent;
-    odd = (bytes >> 4 & kBits) | kExponent;
+  __device__ __forceinline__ BlockScales(std::uint32_t bytes, std::uint32_t exponent) {
+    constexpr std::uint32_t kBits = 0x0ff00ff0;
+    even = (bytes << 4 & kBits) | exponent;
+    odd = (bytes >> 4 & kBits) | exponent;
   }
 };
 
