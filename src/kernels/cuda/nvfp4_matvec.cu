@@ -12,6 +12,7 @@
 #include <algorithm>
 
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/ptx/bulk_copy.cuh"
 #include "kernels/cuda/ptx/matrix.cuh"
 #include "kernels/cuda/ptx/shared.cuh"
@@ -28,8 +29,8 @@ constexpr int kScalesAt = static_cast<int>(kTileCodeBytes);
 constexpr int kXTileBytes = 2 * static_cast<int>(kTileCols);  // one token's columns of a tile
 constexpr int kChunkXBytes = kWarps * kXTileBytes;
 constexpr int kRowPadBytes = 16;                // rows of x begin in different banks
-constexpr int kMeetingBytes = kWarps * 4 * 32 * 4;
-constexpr int kPairs = 64;  // of sums in a row tile by eight tokens: rows g and g + 8 of one token
+constexpr int kPairs = 128;  // of sums in a row tile by eight tokens: rows g and g + 8 of a group, for one token
+constexpr int kMeetingBytes = kWarps * kPairs * 8;
 
 struct MatvecArguments {
   const std::byte* tiles;
@@ -125,38 +126,46 @@ __device__ void stage_activations(const MatvecArguments& a, std::byte* to, int p
   }
 }
 
-/// Adds two blocks' products to two chains of sums; `x` holds the columns of both.
-__device__ __forceinline__ void multiply_blocks(float (&sums)[2][4], std::uint32_t even, std::uint32_t odd,
-                                                std::uint32_t scale_bytes, std::uint32_t exponent, uint4 x) {
+using Sums = float[2][4];  // of both groups of rows
+
+/// Adds two blocks' products of one group of rows; `x` holds the columns of both.
+__device__ __forceinline__ void multiply_blocks(float (&sums)[4], std::uint32_t even, std::uint32_t odd, std::uint32_t scale_bytes,
+                                                std::uint32_t exponent, uint4 x) {
   const BlockScales scales(scale_bytes, exponent);
   std::uint32_t a[4];
   unpack_block(a, even, scales.even);
-  ptx::multiply_16x8x16(sums[0], a, x.x, x.y);
+  ptx::multiply_16x8x16(sums, a, x.x, x.y);
   unpack_block(a, odd, scales.odd);
-  ptx::multiply_16x8x16(sums[1], a, x.z, x.w);
+  ptx::multiply_16x8x16(sums, a, x.z, x.w);
 }
 
 /// Adds one tile's products. `codes` and `x` are where this lane's lie, `scales` its quad's.
-__device__ __forceinline__ void multiply_tile(float (&sums)[2][4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
+__device__ __forceinline__ void multiply_tile(Sums& sums, std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
                                               std::uint32_t exponent) {
-  const uint4 bytes = ptx::load_shared_16(scales);
+  const uint4 bytes[2] = {ptx::load_shared_16(scales), ptx::load_shared_16(scales + 128)};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
-    const uint4 words = ptx::load_shared_16(codes + half * 512);
     const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
-    multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, exponent, first);
-    multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, exponent, second);
+    const uint4 words[2] = {ptx::load_shared_16(codes + half * 1024), ptx::load_shared_16(codes + half * 1024 + 512)};
+#pragma unroll
+    for (int group = 0; group < 2; ++group) {
+      multiply_blocks(sums[group], words[group].x, words[group].y, half == 0 ? bytes[group].x : bytes[group].z, exponent, first);
+    }
+#pragma unroll
+    for (int group = 0; group < 2; ++group) {
+      multiply_blocks(sums[group], words[group].z, words[group].w, half == 0 ? bytes[group].y : bytes[group].w, exponent, second);
+    }
   }
 }
 
-/// Ends one pair of sums: rows g and g + 8 of a tile for one token.
+/// Ends one pair of sums: rows g and g + 8 of a group, counted over the whole matrix, for one token.
 template <MatvecEnd kEnd>
-__device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int g, int token, float2 sum) {
+__device__ __forceinline__ void put(const MatvecArguments& a, int group, int g, int token, float2 sum) {
   if (token >= a.tokens) return;
   sum.x *= a.factor;
   sum.y *= a.factor;
   if constexpr (kEnd == MatvecEnd::kSwiglu) {
-    const int half = a.rows / 2, row = row_tile * 8 + g;
+    const int half = a.rows / 2, row = group * 8 + g;
     if (row >= half) return;
     // Rounded as the products would be if they were stored, so that fusion changes no bit.
     const float gate = __bfloat162float(__float2bfloat16_rn(sum.x)), up = __bfloat162float(__float2bfloat16_rn(sum.y));
@@ -166,7 +175,7 @@ __device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int 
     const float values[2] = {sum.x, sum.y};
 #pragma unroll
     for (int i = 0; i < 2; ++i) {
-      const int row = row_tile * 16 + g + 8 * i;
+      const int row = group * 16 + g + 8 * i;
       if (row >= a.rows) continue;
       const long long at = static_cast<long long>(token) * a.rows + row;
       if constexpr (kEnd == MatvecEnd::kBf16) static_cast<__nv_bfloat16*>(a.out)[at] = __float2bfloat16_rn(values[i]);
@@ -198,34 +207,39 @@ struct Team {
   int warp = thread / 32, lane = thread % 32;
 
   __device__ __forceinline__ int global() const { return blockIdx.x * kTeams + number; }
-  __device__ __forceinline__ int count() const { return gridDim.x * kTeams; }
+  /// Teams that have work: never more than steps, so that every team between two has some.
+  __device__ __forceinline__ int count(const MatvecArguments& a) const { return min(static_cast<int>(gridDim.x) * kTeams, a.steps()); }
   __device__ __forceinline__ void meet() const { ptx::meet(number + 1, kTeamThreads); }
 };
 
 /// Adds the warps' sums of a row tile and ends them, or leaves them to the last team that has a piece of it.
 template <int kTeams, MatvecEnd kEnd>
-__device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<kTeams>& team, int row_tile, int part, float4 sums,
-                                        float* meeting, unsigned* arrived) {
+__device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<kTeams>& team, int row_tile, int part, Sums& sums,
+                                           float2* meeting, unsigned* arrived) {
   team.meet();  // whoever added the last row tile has read this place
-  auto* mine = meeting + team.warp * 128 + team.lane;
-  mine[0] = sums.x;
-  mine[32] = sums.y;
-  mine[64] = sums.z;
-  mine[96] = sums.w;
-  const Pieces pieces(a, row_tile, part, team.count());
+#pragma unroll
+  for (int group = 0; group < 2; ++group) {
+    float(&of)[4] = sums[group];
+    float2* to = meeting + team.warp * kPairs + group * 64 + team.lane;
+    to[0] = {of[0], of[2]};
+    to[32] = {of[1], of[3]};
+    of[0] = of[1] = of[2] = of[3] = 0;
+  }
+  const Pieces pieces(a, row_tile, part, team.count(a));
   team.meet();
-  const int pair = (team.thread + row_tile % 4 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
-  const int lane = pair % 32, g = lane / 4, token = lane % 4 * 2 + pair / 32;
+  const int pair = (team.thread + row_tile % 2 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
+  const int lane = pair % 32, group = row_tile * 2 + pair / 64, g = lane / 4, token = lane % 4 * 2 + pair / 32 % 2;
   float2 sum{0, 0};
   if (pair < kPairs) {
 #pragma unroll
     for (int w = 0; w < kWarps; ++w) {
-      sum.x += meeting[w * 128 + pair];
-      sum.y += meeting[w * 128 + 64 + pair];
+      const float2 more = meeting[w * kPairs + pair];
+      sum.x += more.x;
+      sum.y += more.y;
     }
   }
   if (pieces.all == 1) {
-    if (pair < kPairs) put<kEnd>(a, row_tile, g, token, sum);
+    if (pair < kPairs) put<kEnd>(a, group, g, token, sum);
     return;
   }
   float2* row = a.partials + static_cast<long long>(row_tile) * a.slots * kPairs + pair;
@@ -245,7 +259,7 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
       sum.x += more.x;
       sum.y += more.y;
     }
-    put<kEnd>(a, row_tile, g, token, sum);
+    put<kEnd>(a, group, g, token, sum);
   }
   if (pair == 0) a.arrivals[row_tile] = 0;
 }
@@ -258,11 +272,12 @@ template <int kTeams, int kStages, MatvecEnd kEnd>
 __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
   extern __shared__ __align__(16) std::byte shared[];
   const Team<kTeams> team;
-  auto* meeting = reinterpret_cast<float*>(shared + kTeams * kWarps * kStages * kTile + team.number * kMeetingBytes);
+  auto* meeting = reinterpret_cast<float2*>(shared + kTeams * kWarps * kStages * kTile + team.number * kMeetingBytes);
   auto* arrived = reinterpret_cast<unsigned*>(shared + kTeams * (kWarps * kStages * kTile + kMeetingBytes) + team.number * 16);
   std::byte* activations = shared + kFixedBytes<kTeams, kStages>;
-  const int begin = share_begin(team.global(), team.count(), a.steps());
-  const int end = share_begin(team.global() + 1, team.count(), a.steps());
+  const bool idle = team.global() >= team.count(a);
+  const int begin = idle ? 0 : share_begin(team.global(), team.count(a), a.steps());
+  const int end = idle ? 0 : share_begin(team.global() + 1, team.count(a), a.steps());
 
   const int warp_of_all = team.number * kWarps + team.warp;
   const std::uint32_t ring = ptx::shared_address(shared) + warp_of_all * kStages * kTile;
@@ -275,13 +290,14 @@ __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(
   __syncwarp();
   Source source(a, begin, end, team.warp);
   for (int stage = 0; stage < kStages; ++stage) source.fetch(a, ring + stage * kTile, barriers + stage * 8, team.warp, team.lane);
+  ptx::allow_dependents();
   ptx::wait_for_dependencies();
 
   // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
   const std::uint32_t x = ptx::shared_address(activations) + (team.lane / 4 < a.tokens ? team.lane / 4 : 0) * a.stride() +
                           team.warp * kXTileBytes + team.lane % 4 * 32;
   const std::uint32_t codes_at = ring + team.lane * 16, scales_at = ring + kScalesAt + team.lane / 4 * 16;
-  float sums[2][4] = {};
+  Sums sums = {};
   std::uint32_t stage = 0, parity = 0;
   int step = begin;
   for (int part = 0; part < a.parts; ++part) {  // together, since all teams share x
@@ -307,13 +323,9 @@ __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(
         columns += kChunkXBytes;
       }
       step += run.steps;
-      const float4 sum{sums[0][0] + sums[1][0], sums[0][1] + sums[1][1], sums[0][2] + sums[1][2], sums[0][3] + sums[1][3]};
-      finish_row<kTeams, kEnd>(a, team, run.row, part, sum, meeting, arrived);
-#pragma unroll
-      for (int i = 0; i < 4; ++i) sums[0][i] = sums[1][i] = 0;
+      finish_row<kTeams, kEnd>(a, team, run.row, part, sums, meeting, arrived);
     }
   }
-  ptx::allow_dependents();
 }
 
 /// Lets a kernel use all the shared memory that its device has.
@@ -327,17 +339,16 @@ bool allow_shared_memory(Kernel kernel) {
 
 template <int kTeams, int kStages, MatvecEnd kEnd>
 void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
-  const auto kernel = nvfp4_matvec_kernel<kTeams, kStages, kEnd>;
+  auto* const kernel = nvfp4_matvec_kernel<kTeams, kStages, kEnd>;
   static const bool allowed = allow_shared_memory(kernel);
   NVLLM_CHECK(allowed);
   const int bytes = kFixedBytes<kTeams, kStages> + arguments.tokens * arguments.stride();
-  kernel<<<ctas, kTeams * kTeamThreads, bytes, stream>>>(arguments);
-  check(cudaGetLastError(), "launching an NVFP4 product");
+  launch_early(kernel, ctas, kTeams * kTeamThreads, bytes, stream, arguments);
 }
 
 // Hopper has 227 KB of shared memory a CTA and needs some 36 KB of weights under way; the small form is for the
 // 99 KB of compute capability 12.1, whose memory needs 7.
-constexpr int kLargeTeams = 4, kLargeStages = 2, kSmallTeams = 2, kSmallStages = 2;
+constexpr int kLargeTeams = 3, kLargeStages = 2, kSmallTeams = 2, kSmallStages = 2;
 
 template <MatvecEnd kEnd>
 void launch(const MatvecArguments& arguments, const MatvecCut& cut, cudaStream_t stream) {

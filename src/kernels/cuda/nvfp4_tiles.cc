@@ -25,8 +25,8 @@ std::int64_t source_row(const Nvfp4Tiles& tiles, RowOrder order, std::int64_t ti
     const std::int64_t row = tile * kTileRows + r;
     return row < tiles.rows ? row : -1;
   }
-  const std::int64_t half = tiles.rows / 2, pair = tile * (kTileRows / 2) + r % 8;
-  return pair < half ? pair + (r >= 8 ? half : 0) : -1;
+  const std::int64_t half = tiles.rows / 2, pair = tile * (kTileRows / 2) + r / 16 * 8 + r % 8;
+  return pair < half ? pair + (r % 16 >= 8 ? half : 0) : -1;
 }
 
 /// One code at its place in a lane's word: `slot` = 2 * (second pair of columns) + (row g + 8).
@@ -84,13 +84,13 @@ Nvfp4Tiles pack_nvfp4_tiles(const MatrixSource& source, RowOrder order) {
       const std::int64_t from = source_row(out, order, tile, r);
       if (from < 0) continue;
       const Row row{codes + from * source.cols / 2, scales + from * source.cols / kBlockCols};
-      const std::int64_t quad = r % 8, low = r >= 8 ? 1 : 0;
+      const std::int64_t group = r / 16, quad = r % 8, low = r % 16 >= 8 ? 1 : 0;
       for (std::int64_t block = 0; block < source.cols / kBlockCols; ++block) {
         std::byte* cell = out.bytes.data() + (tile * out.col_tiles + block / 8) * kTileBytes;
         const std::int64_t step = block % 8;
-        cell[kTileCodeBytes + quad * 16 + step / 2 * 4 + low * 2 + step % 2] = std::byte{scale_of(source, row, block)};
+        cell[kTileCodeBytes + group * 128 + quad * 16 + step / 2 * 4 + low * 2 + step % 2] = std::byte{scale_of(source, row, block)};
         for (std::int64_t c = 0; c < kBlockCols; ++c) {
-          std::byte* at = cell + (step / 4 * 32 + quad * 4 + c / 4) * 16 + step % 4 * 4;
+          std::byte* at = cell + ((step / 4 * 2 + group) * 32 + quad * 4 + c / 4) * 16 + step % 4 * 4;
           std::uint32_t word;
           std::memcpy(&word, at, 4);
           word |= place(code_of(row, block * kBlockCols + c), static_cast<int>(c / 2 % 2 * 2 + low), static_cast<int>(c % 2));

@@ -3,9 +3,10 @@
 // NVFP4 weights in the order in which tensor cores take them: made once at load, on the host, so it
 // is plain C++ and tested without a device.
 //
-// A tile is 16 rows by 128 columns, eight blocks of 16 columns: 1024 bytes of codes, then 128 of scales. Lane l of
-// a warp (quad g = l / 4, place t = l % 4) owns rows g and g + 8 and, in each block, columns 4t ... 4t + 3: one
-// 32-bit word of eight codes per block. Blocks 0 to 3 come first for all lanes, [2, 32 lanes, 4 words].
+// A tile is two groups of 16 rows by 128 columns, eight blocks of 16 columns: 2048 bytes of codes, then 256 of
+// scales. Lane l of a warp (quad g = l / 4, place t = l % 4) owns rows g and g + 8 of each group and, in each block,
+// columns 4t ... 4t + 3: one 32-bit word of eight codes. Codes lie as [2 halves of the blocks, 2 groups, 32 lanes,
+// 4 words], scales as [2 groups, 8 quads, 16 bytes].
 // Within a word the codes lie where few instructions turn them into BF16 (unpack.cuh); the column's lowest bit
 // says which half of the word:
 //   sign 15, magnitude  8:6   row g,     columns 4t, 4t + 1
@@ -14,7 +15,7 @@
 //   sign 11, magnitude 14:12  row g + 8, columns 4t + 2, 4t + 3
 // Scales are re-encoded with five exponent bits, so that subnormal ones need no care on the device:
 // byte = (floor(log2 scale) + 9) * 8 + mantissa, exact for every E4M3 scale but zero, whose block gets
-// zero codes instead. Sixteen bytes per quad, four for each two blocks b and b + 1:
+// zero codes instead. Of a quad's sixteen bytes, four are for each two blocks b and b + 1:
 // row g of b, row g of b + 1, row g + 8 of b, row g + 8 of b + 1.
 
 #include <cstddef>
@@ -25,16 +26,16 @@
 
 namespace nvllm::cuda {
 
-inline constexpr std::int64_t kTileRows = 16;
+inline constexpr std::int64_t kTileRows = 32;
 inline constexpr std::int64_t kTileCols = 128;
-inline constexpr std::int64_t kTileCodeBytes = 1024;
-inline constexpr std::int64_t kTileScaleBytes = 128;
+inline constexpr std::int64_t kTileCodeBytes = 2048;
+inline constexpr std::int64_t kTileScaleBytes = 256;
 inline constexpr std::int64_t kTileBytes = kTileCodeBytes + kTileScaleBytes;
 
 /// How rows of the file are laid into tiles.
 enum class RowOrder {
   kPlain,
-  kGateUp,  ///< the matrix is gate over up: row i of each becomes rows g and g + 8 of one tile
+  kGateUp,  ///< the matrix is gate over up: row i of each becomes rows g and g + 8 of one group
 };
 
 /// A matrix in tile order, still in host memory.
