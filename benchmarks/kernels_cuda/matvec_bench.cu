@@ -22,6 +22,7 @@ namespace {
 constexpr int kRounds = 15;
 constexpr std::int64_t kSweepBytes = 4ll << 30;
 constexpr std::int64_t kRotatedBytes = 1ll << 30;
+constexpr std::int64_t kLaunches = 64;  // of one graph, so that launching the graph itself weighs little
 
 __global__ void __launch_bounds__(1024) sweep(const uint4* from, long long count, unsigned* to) {
   const long long threads = static_cast<long long>(gridDim.x) * blockDim.x;
@@ -81,6 +82,29 @@ constexpr Shape kShapes[] = {{"27b gate_up", 34816, 5120, MatvecEnd::kSwiglu},
                              {"27b o_proj", 5120, 6144, MatvecEnd::kAdd},
                              {"27b lm_head", 248320, 5120, MatvecEnd::kFloat}};
 
+/// Gate and up with SwiGLU, then down with the residual: one layer, many in a row.
+double mlp_seconds(std::int64_t tokens, const DeviceFacts& facts) {
+  constexpr std::int64_t kHidden = 5120, kInner = 17408, kLayers = 8;
+  std::vector<Nvfp4DeviceMatrix> gate_up, down;
+  for (std::uint64_t i = 0; i < kLayers; ++i) {
+    gate_up.push_back(Nvfp4DeviceMatrix::random(2 * kInner, kHidden, i));
+    down.push_back(Nvfp4DeviceMatrix::random(kHidden, kInner, 1000 + i));
+  }
+  DeviceBuffer x(tokens * kHidden * 2), inner(tokens * kInner * 2), residual(tokens * kHidden * 4);
+  x.fill(0x3c);
+  residual.fill(0);
+  const MatvecCut first = cut_matvec(2 * kInner, kHidden, tokens, facts), second = cut_matvec(kHidden, kInner, tokens, facts);
+  const MatvecWorkspace of_first(first.workspace_bytes, gate_up[0].row_tiles()), of_second(second.workspace_bytes, down[0].row_tiles());
+  return seconds_of([&](cudaStream_t stream) {
+           for (std::int64_t i = 0; i < kLaunches; ++i) {
+             const auto layer = static_cast<std::size_t>(i % kLayers);
+             nvfp4_matvec(inner.as<void>(), x.as<void>(), tokens, gate_up[layer], MatvecEnd::kSwiglu, first, of_first, stream);
+             nvfp4_matvec(residual.as<void>(), inner.as<void>(), tokens, down[layer], MatvecEnd::kAdd, second, of_second, stream);
+           }
+         }) /
+         kLaunches;
+}
+
 int run(const std::string& json_path) {
   DeviceFacts facts;
   std::string why_not;
@@ -115,14 +139,22 @@ int run(const std::string& json_path) {
       const MatvecWorkspace workspace(cut.workspace_bytes, matrices[0].row_tiles());
       const double before = sweep_gbs();
       const double seconds = seconds_of([&](cudaStream_t stream) {
-        for (const auto& w : matrices) nvfp4_matvec(to.as<void>(), x.as<void>(), tokens, w, shape.end, cut, workspace, stream);
-      }) / static_cast<double>(count);
+        for (std::int64_t i = 0; i < kLaunches; ++i) {
+          const auto& w = matrices[static_cast<std::size_t>(i % count)];
+          nvfp4_matvec(to.as<void>(), x.as<void>(), tokens, w, shape.end, cut, workspace, stream);
+        }
+      }) / kLaunches;
       const double gbs = static_cast<double>(matrices[0].bytes()) / seconds / 1e9, of = gbs / before;
       std::printf("%-14s %6lld %9.2f %9.1f %9.0f %8.1f%%\n", shape.name, static_cast<long long>(tokens), seconds * 1e6,
                   static_cast<double>(matrices[0].bytes()) / 1e6, gbs, 100 * of);
       out["rows"].push_back({{"matrix", shape.name}, {"tokens", tokens}, {"us", seconds * 1e6}, {"bytes", matrices[0].bytes()},
                              {"gb_per_s", gbs}, {"sweep_gb_per_s", before}, {"of_sweep", of}});
     }
+  }
+  for (const std::int64_t tokens : {1, 8}) {
+    const double seconds = mlp_seconds(tokens, facts);
+    std::printf("%-14s %6lld %9.2f\n", "27b MLP layer", static_cast<long long>(tokens), seconds * 1e6);
+    out["rows"].push_back({{"matrix", "27b MLP layer"}, {"tokens", tokens}, {"us", seconds * 1e6}});
   }
   if (!json_path.empty()) write_file_atomically(json_path, dump_json(out));
   return 0;

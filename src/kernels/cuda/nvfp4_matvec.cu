@@ -32,6 +32,22 @@ constexpr int kRowPadBytes = 16;                // rows of x begin in different 
 constexpr int kPairs = 128;  // of sums in a row tile by eight tokens: rows g and g + 8 of a group, for one token
 constexpr int kMeetingBytes = kWarps * kPairs * 8;
 
+/// Divides by what only the host knows, without the hundreds of cycles that a division takes.
+struct Divisor {
+  unsigned by = 1, magic = 0, shift = 0;
+
+  Divisor() = default;
+  explicit Divisor(int by_) : by(static_cast<unsigned>(by_)) {
+    while (shift < 31 && (1u << shift) < by) ++shift;
+    // Rounded up, it is exact for every dividend below 2^31 (Granlund and Montgomery 1994).
+    magic = static_cast<unsigned>(((1ull << 32) * ((1ull << shift) - by)) / by + 1);
+  }
+  __device__ __forceinline__ int divide(int value) const {
+    const unsigned n = static_cast<unsigned>(value);
+    return static_cast<int>((__umulhi(n, magic) + n) >> shift);
+  }
+};
+
 struct MatvecArguments {
   const std::byte* tiles;
   const __nv_bfloat16* x;
@@ -42,6 +58,8 @@ struct MatvecArguments {
   std::uint32_t scale_exponent;
   int tokens, rows, cols, row_tiles, col_tiles;
   int parts, chunks, part_chunks, slots;
+  int share, longer;  // steps of a team; so many teams, the first, have one more
+  Divisor by_share, by_longer_share, by_chunks, by_last_chunks;
 
   __host__ __device__ int steps() const { return row_tiles * chunks; }
   __device__ __forceinline__ int chunks_of(int part) const { return min(part_chunks, chunks - part * part_chunks); }
@@ -52,12 +70,11 @@ struct MatvecArguments {
   __host__ __device__ int stride() const { return part_chunks * kChunkXBytes + kRowPadBytes; }
 };
 
-/// The first step of one of `teams` that share all steps, and the team that owns a step.
-__device__ __forceinline__ int share_begin(int team, int teams, int steps) {
-  return static_cast<int>(static_cast<long long>(team) * steps / teams);
-}
-__device__ __forceinline__ int owner_of(int step, int teams, int steps) {
-  return static_cast<int>(((static_cast<long long>(step) + 1) * teams - 1) / steps);
+/// The first step of a team, and the team that owns a step.
+__device__ __forceinline__ int share_begin(const MatvecArguments& a, int team) { return team * a.share + min(team, a.longer); }
+__device__ __forceinline__ int owner_of(const MatvecArguments& a, int step) {
+  const int beyond = step - a.longer * (a.share + 1);
+  return beyond < 0 ? a.by_longer_share.divide(step) : a.longer + a.by_share.divide(beyond);
 }
 
 /// A run of steps within one row tile: what is left of its chunks, or of the team's share.
@@ -65,10 +82,11 @@ struct Run {
   int part, row, chunk, steps;
 
   __device__ Run(const MatvecArguments& a, int step, int end) {
-    part = min(step / (a.part_chunks * a.row_tiles), a.parts - 1);
+    part = 0;
+    while (part + 1 < a.parts && step >= a.first_step(part + 1, 0)) ++part;
     const int chunks = a.chunks_of(part), within = step - a.first_step(part, 0);
-    row = within / chunks;
-    chunk = within % chunks;
+    row = (part + 1 < a.parts ? a.by_chunks : a.by_last_chunks).divide(within);
+    chunk = within - row * chunks;
     steps = min(chunks - chunk, end - step);
   }
   /// The column tile of one warp; beyond the last for the last chunk's idle warps.
@@ -111,17 +129,28 @@ struct Source {
 };
 
 /// Brings a part of x into shared memory: [tokens][tiles][2 halves of a tile][4 places][4 blocks][4 columns].
-__device__ void stage_activations(const MatvecArguments& a, std::byte* to, int part) {
+template <bool kOneToken>
+__device__ __forceinline__ void stage_activations(const MatvecArguments& a, std::byte* to, int part) {
   constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
   const int stride = a.stride(), units = a.chunks_of(part) * kWarps * kUnitsPerTile;
   const int first = part * a.part_chunks * kWarps * kUnitsPerTile;
-  for (int token = 0; token < a.tokens; ++token) {
-    for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
-      const int col = (first + unit) * 4;
-      uint2 value{0, 0};
-      if (col < a.cols) value = *reinterpret_cast<const uint2*>(a.x + static_cast<long long>(token) * a.cols + col);
-      const int place = unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4;
-      *reinterpret_cast<uint2*>(to + token * stride + place * 8) = value;
+  for (int unit = threadIdx.x; unit < units; unit += blockDim.x) {
+    const int col = (first + unit) * 4, place = unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4;
+    constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecTokensMax);
+    uint2 values[kMost];
+#pragma unroll
+    for (int token = 0; token < kMost; ++token) {
+      values[token] = {0, 0};
+      const bool there = token < a.tokens && col < a.cols;
+      if (there) values[token] = *reinterpret_cast<const uint2*>(a.x + static_cast<long long>(token) * a.cols + col);
+    }
+    if constexpr (kOneToken) {
+      const __nv_bfloat162 factor = as_pair(kOneTokenFactorBits);
+      values[0] = {as_bits(__hmul2(as_pair(values[0].x), factor)), as_bits(__hmul2(as_pair(values[0].y), factor))};
+    }
+#pragma unroll
+    for (int token = 0; token < kMost; ++token) {
+      if (token < a.tokens) *reinterpret_cast<uint2*>(to + token * stride + place * 8) = values[token];
     }
   }
 }
@@ -157,10 +186,10 @@ __device__ __forceinline__ void put(const MatvecArguments& a, int group, int g, 
 struct Pieces {
   int before = 0, all = 0, first = 0;
 
-  __device__ Pieces(const MatvecArguments& a, int row, int part, int teams) {
+  __device__ Pieces(const MatvecArguments& a, int row, int part) {
     for (int p = 0; p < a.parts; ++p) {
       const int begin = a.first_step(p, row);
-      const int from = owner_of(begin, teams, a.steps()), to = owner_of(begin + a.chunks_of(p) - 1, teams, a.steps());
+      const int from = owner_of(a, begin), to = owner_of(a, begin + a.chunks_of(p) - 1);
       if (p < part) before += to - from + 1;
       if (p == part) first = from;
       all += to - from + 1;
@@ -175,8 +204,6 @@ struct Team {
   int warp = thread / 32, lane = thread % 32;
 
   __device__ __forceinline__ int global() const { return blockIdx.x * kTeams + number; }
-  /// Teams that have work: never more than steps, so that every team between two has some.
-  __device__ __forceinline__ int count(const MatvecArguments& a) const { return min(static_cast<int>(gridDim.x) * kTeams, a.steps()); }
   __device__ __forceinline__ void meet() const { ptx::meet(number + 1, kTeamThreads); }
 };
 
@@ -193,7 +220,7 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
     to[32] = {of[1], of[3]};
     of[0] = of[1] = of[2] = of[3] = 0;
   }
-  const Pieces pieces(a, row_tile, part, team.count(a));
+  const Pieces pieces(a, row_tile, part);
   team.meet();
   const int pair = (team.thread + row_tile % 2 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
   const int lane = pair % 32, group = row_tile * 2 + pair / 64, g = lane / 4, token = lane % 4 * 2 + pair / 32 % 2;
@@ -211,15 +238,12 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
     return;
   }
   float2* row = a.partials + static_cast<long long>(row_tile) * a.slots * kPairs + pair;
-  if (pair < kPairs) {
-    __stcg(row + (pieces.before + team.global() - pieces.first) * kPairs, sum);
-    __threadfence();
-  }
+  if (pair < kPairs) __stcg(row + (pieces.before + team.global() - pieces.first) * kPairs, sum);
   team.meet();
-  if (pair == 0) *arrived = atomicAdd(a.arrivals + row_tile, 1u);
+  // One thread publishes what all of its team have written, and sees what the others published.
+  if (pair == 0) *arrived = ptx::add_acquire_release(a.arrivals + row_tile, 1);
   team.meet();
   if (*arrived != static_cast<unsigned>(pieces.all) - 1) return;
-  __threadfence();
   if (pair < kPairs) {
     sum = {0, 0};
     for (int piece = 0; piece < pieces.all; ++piece) {
@@ -236,16 +260,14 @@ template <int kTeams, int kStages>
 constexpr int kFixedBytes = kTeams * (kWarps * kStages * (kTile + 8) + kMeetingBytes + 16);
 
 /// Shared memory: rings, meeting places, words for arrivals, the rings' barriers, then x.
-template <int kTeams, int kStages, MatvecEnd kEnd>
+template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
 __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
   extern __shared__ __align__(16) std::byte shared[];
   const Team<kTeams> team;
   auto* meeting = reinterpret_cast<float2*>(shared + kTeams * kWarps * kStages * kTile + team.number * kMeetingBytes);
   auto* arrived = reinterpret_cast<unsigned*>(shared + kTeams * (kWarps * kStages * kTile + kMeetingBytes) + team.number * 16);
   std::byte* activations = shared + kFixedBytes<kTeams, kStages>;
-  const bool idle = team.global() >= team.count(a);
-  const int begin = idle ? 0 : share_begin(team.global(), team.count(a), a.steps());
-  const int end = idle ? 0 : share_begin(team.global() + 1, team.count(a), a.steps());
+  const int begin = share_begin(a, team.global()), end = share_begin(a, team.global() + 1);
 
   const int warp_of_all = team.number * kWarps + team.warp;
   const std::uint32_t ring = ptx::shared_address(shared) + warp_of_all * kStages * kTile;
@@ -264,23 +286,32 @@ __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(
   // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
   const std::uint32_t x = ptx::shared_address(activations) + (team.lane / 4 < a.tokens ? team.lane / 4 : 0) * a.stride() +
                           team.warp * kXTileBytes + team.lane % 4 * 32;
-  const std::uint32_t codes_at = ring + team.lane * 16, scales_at = ring + kScalesAt + team.lane / 4 * 16;
+  const int g = team.lane / 4, t = team.lane % 4;
+  const std::uint32_t x_of_block = ptx::shared_address(activations) + team.warp * kXTileBytes + t * 32 + g / 4 * 128 + g % 4 * 8;
+  const std::uint32_t codes_at = ring + team.lane * 16, scales_at = ring + kScalesAt + g * 16 + (kOneToken ? t * 4 : 0);
   Sums sums = {};
+  float of_one[2][2] = {};
   std::uint32_t stage = 0, parity = 0;
   int step = begin;
   for (int part = 0; part < a.parts; ++part) {  // together, since all teams share x
     if (part > 0) __syncthreads();
-    stage_activations(a, activations, part);
+    stage_activations<kOneToken>(a, activations, part);
     __syncthreads();
     const int part_end = min(end, a.first_step(part, 0) + a.chunks_of(part) * a.row_tiles);
     while (step < part_end) {
       const Run run(a, step, part_end);
       int tile = run.tile(a, team.warp);
-      std::uint32_t columns = x + run.chunk * kChunkXBytes;
+      std::uint32_t columns = (kOneToken ? x_of_block : x) + run.chunk * kChunkXBytes;
       for (int left = run.steps; left > 0; --left) {
         const std::uint32_t barrier = barriers + stage * 8;
         ptx::wait_for_phase(barrier, parity);
-        if (tile < a.col_tiles) multiply_tile(sums, codes_at + stage * kTile, scales_at + stage * kTile, columns, a.scale_exponent);
+        if (tile < a.col_tiles) {
+          if constexpr (kOneToken) {
+            multiply_tile_by_one(of_one, codes_at + stage * kTile, scales_at + stage * kTile, columns, a.scale_exponent, g);
+          } else {
+            multiply_tile(sums, codes_at + stage * kTile, scales_at + stage * kTile, columns, a.scale_exponent);
+          }
+        }
         __syncwarp();
         source.fetch(a, ring + stage * kTile, barrier, team.warp, team.lane);
         if (++stage == kStages) {
@@ -291,6 +322,17 @@ __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(
         columns += kChunkXBytes;
       }
       step += run.steps;
+      if constexpr (kOneToken) {
+        for (int group = 0; group < 2; ++group) {
+          for (int i = 0; i < 2; ++i) {
+            float sum = of_one[group][i];
+            sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+            sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+            sums[group][2 * i] = sum;
+            of_one[group][i] = 0;
+          }
+        }
+      }
       finish_row<kTeams, kEnd>(a, team, run.row, part, sums, meeting, arrived);
     }
   }
@@ -305,9 +347,9 @@ bool allow_shared_memory(Kernel kernel) {
   return true;
 }
 
-template <int kTeams, int kStages, MatvecEnd kEnd>
+template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
 void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
-  auto* const kernel = nvfp4_matvec_kernel<kTeams, kStages, kEnd>;
+  auto* const kernel = nvfp4_matvec_kernel<kTeams, kStages, kEnd, kOneToken>;
   static const bool allowed = allow_shared_memory(kernel);
   NVLLM_CHECK(allowed);
   const int bytes = kFixedBytes<kTeams, kStages> + arguments.tokens * arguments.stride();
@@ -316,12 +358,16 @@ void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
 
 // Hopper has 227 KB of shared memory a CTA and needs some 36 KB of weights under way; the small form is for the
 // 99 KB of compute capability 12.1, whose memory needs 7.
-constexpr int kLargeTeams = 3, kLargeStages = 2, kSmallTeams = 2, kSmallStages = 2;
+constexpr int kLargeTeams = 3, kLargeStages = 2, kSmallTeams = 1, kSmallStages = 2;
 
 template <MatvecEnd kEnd>
 void launch(const MatvecArguments& arguments, const MatvecCut& cut, cudaStream_t stream) {
-  if (cut.teams == kLargeTeams && cut.stages == kLargeStages) return launch<kLargeTeams, kLargeStages, kEnd>(arguments, cut.ctas, stream);
-  launch<kSmallTeams, kSmallStages, kEnd>(arguments, cut.ctas, stream);
+  if (cut.teams == kLargeTeams) {
+    if (arguments.tokens == 1) return launch<kLargeTeams, kLargeStages, kEnd, true>(arguments, cut.ctas, stream);
+    return launch<kLargeTeams, kLargeStages, kEnd, false>(arguments, cut.ctas, stream);
+  }
+  if (arguments.tokens == 1) return launch<kSmallTeams, kSmallStages, kEnd, true>(arguments, cut.ctas, stream);
+  launch<kSmallTeams, kSmallStages, kEnd, false>(arguments, cut.ctas, stream);
 }
 
 /// Random codes, and scales between 1 / 4 and 4.
@@ -378,7 +424,7 @@ MatvecCut cut_matvec(std::int64_t rows, std::int64_t cols, std::int64_t tokens, 
   cut.part_chunks = up(cut.chunks, cut.parts);
   cut.parts = up(cut.chunks, cut.part_chunks);
   const std::int64_t steps = static_cast<std::int64_t>(row_tiles) * cut.chunks;
-  cut.ctas = static_cast<int>(std::min<std::int64_t>(up(steps, cut.teams), device.multiprocessors));
+  cut.ctas = static_cast<int>(std::clamp<std::int64_t>(steps / cut.teams, 1, device.multiprocessors));
   const std::int64_t shortest = std::max<std::int64_t>(1, steps / (cut.ctas * cut.teams));
   cut.slots = cut.parts * static_cast<int>((cut.part_chunks - 1) / shortest + 2);
   cut.workspace_bytes = static_cast<std::int64_t>(row_tiles) * cut.slots * kPairs * static_cast<std::int64_t>(sizeof(float2));
@@ -387,13 +433,13 @@ MatvecCut cut_matvec(std::int64_t rows, std::int64_t cols, std::int64_t tokens, 
 
 void nvfp4_matvec(void* out, const void* x, std::int64_t tokens, const Nvfp4DeviceMatrix& w, MatvecEnd end,
                   const MatvecCut& cut, const MatvecWorkspace& workspace, cudaStream_t stream) {
-  const MatvecArguments arguments{.tiles = static_cast<const std::byte*>(w.tiles()),
+  MatvecArguments arguments{.tiles = static_cast<const std::byte*>(w.tiles()),
                                   .x = static_cast<const __nv_bfloat16*>(x),
                                   .out = out,
                                   .partials = static_cast<float2*>(workspace.partials()),
                                   .arrivals = workspace.arrivals(),
-                                  .factor = w.global_scale() * kUnpackFactor,
-                                  .scale_exponent = kScaleExponent,
+                                  .factor = w.global_scale() * (tokens == 1 ? kOneTokenUnpackFactor : kUnpackFactor),
+                                  .scale_exponent = tokens == 1 ? kOneTokenScaleExponent : kScaleExponent,
                                   .tokens = static_cast<int>(tokens),
                                   .rows = static_cast<int>(w.rows()),
                                   .cols = static_cast<int>(w.cols()),
@@ -403,6 +449,13 @@ void nvfp4_matvec(void* out, const void* x, std::int64_t tokens, const Nvfp4Devi
                                   .chunks = cut.chunks,
                                   .part_chunks = cut.part_chunks,
                                   .slots = cut.slots};
+  const int steps = arguments.steps();
+  arguments.share = steps / (cut.ctas * cut.teams);
+  arguments.longer = steps % (cut.ctas * cut.teams);
+  arguments.by_share = Divisor(arguments.share);
+  arguments.by_longer_share = Divisor(arguments.share + 1);
+  arguments.by_chunks = Divisor(cut.part_chunks);
+  arguments.by_last_chunks = Divisor(cut.chunks - (cut.parts - 1) * cut.part_chunks);
   switch (end) {
     case MatvecEnd::kBf16: return launch<MatvecEnd::kBf16>(arguments, cut, stream);
     case MatvecEnd::kFloat: return launch<MatvecEnd::kFloat>(arguments, cut, stream);
