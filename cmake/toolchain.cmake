@@ -4,12 +4,13 @@ target_compile_features(nvllm_settings INTERFACE cxx_std_20)
 target_include_directories(nvllm_settings INTERFACE ${CMAKE_SOURCE_DIR}/src)
 # Beast's coroutine header does not compile under g++ 12; net uses callbacks only.
 target_compile_definitions(nvllm_settings INTERFACE BOOST_ASIO_DISABLE_CO_AWAIT)
-target_compile_options(nvllm_settings INTERFACE -Wall -Wextra -Wpedantic -Wshadow)
+# What follows is for the host compiler; cmake/cuda.cmake has the CUDA compiler's flags.
+target_compile_options(nvllm_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-Wall;-Wextra;-Wpedantic;-Wshadow>")
 # One request, one set of bits: the compiler may not contract a*b+c on its own, because whether it
 # does depends on inlining. Fused multiply-adds are written where they are meant.
-target_compile_options(nvllm_settings INTERFACE -ffp-contract=off)
+target_compile_options(nvllm_settings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-ffp-contract=off>)
 if(NVLLM_WERROR)
-  target_compile_options(nvllm_settings INTERFACE -Werror)
+  target_compile_options(nvllm_settings INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-Werror>)
 endif()
 if(NVLLM_SANITIZE)
   target_compile_options(nvllm_settings INTERFACE -fsanitize=${NVLLM_SANITIZE}
@@ -26,7 +27,7 @@ endif()
 # The oldest x86 processor that runs nvllm has SSE4.2, AES and PCLMUL (2010); wider vectors are chosen
 # at run time. Without a baseline Highway would also compile every kernel for one lane.
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "x86_64|AMD64")
-  target_compile_options(nvllm_settings INTERFACE -msse4.2 -maes -mpclmul)
+  target_compile_options(nvllm_settings INTERFACE "$<$<COMPILE_LANGUAGE:CXX>:-msse4.2;-maes;-mpclmul>")
 elseif(CMAKE_SYSTEM_PROCESSOR MATCHES "aarch64|arm64")
   # Vectors without a size cannot be kept in arrays, and the kernels keep their sums there: NEON only.
   target_compile_definitions(nvllm_settings INTERFACE

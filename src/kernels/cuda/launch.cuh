@@ -1,0 +1,27 @@
+#pragma once
+
+// How kernels are launched: early, so that what needs nothing of the kernel before (barriers, the first weights)
+// is done while that one ends. Every kernel calls ptx::wait_for_dependencies() before it touches anything else.
+
+#include <cuda_runtime.h>
+
+#include "kernels/cuda/check.cuh"
+
+namespace nvllm::cuda {
+
+template <class... Parameters, class... Values>
+void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+  cudaLaunchAttribute early{};
+  early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  early.val.programmaticStreamSerializationAllowed = 1;
+  cudaLaunchConfig_t config{};
+  config.gridDim = dim3(static_cast<unsigned>(ctas));
+  config.blockDim = dim3(static_cast<unsigned>(threads));
+  config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
+  config.stream = stream;
+  config.attrs = &early;
+  config.numAttrs = 1;
+  check(cudaLaunchKernelEx(&config, kernel, Parameters(values)...), "launching a kernel");
+}
+
+}  // namespace nvllm::cuda

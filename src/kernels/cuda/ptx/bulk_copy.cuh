@@ -1,0 +1,45 @@
+#pragma once
+
+// The copy engine: one thread asks for a run of bytes, and a barrier in shared memory counts their arrival.
+//   Source: PTX ISA, cp.async.bulk and mbarrier (sm_90 and later).
+
+#include <cstddef>
+#include <cstdint>
+
+namespace nvllm::cuda::ptx {
+
+/// Makes a barrier whose phase ends when one thread has arrived and all expected bytes have.
+__device__ __forceinline__ void init_barrier(std::uint32_t barrier) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
+}
+
+/// Makes barriers just made visible to the copy engine.
+__device__ __forceinline__ void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
+
+/// Copies `bytes` (a multiple of 16, both ends aligned to 16) and lets the barrier's phase end with their arrival.
+__device__ __forceinline__ void copy_bulk(std::uint32_t shared, const std::byte* global, std::uint32_t bytes, std::uint32_t barrier) {
+  asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+  asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared), "l"(global),
+               "r"(bytes), "r"(barrier)
+               : "memory");
+}
+
+/// Ends a phase to which no bytes belong.
+__device__ __forceinline__ void arrive(std::uint32_t barrier) {
+  asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
+}
+
+/// Waits for the end of the phase of this parity.
+__device__ __forceinline__ void wait_for_phase(std::uint32_t barrier, std::uint32_t parity) {
+  asm volatile(
+      "{\n"
+      ".reg .pred done;\n"
+      "again%=:\n"
+      "mbarrier.try_wait.parity.shared::cta.b64 done, [%0], %1;\n"
+      "@!done bra again%=;\n"
+      "}\n" ::"r"(barrier),
+      "r"(parity)
+      : "memory");
+}
+
+}  // namespace nvllm::cuda::ptx

@@ -1,0 +1,84 @@
+#pragma once
+
+// One warp multiplies one tile of NVFP4 weights, in shared memory, by the same columns of up to eight rows of x.
+
+#include <cstdint>
+
+#include "kernels/cuda/ptx/matrix.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
+#include "kernels/cuda/unpack.cuh"
+
+namespace nvllm::cuda {
+
+using Sums = float[2][4];  // of both groups of rows
+
+/// Adds two blocks' products of one group of rows; `x` holds the columns of both.
+__device__ __forceinline__ void multiply_blocks(float (&sums)[4], std::uint32_t even, std::uint32_t odd, std::uint32_t scale_bytes,
+                                                std::uint32_t exponent, uint4 x) {
+  const BlockScales scales(scale_bytes, exponent);
+  std::uint32_t a[4];
+  unpack_block(a, even, scales.even);
+  ptx::multiply_16x8x16(sums, a, x.x, x.y);
+  unpack_block(a, odd, scales.odd);
+  ptx::multiply_16x8x16(sums, a, x.z, x.w);
+}
+
+/// Adds one tile's products. `codes` and `x` are where this lane's lie, `scales` its quad's.
+__device__ __forceinline__ void multiply_tile(Sums& sums, std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
+                                              std::uint32_t exponent) {
+  const uint4 bytes[2] = {ptx::load_shared_16(scales), ptx::load_shared_16(scales + 128)};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
+    const uint4 words[2] = {ptx::load_shared_16(codes + half * 1024), ptx::load_shared_16(codes + half * 1024 + 512)};
+#pragma unroll
+    for (int group = 0; group < 2; ++group) {
+      multiply_blocks(sums[group], words[group].x, words[group].y, half == 0 ? bytes[group].x : bytes[group].z, exponent, first);
+    }
+#pragma unroll
+    for (int group = 0; group < 2; ++group) {
+      multiply_blocks(sums[group], words[group].z, words[group].w, half == 0 ? bytes[group].y : bytes[group].w, exponent, second);
+    }
+  }
+}
+
+/// What the sums of multiply_tile_by_one() still have to be multiplied by, with x times kOneTokenFactor.
+inline constexpr float kOneTokenUnpackFactor = 281474976710656.0f;  // 2^48
+inline constexpr std::uint32_t kOneTokenFactorBits = 0x71807180;      // 2^100, twice, in BF16
+inline constexpr std::uint32_t kOneTokenScaleExponent = 0x30000000;  // 96 << 23
+
+/// The same for a single row of x, whose columns leave seven of a fragment's eight empty: each block of the tile
+/// gets one for itself, so that its scale is applied to its sum, in float, and not to its sixteen weights.
+/// `x` is where the four columns of this lane's block lie; sums are of rows g and g + 8 of both groups.
+__device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
+                                                     std::uint32_t exponent, int g) {
+  constexpr std::uint32_t kByte = 0x0ff00000;
+  const uint2 columns = ptx::load_shared_8(x);
+  float dots[2][4] = {};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 words[2] = {ptx::load_shared_16(codes + half * 1024), ptx::load_shared_16(codes + half * 1024 + 512)};
+#pragma unroll
+    for (int block = 0; block < 4; ++block) {
+      const bool mine = g == half * 4 + block;
+      const std::uint32_t b0 = mine ? columns.x : 0, b1 = mine ? columns.y : 0;
+#pragma unroll
+      for (int group = 0; group < 2; ++group) {
+        const uint4& of = words[group];
+        std::uint32_t a[4];
+        spread_codes(a, block == 0 ? of.x : block == 1 ? of.y : block == 2 ? of.z : of.w);
+        ptx::multiply_16x8x16(dots[group], a, b0, b1);
+      }
+    }
+  }
+#pragma unroll
+  for (int group = 0; group < 2; ++group) {
+    const std::uint32_t bytes = ptx::load_shared_4(scales + group * 128);
+    sums[group][0] = fmaf(dots[group][0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[group][0]);
+    sums[group][0] = fmaf(dots[group][1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[group][0]);
+    sums[group][1] = fmaf(dots[group][2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[group][1]);
+    sums[group][1] = fmaf(dots[group][3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[group][1]);
+  }
+}
+
+}  // namespace nvllm::cuda

@@ -1,0 +1,28 @@
+#pragma once
+
+// Tests that need a CUDA device skip with the reason where there is none.
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+#include "kernels/cuda/device.h"
+
+namespace nvllm::test {
+
+inline cuda::DeviceFacts device_facts() {
+  cuda::DeviceFacts facts;
+  std::string why_not;
+  return cuda::find_device(facts, why_not) ? facts : cuda::DeviceFacts{};
+}
+
+class OnDevice : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    cuda::DeviceFacts facts;
+    std::string why_not;
+    if (!cuda::find_device(facts, why_not)) GTEST_SKIP() << why_not;
+  }
+};
+
+}  // namespace nvllm::test
