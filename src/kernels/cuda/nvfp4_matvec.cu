@@ -58,6 +58,7 @@ struct MatvecArguments {
   std::uint32_t scale_exponent;
   int tokens, rows, cols, row_tiles, col_tiles;
   int parts, chunks, part_chunks, slots;
+  int teams;          // that have work: never more than steps, so that every team between two has some
   int share, longer;  // steps of a team; so many teams, the first, have one more
   Divisor by_share, by_longer_share, by_chunks, by_last_chunks;
 
@@ -267,7 +268,8 @@ __global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(
   auto* meeting = reinterpret_cast<float2*>(shared + kTeams * kWarps * kStages * kTile + team.number * kMeetingBytes);
   auto* arrived = reinterpret_cast<unsigned*>(shared + kTeams * (kWarps * kStages * kTile + kMeetingBytes) + team.number * 16);
   std::byte* activations = shared + kFixedBytes<kTeams, kStages>;
-  const int begin = share_begin(a, team.global()), end = share_begin(a, team.global() + 1);
+  const bool idle = team.global() >= a.teams;
+  const int begin = idle ? 0 : share_begin(a, team.global()), end = idle ? 0 : share_begin(a, team.global() + 1);
 
   const int warp_of_all = team.number * kWarps + team.warp;
   const std::uint32_t ring = ptx::shared_address(shared) + warp_of_all * kStages * kTile;
@@ -450,8 +452,9 @@ void nvfp4_matvec(void* out, const void* x, std::int64_t tokens, const Nvfp4Devi
                                   .part_chunks = cut.part_chunks,
                                   .slots = cut.slots};
   const int steps = arguments.steps();
-  arguments.share = steps / (cut.ctas * cut.teams);
-  arguments.longer = steps % (cut.ctas * cut.teams);
+  arguments.teams = std::min(cut.ctas * cut.teams, steps);
+  arguments.share = steps / arguments.teams;
+  arguments.longer = steps % arguments.teams;
   arguments.by_share = Divisor(arguments.share);
   arguments.by_longer_share = Divisor(arguments.share + 1);
   arguments.by_chunks = Divisor(cut.part_chunks);
