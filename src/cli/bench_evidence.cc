@@ -20,10 +20,6 @@
 #include "bench/sweep/sweep.h"
 #include "cli/command_table.h"
 
-#ifndef NVLLM_VERSION
-#define NVLLM_VERSION "unknown"
-#endif
-
 namespace nvllm::cli {
 
 namespace {
@@ -31,7 +27,6 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr int kNotesRefused = 1;
-constexpr int kIntegrityFault = 8;
 constexpr std::int64_t kNotesBytesMax = 1 << 20;
 
 

@@ -29,10 +29,6 @@
 #include "bench/store/canonical_json.h"
 #include "cli/command_table.h"
 
-#ifndef NVLLM_VERSION
-#define NVLLM_VERSION "unknown"
-#endif
-
 namespace nvllm::cli {
 
 namespace {

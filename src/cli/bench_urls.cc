@@ -23,17 +23,11 @@
 #include "bench/store/kernel_csv.h"
 #include "cli/command_table.h"
 
-#ifndef NVLLM_VERSION
-#define NVLLM_VERSION "unknown"
-#endif
-
 namespace nvllm::cli {
 
 namespace {
 
 namespace fs = std::filesystem;
-
-constexpr int kInconclusive = 3;
 
 /// The server that a verb drives.
 struct TargetFlags {

@@ -3,18 +3,13 @@
 #include <CLI/CLI.hpp>
 #include <memory>
 
+#include "base/compiler.h"
 #include "base/json.h"
 #include "cli/command_table.h"
 
 namespace nvllm::cli {
 
 namespace {
-
-#if defined(__clang__)
-constexpr const char* kCompiler = "clang " __clang_version__;
-#else
-constexpr const char* kCompiler = "g++ " __VERSION__;
-#endif
 
 #if defined(__x86_64__)
 constexpr const char* kArchitecture = "x86_64";

@@ -41,6 +41,20 @@ constexpr const char* kUntilEnded = "trap 'exit 0' TERM; while :; do sleep 0.02;
 // Whoever has named its address may be told to end at once: the trap has to be there before.
 constexpr const char* kObeying = "trap 'exit 0' TERM\n";
 
+/// Whether a process whose parent is gone ends: whoever inherited it may take a moment to collect it.
+bool is_gone_soon(pid_t process) {
+  const auto gone = [process] {
+    std::ifstream stat("/proc/" + std::to_string(process) + "/stat");
+    std::string pid, name, state;
+    return !(stat >> pid >> name >> state) || state == "Z";
+  };
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (!gone() && std::chrono::steady_clock::now() < deadline) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  }
+  return gone();
+}
+
 TEST_F(ServerProcessTest, PassesArgumentsAndEnvironmentAndKeepsTheLog) {
   ServerOptions with = options("echo \"$@ leg=$LEG\" >&2\n" + std::string(kObeying) + named() + kUntilEnded);
   with.env = {{"LEG", "all"}};
@@ -92,17 +106,7 @@ TEST_F(ServerProcessTest, EndsItsWholeGroupAndNobodyElse) {
   EXPECT_EQ(::getpgid(child), process.process_id());
   kill_server_group(process.process_id());
   EXPECT_EQ(process.stop(), -1);
-  // Its parent is gone; whoever inherited it may take a moment to collect it.
-  const auto gone = [child] {
-    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
-    std::string pid, name, state;
-    return !(stat >> pid >> name >> state) || state == "Z";
-  };
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (!gone() && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  EXPECT_TRUE(gone());
+  EXPECT_TRUE(is_gone_soon(child));
 }
 
 TEST_F(ServerProcessTest, RefusesAnAddressThatAnswersAlready) {
@@ -147,16 +151,7 @@ TEST_F(ServerProcessTest, WhatTheServerLeftBehindEndsWithIt) {
   std::ifstream(temp_.path() / "child") >> child;
   ASSERT_GT(child, 1);
   EXPECT_EQ(process.stop(), 0);
-  const auto gone = [child] {
-    std::ifstream stat("/proc/" + std::to_string(child) + "/stat");
-    std::string pid, name, state;
-    return !(stat >> pid >> name >> state) || state == "Z";
-  };
-  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (!gone() && std::chrono::steady_clock::now() < deadline) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  }
-  EXPECT_TRUE(gone());
+  EXPECT_TRUE(is_gone_soon(child));
 }
 
 }  // namespace

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "bench/load/client_options.h"
 #include "bench/load/drain.h"
 #include "net/http_client.h"
 
@@ -58,9 +59,8 @@ class Probe {
 
  private:
   static net::HttpClientOptions options_for(const PostTarget& target, double silence_s) {
-    net::HttpClientOptions options;
+    net::HttpClientOptions options = client_options(target);
     options.silence_time = std::chrono::milliseconds(static_cast<std::int64_t>(silence_s * 1e3));
-    if (!target.api_key.empty()) options.headers.push_back({"Authorization", "Bearer " + target.api_key});
     return options;
   }
 

@@ -7,6 +7,7 @@
 #include <thread>
 
 #include "base/error.h"
+#include "bench/load/client_options.h"
 #include "net/http_client.h"
 
 namespace nvllm::bench {
@@ -31,8 +32,8 @@ std::string_view gauge_name(std::string_view line) {
 
 /// What the page says now; nothing where it cannot be read.
 std::optional<double> requests_now(const PostTarget& target, milliseconds time) {
-  net::HttpClientOptions options{.connect_time = time, .silence_time = time};
-  if (!target.api_key.empty()) options.headers.push_back({"Authorization", "Bearer " + target.api_key});
+  net::HttpClientOptions options = client_options(target);
+  options.connect_time = options.silence_time = time;
   try {
     const net::HttpResponse page = net::HttpClient(target.url, options).get("/metrics");
     return page.status == 200 ? requests_in_server(page.body) : std::nullopt;

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/import/torch_trace.h"
+#include "bench/load/client_options.h"
 #include "bench/store/json_field.h"
 #include "bench/store/kernel_csv.h"
 #include "net/http_client.h"
@@ -26,11 +27,7 @@ using std::chrono::steady_clock;
 constexpr std::int64_t kFileBytesMax = 256ll << 20;
 constexpr std::chrono::seconds kPoll{1};
 
-net::HttpClient client_for(const PostTarget& target) {
-  net::HttpClientOptions options;
-  if (!target.api_key.empty()) options.headers.push_back({"Authorization", "Bearer " + target.api_key});
-  return net::HttpClient(target.url, options);
-}
+net::HttpClient client_for(const PostTarget& target) { return net::HttpClient(target.url, client_options(target)); }
 
 /// The body of a profile endpoint's answer.
 std::string post_profile(const ProfileOptions& options, const char* path) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "bench/load/client_options.h"
 #include "net/http_client.h"
 #include "net/server_sent_events.h"
 
@@ -16,9 +17,9 @@ namespace {
 constexpr std::chrono::hours kNever{24 * 365};
 
 net::HttpClientOptions options_for(const PostTarget& target) {
-  net::HttpClientOptions options{.connect_time = kNever, .silence_time = kNever};
+  net::HttpClientOptions options = client_options(target);
+  options.connect_time = options.silence_time = kNever;
   options.headers.push_back({"Connection", "close"});
-  if (!target.api_key.empty()) options.headers.push_back({"Authorization", "Bearer " + target.api_key});
   return options;
 }
 

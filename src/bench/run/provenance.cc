@@ -12,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/compiler.h"
 #include "base/hashing.h"
 #include "bench/store/canonical_json.h"
 #include "bench/store/file_digest.h"
@@ -21,12 +22,6 @@ namespace nvllm::bench {
 namespace fs = std::filesystem;
 
 namespace {
-
-#if defined(__clang__)
-constexpr const char* kCompiler = "clang " __clang_version__;
-#else
-constexpr const char* kCompiler = "g++ " __VERSION__;
-#endif
 
 std::string first_line(const char* path) {
   std::ifstream file(path);

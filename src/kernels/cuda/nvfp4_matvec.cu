@@ -416,7 +416,7 @@ MatvecWorkspace::MatvecWorkspace(std::int64_t partial_bytes, std::int64_t row_ti
 MatvecCut cut_matvec(std::int64_t rows, std::int64_t cols, std::int64_t tokens, const DeviceFacts& device) {
   NVLLM_CHECK(tokens >= 1 && tokens <= kMatvecTokensMax);
   const bool large = device.shared_bytes >= 200 * 1024;
-  MatvecCut cut{.teams = large ? kLargeTeams : kSmallTeams, .stages = large ? kLargeStages : kSmallStages};
+  MatvecCut cut{.teams = large ? kLargeTeams : kSmallTeams};
   const int fixed = large ? kFixedBytes<kLargeTeams, kLargeStages> : kFixedBytes<kSmallTeams, kSmallStages>;
   const int row_tiles = up(rows, kTileRows);
   cut.chunks = up(up(cols, kTileCols), kWarps);

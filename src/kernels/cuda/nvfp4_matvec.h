@@ -47,7 +47,6 @@ class Nvfp4DeviceMatrix {
 /// How a product is cut over the device; depends on the matrix, the number of tokens and the device alone.
 struct MatvecCut {
   int ctas = 0, teams = 0;  ///< each team of each CTA takes an equal share of all steps, in order
-  int stages = 0;           ///< tiles that every warp has under way
   int chunks = 0;           ///< of the columns: a step is a chunk of one row tile, one tile a warp
   int parts = 1;            ///< of the columns: as many as x needs to fit shared memory
   int part_chunks = 0;      ///< chunks a part; the last may have fewer
