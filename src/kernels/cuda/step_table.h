@@ -1,0 +1,40 @@
+#pragma once
+
+// What a step's kernels know of its sequences, in device memory. Filled before the first kernel of a step; kernels
+// captured in a graph read the same addresses again with other contents.
+
+#include <cstdint>
+
+namespace nvllm::cuda {
+
+/// One sequence's share of a step; Segment as kernels see it. A lane with token_count 0 only fills up a graph's
+/// width: it touches nothing. A kernel given start == 0 takes zeros for the slot's contents and never reads them.
+struct Lane {
+  int first_row = 0;    ///< of its rows in the step's activations
+  int token_count = 0;
+  int start = 0;        ///< position of the first row
+  int slot = -1;        ///< of recurrent state; -1: none
+};
+
+/// All lanes of a step, with their tables of KV blocks.
+struct StepTable {
+  const Lane* lanes = nullptr;            ///< device, [lane_count]
+  const std::int32_t* blocks = nullptr;   ///< device, [lane_count, blocks_per_lane], in order of position
+  int blocks_per_lane = 0;
+  int lane_count = 0;
+};
+
+/// How keys and values are kept.
+enum class KvFormat { kBf16, kFp8 };
+
+/// How recurrent state is kept.
+enum class StateFormat { kFloat, kBf16 };
+
+/// A norm's gain in device memory. Null: there is no norm.
+struct DeviceNorm {
+  const float* gain = nullptr;
+  float epsilon = 1e-6f;
+  bool zero_centred = false;  ///< multiplies by 1 + gain and rounds once; else by gain, after rounding
+};
+
+}  // namespace nvllm::cuda
