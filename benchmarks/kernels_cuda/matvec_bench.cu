@@ -14,7 +14,9 @@
 #include "base/json.h"
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/nvfp4_matvec.h"
+#include "kernels/cuda/ptx/matrix.cuh"
 
 namespace nvllm::cuda {
 namespace {
@@ -76,34 +78,64 @@ struct Shape {
   MatvecEnd end;
 };
 
-constexpr Shape kShapes[] = {{"27b gate_up", 34816, 5120, MatvecEnd::kSwiglu},
-                             {"27b down", 5120, 17408, MatvecEnd::kAdd},
-                             {"27b delta in", 16384, 5120, MatvecEnd::kBf16},
-                             {"27b o_proj", 5120, 6144, MatvecEnd::kAdd},
-                             {"27b lm_head", 248320, 5120, MatvecEnd::kFloat}};
+constexpr std::int64_t kHidden = 5120, kInner = 17408, kDeltaIn = 16384, kDeltaOut = 6144;
+constexpr Shape kShapes[] = {{"27b gate_up", 2 * kInner, kHidden, MatvecEnd::kSwiglu},
+                             {"27b down", kHidden, kInner, MatvecEnd::kAdd},
+                             {"27b delta in", kDeltaIn, kHidden, MatvecEnd::kBf16},
+                             {"27b o_proj", kHidden, kDeltaOut, MatvecEnd::kAdd},
+                             {"27b lm_head", 248320, kHidden, MatvecEnd::kFloat}};
 
-/// Gate and up with SwiGLU, then down with the residual: one layer, many in a row.
-double mlp_seconds(std::int64_t tokens, const DeviceFacts& facts) {
-  constexpr std::int64_t kHidden = 5120, kInner = 17408, kLayers = 8;
-  std::vector<Nvfp4DeviceMatrix> gate_up, down;
-  for (std::uint64_t i = 0; i < kLayers; ++i) {
-    gate_up.push_back(Nvfp4DeviceMatrix::random(2 * kInner, kHidden, i));
-    down.push_back(Nvfp4DeviceMatrix::random(kHidden, kInner, 1000 + i));
-  }
-  DeviceBuffer x(tokens * kHidden * 2), inner(tokens * kInner * 2), residual(tokens * kHidden * 4);
-  x.fill(0x3c);
-  residual.fill(0);
-  const MatvecCut first = cut_matvec(2 * kInner, kHidden, tokens, facts), second = cut_matvec(kHidden, kInner, tokens, facts);
-  const MatvecWorkspace of_first(first.workspace_bytes, gate_up[0].row_tiles()), of_second(second.workspace_bytes, down[0].row_tiles());
-  return seconds_of([&](cudaStream_t stream) {
-           for (std::int64_t i = 0; i < kLaunches; ++i) {
-             const auto layer = static_cast<std::size_t>(i % kLayers);
-             nvfp4_matvec(inner.as<void>(), x.as<void>(), tokens, gate_up[layer], MatvecEnd::kSwiglu, first, of_first, stream);
-             nvfp4_matvec(residual.as<void>(), inner.as<void>(), tokens, down[layer], MatvecEnd::kAdd, second, of_second, stream);
-           }
-         }) /
-         kLaunches;
+Nvfp4DeviceMatrix random_matrix(const Shape& shape, std::uint64_t seed) {
+  if (shape.end == MatvecEnd::kSwiglu) return Nvfp4DeviceMatrix::random({shape.rows / 2, shape.rows / 2}, shape.cols, RowOrder::kGateUp, seed);
+  return Nvfp4DeviceMatrix::random(shape.rows, shape.cols, seed);
 }
+
+/// Stands for a kernel between two products that reads next to nothing.
+__global__ void pause(long long cycles) {
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const long long begin = clock64();
+  while (clock64() - begin < cycles) {
+  }
+}
+
+/// Products in a row as a model has them, many layers in one graph.
+class Chain {
+ public:
+  Chain(std::vector<Shape> shapes, std::int64_t tokens, const DeviceFacts& facts)
+      : tokens_(tokens), facts_(facts), x_(tokens * kInner * 2), to_(tokens * 248320 * 4), gain_(kInner * 4), workspace_(64 << 20, 8192) {
+    for (std::uint64_t layer = 0; layer < kLayers; ++layer) {
+      for (const Shape& shape : shapes) calls_.push_back({shape, random_matrix(shape, layer * 10 + shape.rows)});
+    }
+    x_.fill(0x3c);
+    to_.fill(0);
+    gain_.fill(0);
+    each_ = shapes.size();
+  }
+  /// Seconds a layer.
+  double seconds(long long pause_cycles = 0) {
+    return seconds_of([&](cudaStream_t stream) {
+             for (std::size_t i = 0; i < kLaunches * each_; ++i) {
+               const auto& [shape, w] = calls_[i % calls_.size()];
+               MatvecCall call{.x = x_.as<Bf16>(), .x_stride = shape.cols, .tokens = tokens_, .w = &w, .end = shape.end};
+               call.out[0] = {to_.as<void>(), shape.end == MatvecEnd::kSwiglu ? shape.rows / 2 : shape.rows};
+               if (shape.cols == kHidden) call.norm = {.gain = gain_.as<float>(), .zero_centred = true};
+               nvfp4_matvec(call, facts_, workspace_, stream);
+               if (pause_cycles > 0 && shape.end == MatvecEnd::kBf16) launch_early(pause, 48, 512, 0, stream, pause_cycles);
+             }
+           }) /
+           kLaunches;
+  }
+
+ private:
+  static constexpr std::uint64_t kLayers = 8;
+  std::int64_t tokens_;
+  DeviceFacts facts_;
+  DeviceBuffer x_, to_, gain_;
+  MatvecWorkspace workspace_;
+  std::vector<std::pair<Shape, Nvfp4DeviceMatrix>> calls_;
+  std::size_t each_ = 0;
+};
 
 int run(const std::string& json_path) {
   DeviceFacts facts;
@@ -127,7 +159,7 @@ int run(const std::string& json_path) {
     std::vector<Nvfp4DeviceMatrix> matrices;
     std::int64_t bytes = 0;
     while (bytes < kRotatedBytes) {
-      matrices.push_back(Nvfp4DeviceMatrix::random(shape.rows, shape.cols, matrices.size() * 1000));
+      matrices.push_back(random_matrix(shape, matrices.size() * 1000));
       bytes += matrices.back().bytes();
     }
     const auto count = static_cast<std::int64_t>(matrices.size());
@@ -135,13 +167,14 @@ int run(const std::string& json_path) {
       DeviceBuffer x(tokens * shape.cols * 2), to(tokens * shape.rows * 4);
       x.fill(0x3c);
       to.fill(0);
-      const MatvecCut cut = cut_matvec(shape.rows, shape.cols, tokens, facts);
-      const MatvecWorkspace workspace(cut.workspace_bytes, matrices[0].row_tiles());
+      const MatvecWorkspace workspace(64 << 20, matrices[0].row_tiles());
       const double before = sweep_gbs();
       const double seconds = seconds_of([&](cudaStream_t stream) {
         for (std::int64_t i = 0; i < kLaunches; ++i) {
           const auto& w = matrices[static_cast<std::size_t>(i % count)];
-          nvfp4_matvec(to.as<void>(), x.as<void>(), tokens, w, shape.end, cut, workspace, stream);
+          MatvecCall call{.x = x.as<Bf16>(), .x_stride = shape.cols, .tokens = tokens, .w = &w, .end = shape.end};
+          call.out[0] = {to.as<void>(), shape.end == MatvecEnd::kSwiglu ? shape.rows / 2 : shape.rows};
+          nvfp4_matvec(call, facts, workspace, stream);
         }
       }) / kLaunches;
       const double gbs = static_cast<double>(matrices[0].bytes()) / seconds / 1e9, of = gbs / before;
@@ -152,9 +185,14 @@ int run(const std::string& json_path) {
     }
   }
   for (const std::int64_t tokens : {1, 8}) {
-    const double seconds = mlp_seconds(tokens, facts);
-    std::printf("%-14s %6lld %9.2f\n", "27b MLP layer", static_cast<long long>(tokens), seconds * 1e6);
-    out["rows"].push_back({{"matrix", "27b MLP layer"}, {"tokens", tokens}, {"us", seconds * 1e6}});
+    Chain mlp({kShapes[0], kShapes[1]}, tokens, facts), layer({kShapes[2], kShapes[3], kShapes[0], kShapes[1]}, tokens, facts);
+    const auto row = [&](const char* name, double seconds) {
+      std::printf("%-34s %6lld %9.2f\n", name, static_cast<long long>(tokens), seconds * 1e6);
+      out["rows"].push_back({{"matrix", name}, {"tokens", tokens}, {"us", seconds * 1e6}});
+    };
+    row("27b MLP layer", mlp.seconds());
+    row("27b layer of products", layer.seconds());
+    row("the same with a pause of 4 us", layer.seconds(7000));
   }
   if (!json_path.empty()) write_file_atomically(json_path, dump_json(out));
   return 0;

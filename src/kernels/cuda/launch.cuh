@@ -24,4 +24,13 @@ void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shar
   check(cudaLaunchKernelEx(&config, kernel, Parameters(values)...), "launching a kernel");
 }
 
+/// Lets a kernel use all the shared memory that its device has.
+template <class Kernel>
+bool allow_shared_memory(Kernel kernel) {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "reading the device's shared memory");
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "raising shared memory");
+  return true;
+}
+
 }  // namespace nvllm::cuda

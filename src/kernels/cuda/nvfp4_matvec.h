@@ -3,45 +3,57 @@
 // Products of few rows of activations with an NVFP4 matrix, bound by reading the weights once.
 
 #include <cstdint>
+#include <memory>
+#include <vector>
 
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/nvfp4_tiles.h"
+#include "kernels/cuda/step_table.h"
+#include "tensor/dtype.h"
 
 struct CUstream_st;  // cudaStream_t, so that callers need no CUDA header
 
 namespace nvllm::cuda {
 
 inline constexpr std::int64_t kMatvecTokensMax = 8;
+inline constexpr int kMatvecOutputsMax = 4;
 
-/// What becomes of a sum.
+/// What becomes of a sum. Each is rounded to BF16 first, but for kFloat.
 enum class MatvecEnd {
-  kBf16,     ///< rounded, [tokens, rows]
-  kFloat,    ///< as it is, [tokens, rows]: the output head
-  kAdd,      ///< added to floats, [tokens, rows]: the residual stream
-  kSwiglu,   ///< silu(gate) * up of a kGateUp matrix, rounded, [tokens, rows / 2]
+  kBf16,     ///< stored
+  kFloat,    ///< stored as it is: the output head
+  kAdd,      ///< added to BF16, and rounded again: the residual stream
+  kSwiglu,   ///< of gate and up rows laid together (RowOrder::kGateUp): silu(gate), rounded, times up, rounded
 };
 
-/// A matrix in tile order on the device, and what its products need besides.
+/// One or more matrices of equally many columns in tile order on the device, stacked; the tiles of each begin
+/// a row tile of their own. Copies share the tiles.
 class Nvfp4DeviceMatrix {
  public:
   Nvfp4DeviceMatrix() = default;
   explicit Nvfp4DeviceMatrix(const Nvfp4Tiles& tiles);
   /// Random codes and scales made on the device, for measuring.
+  static Nvfp4DeviceMatrix random(const std::vector<std::int64_t>& part_rows, std::int64_t cols, RowOrder order, std::uint64_t seed);
   static Nvfp4DeviceMatrix random(std::int64_t rows, std::int64_t cols, std::uint64_t seed);
 
-  [[nodiscard]] std::int64_t rows() const { return rows_; }
+  /// One of the stacked matrices by itself. Not for RowOrder::kGateUp.
+  [[nodiscard]] Nvfp4DeviceMatrix part(std::size_t index) const;
+
+  [[nodiscard]] const std::vector<Nvfp4Part>& parts() const { return parts_; }
+  [[nodiscard]] RowOrder order() const { return order_; }
+  [[nodiscard]] std::int64_t rows() const;  ///< of all parts
   [[nodiscard]] std::int64_t cols() const { return cols_; }
   [[nodiscard]] std::int64_t row_tiles() const { return row_tiles_; }
   [[nodiscard]] std::int64_t col_tiles() const { return col_tiles_; }
-  [[nodiscard]] float global_scale() const { return global_scale_; }
-  [[nodiscard]] const void* tiles() const { return tiles_.as<void>(); }
+  [[nodiscard]] const std::byte* tiles() const { return tiles_->as<std::byte>() + first_byte_; }
   /// Bytes that a product must read.
-  [[nodiscard]] std::int64_t bytes() const { return tiles_.bytes(); }
+  [[nodiscard]] std::int64_t bytes() const { return row_tiles_ * col_tiles_ * kTileBytes; }
 
  private:
-  std::int64_t rows_ = 0, cols_ = 0, row_tiles_ = 0, col_tiles_ = 0;
-  float global_scale_ = 1;
-  DeviceBuffer tiles_;
+  std::vector<Nvfp4Part> parts_;
+  std::int64_t cols_ = 0, row_tiles_ = 0, col_tiles_ = 0, first_byte_ = 0;
+  RowOrder order_ = RowOrder::kPlain;
+  std::shared_ptr<DeviceBuffer> tiles_;
 };
 
 /// How a product is cut over the device; depends on the matrix, the number of tokens and the device alone.
@@ -57,6 +69,7 @@ struct MatvecCut {
 /// Sums that more than one team contributes to. One per stream; zeroed once, left zeroed by every product.
 class MatvecWorkspace {
  public:
+  MatvecWorkspace() = default;
   MatvecWorkspace(std::int64_t partial_bytes, std::int64_t row_tiles);
   [[nodiscard]] void* partials() const { return partials_.as<void>(); }
   [[nodiscard]] unsigned* arrivals() const { return arrivals_.as<unsigned>(); }
@@ -65,13 +78,33 @@ class MatvecWorkspace {
   DeviceBuffer partials_, arrivals_;
 };
 
-[[nodiscard]] MatvecCut cut_matvec(std::int64_t rows, std::int64_t cols, std::int64_t tokens, const DeviceFacts& device);
+[[nodiscard]] MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tokens, const DeviceFacts& device);
 
-/// out = end(x · Wᵀ).
-///   Shapes: x BF16 [tokens, cols]; out as MatvecEnd says. tokens in [1, kMatvecTokensMax].
+/// Where one part's sums go: rows of two tokens are `stride` elements apart.
+struct MatvecTarget {
+  void* to = nullptr;
+  std::int64_t stride = 0;
+};
+
+/// A product and what is done on its way.
+struct MatvecCall {
+  const Bf16* x = nullptr;  ///< [tokens, cols], rows `x_stride` apart; 8-byte aligned, both
+  std::int64_t x_stride = 0, tokens = 0;
+  const Nvfp4DeviceMatrix* w = nullptr;
+  MatvecEnd end = MatvecEnd::kBf16;
+  MatvecTarget out[kMatvecOutputsMax]{};  ///< of each part; kSwiglu has one
+  DeviceNorm norm{};                    ///< of the rows of x, before the product
+  const Bf16* dense = nullptr;          ///< BF16 rows that are multiplied by the same x; null: none
+  std::int64_t dense_rows = 0;          ///< at most the cut's CTAs
+  MatvecTarget dense_out{};
+};
+
+/// out = end(norm(x) · Wᵀ), in one launch.
 ///   Cost: reads the weights once. Sums are added in an order that only the cut decides: the same bits every time.
 ///   Errors: Error(kDevice) if the launch fails.
-void nvfp4_matvec(void* out, const void* x, std::int64_t tokens, const Nvfp4DeviceMatrix& w, MatvecEnd end,
-                  const MatvecCut& cut, const MatvecWorkspace& workspace, CUstream_st* stream);
+void nvfp4_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, CUstream_st* stream);
+
+/// Threads of a product's CTA. Whoever norms rows with as many gets the same bits.
+[[nodiscard]] int matvec_threads(const DeviceFacts& device);
 
 }  // namespace nvllm::cuda

@@ -17,16 +17,13 @@ namespace {
 constexpr std::int64_t kBlockCols = 16;
 constexpr std::uint8_t kSign = 0x80, kNan = 0x7f;
 
-std::int64_t up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit; }
+constexpr std::int64_t up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit; }
 
-/// The row of the file that row `r` of tile `tile` holds, or -1 for padding.
-std::int64_t source_row(const Nvfp4Tiles& tiles, RowOrder order, std::int64_t tile, std::int64_t r) {
-  if (order == RowOrder::kPlain) {
-    const std::int64_t row = tile * kTileRows + r;
-    return row < tiles.rows ? row : -1;
-  }
-  const std::int64_t half = tiles.rows / 2, pair = tile * (kTileRows / 2) + r / 16 * 8 + r % 8;
-  return pair < half ? pair + (r % 16 >= 8 ? half : 0) : -1;
+/// The row of its part that row `r` of the part's tile `tile` holds, or -1 for padding; kGateUp: rows 8 to 15 of a
+/// group are of the second part.
+std::int64_t source_row(std::int64_t rows, RowOrder order, std::int64_t tile, std::int64_t r) {
+  const std::int64_t row = order == RowOrder::kPlain ? tile * kTileRows + r : tile * (kTileRows / 2) + r / 16 * 8 + r % 8;
+  return row < rows ? row : -1;
 }
 
 /// One code at its place in a lane's word: `slot` = 2 * (second pair of columns) + (row g + 8).
@@ -62,6 +59,27 @@ std::uint8_t scale_of(const MatrixSource& source, const Row& row, std::int64_t b
   return scale == 0 ? 0 : wide_scale(scale);
 }
 
+/// Puts row `from` of a matrix, or nothing if it is -1, at row `r` of a line of tiles.
+void pack_row(std::byte* tiles, const MatrixSource& source, std::int64_t from, std::int64_t r) {
+  if (from < 0) return;
+  const auto* codes = reinterpret_cast<const std::uint8_t*>(source.data);
+  const auto* scales = reinterpret_cast<const std::uint8_t*>(source.block_scales);
+  const Row row{codes + from * source.cols / 2, scales + from * source.cols / kBlockCols};
+  const std::int64_t group = r / 16, quad = r % 8, low = r % 16 >= 8 ? 1 : 0;
+  for (std::int64_t block = 0; block < source.cols / kBlockCols; ++block) {
+    std::byte* cell = tiles + block / 8 * kTileBytes;
+    const std::int64_t step = block % 8;
+    cell[kTileCodeBytes + group * 128 + quad * 16 + step / 2 * 4 + low * 2 + step % 2] = std::byte{scale_of(source, row, block)};
+    for (std::int64_t c = 0; c < kBlockCols; ++c) {
+      std::byte* at = cell + ((step / 4 * 2 + group) * 32 + quad * 4 + c / 4) * 16 + step % 4 * 4;
+      std::uint32_t word;
+      std::memcpy(&word, at, 4);
+      word |= place(code_of(row, block * kBlockCols + c), static_cast<int>(c / 2 % 2 * 2 + low), static_cast<int>(c % 2));
+      std::memcpy(at, &word, 4);
+    }
+  }
+}
+
 }  // namespace
 
 std::uint8_t wide_scale(std::uint8_t e4m3) {
@@ -70,33 +88,33 @@ std::uint8_t wide_scale(std::uint8_t e4m3) {
   return static_cast<std::uint8_t>((exponent + 9) * 8 + (std::bit_cast<std::uint32_t>(value) >> 20 & 7));
 }
 
-Nvfp4Tiles pack_nvfp4_tiles(const MatrixSource& source, RowOrder order) {
-  NVLLM_CHECK(source.format == MatrixFormat::kNvfp4 && source.cols % kBlockCols == 0);
-  NVLLM_CHECK(order == RowOrder::kPlain || source.rows % 2 == 0);
-  Nvfp4Tiles out{.rows = source.rows, .cols = source.cols, .row_tiles = up(source.rows, kTileRows), .col_tiles = up(source.cols, kTileCols), .bytes = {}};
-  out.global_scale =
-      source.global_scale_rule == GlobalScale::kMultiplies ? source.global_scale : 1.0f / source.global_scale;
+std::int64_t row_tiles_of(std::span<const Nvfp4Part> parts, RowOrder order) {
+  if (order == RowOrder::kGateUp) return row_tiles_of(2 * parts[0].rows);
+  std::int64_t tiles = 0;
+  for (const Nvfp4Part& part : parts) tiles += row_tiles_of(part.rows);
+  return tiles;
+}
+
+Nvfp4Tiles pack_nvfp4_tiles(std::span<const MatrixSource> parts, RowOrder order) {
+  NVLLM_CHECK(order == RowOrder::kPlain || (parts.size() == 2 && parts[0].rows == parts[1].rows));
+  Nvfp4Tiles out{.parts = {}, .order = order, .cols = parts[0].cols, .row_tiles = 0, .col_tiles = up(parts[0].cols, kTileCols), .bytes = {}};
+  for (const MatrixSource& part : parts) {
+    NVLLM_CHECK(part.format == MatrixFormat::kNvfp4 && part.cols % kBlockCols == 0 && part.cols == out.cols);
+    out.parts.push_back({part.rows, part.global_scale_rule == GlobalScale::kMultiplies ? part.global_scale : 1.0f / part.global_scale});
+  }
+  out.row_tiles = row_tiles_of(out.parts, order);
   out.bytes.resize(static_cast<std::size_t>(out.row_tiles * out.col_tiles * kTileBytes));
-  const auto* codes = reinterpret_cast<const std::uint8_t*>(source.data);
-  const auto* scales = reinterpret_cast<const std::uint8_t*>(source.block_scales);
-  for (std::int64_t tile = 0; tile < out.row_tiles; ++tile) {
-    for (std::int64_t r = 0; r < kTileRows; ++r) {
-      const std::int64_t from = source_row(out, order, tile, r);
-      if (from < 0) continue;
-      const Row row{codes + from * source.cols / 2, scales + from * source.cols / kBlockCols};
-      const std::int64_t group = r / 16, quad = r % 8, low = r % 16 >= 8 ? 1 : 0;
-      for (std::int64_t block = 0; block < source.cols / kBlockCols; ++block) {
-        std::byte* cell = out.bytes.data() + (tile * out.col_tiles + block / 8) * kTileBytes;
-        const std::int64_t step = block % 8;
-        cell[kTileCodeBytes + group * 128 + quad * 16 + step / 2 * 4 + low * 2 + step % 2] = std::byte{scale_of(source, row, block)};
-        for (std::int64_t c = 0; c < kBlockCols; ++c) {
-          std::byte* at = cell + ((step / 4 * 2 + group) * 32 + quad * 4 + c / 4) * 16 + step % 4 * 4;
-          std::uint32_t word;
-          std::memcpy(&word, at, 4);
-          word |= place(code_of(row, block * kBlockCols + c), static_cast<int>(c / 2 % 2 * 2 + low), static_cast<int>(c % 2));
-          std::memcpy(at, &word, 4);
-        }
-      }
+  std::byte* tile = out.bytes.data();
+  const std::int64_t row_bytes = out.col_tiles * kTileBytes;
+  if (order == RowOrder::kGateUp) {
+    for (std::int64_t i = 0; i < out.row_tiles; ++i, tile += row_bytes) {
+      for (std::int64_t r = 0; r < kTileRows; ++r) pack_row(tile, parts[r % 16 >= 8 ? 1 : 0], source_row(parts[0].rows, order, i, r), r);
+    }
+    return out;
+  }
+  for (const MatrixSource& part : parts) {
+    for (std::int64_t i = 0; i < row_tiles_of(part.rows); ++i, tile += row_bytes) {
+      for (std::int64_t r = 0; r < kTileRows; ++r) pack_row(tile, part, source_row(part.rows, order, i, r), r);
     }
   }
   return out;

@@ -20,6 +20,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "tensor/matrix_source.h"
@@ -35,21 +36,33 @@ inline constexpr std::int64_t kTileBytes = kTileCodeBytes + kTileScaleBytes;
 /// How rows of the file are laid into tiles.
 enum class RowOrder {
   kPlain,
-  kGateUp,  ///< the matrix is gate over up: row i of each becomes rows g and g + 8 of one group
+  kGateUp,  ///< two equal parts, gate and up: row i of each becomes rows g and g + 8 of one group
 };
 
-/// A matrix in tile order, still in host memory.
-///   Layout: [row_tiles, col_tiles, kTileBytes].
-struct Nvfp4Tiles {
-  std::int64_t rows = 0, cols = 0;  ///< as in the file
-  std::int64_t row_tiles = 0, col_tiles = 0;
+/// One of the matrices that tiles hold.
+struct Nvfp4Part {
+  std::int64_t rows = 0;
   float global_scale = 1;  ///< multiplies
+};
+
+/// One or more matrices of equally many columns in tile order, still in host memory.
+///   Layout: [row_tiles, col_tiles, kTileBytes]. kPlain: the parts one after another, each filled up to whole tiles.
+struct Nvfp4Tiles {
+  std::vector<Nvfp4Part> parts;
+  RowOrder order = RowOrder::kPlain;
+  std::int64_t cols = 0;
+  std::int64_t row_tiles = 0, col_tiles = 0;
   std::vector<std::byte> bytes;
 };
 
-/// Packs a whole matrix; rows and columns that fill the last tiles are zeros.
+/// Packs whole matrices; rows and columns that fill the last tiles are zeros.
 ///   Errors: Error(kBadFile) for a scale that is NaN. A negative scale turns the signs of its codes.
-[[nodiscard]] Nvfp4Tiles pack_nvfp4_tiles(const MatrixSource& source, RowOrder order);
+[[nodiscard]] Nvfp4Tiles pack_nvfp4_tiles(std::span<const MatrixSource> parts, RowOrder order);
+
+/// Row tiles of a part of `rows` rows.
+[[nodiscard]] constexpr std::int64_t row_tiles_of(std::int64_t rows) { return (rows + kTileRows - 1) / kTileRows; }
+/// Row tiles of all parts.
+[[nodiscard]] std::int64_t row_tiles_of(std::span<const Nvfp4Part> parts, RowOrder order);
 
 /// The byte that stands for an E4M3 scale; undefined for zero.
 [[nodiscard]] std::uint8_t wide_scale(std::uint8_t e4m3);

@@ -52,7 +52,7 @@ TEST(Nvfp4Tiles, HoldEveryCodeUnderEveryScaleExactly) {
     }
     for (std::int64_t block = 0; block < 16; ++block) file.scales[static_cast<std::size_t>(row * 16 + block)] = static_cast<std::uint8_t>(row);
   }
-  const Nvfp4Tiles tiles = pack_nvfp4_tiles(file.source, RowOrder::kPlain);
+  const Nvfp4Tiles tiles = pack_nvfp4_tiles({&file.source, 1}, RowOrder::kPlain);
   EXPECT_EQ(tiles.row_tiles, 4);
   std::vector<float> want(256);
   for (std::int64_t row = 0; row < 127; ++row) {
@@ -63,13 +63,29 @@ TEST(Nvfp4Tiles, HoldEveryCodeUnderEveryScaleExactly) {
 }
 
 TEST(Nvfp4Tiles, PutRowsOfGateAndUpSideBySide) {
-  const MatrixSource source = test::random_matrix(MatrixFormat::kNvfp4, 40, 48, 3, 1.0f);
-  const Nvfp4Tiles tiles = pack_nvfp4_tiles(source, RowOrder::kGateUp);
+  const MatrixSource both[] = {test::random_matrix(MatrixFormat::kNvfp4, 20, 48, 3, 1.0f), test::random_matrix(MatrixFormat::kNvfp4, 20, 48, 4, 1.0f)};
+  const Nvfp4Tiles tiles = pack_nvfp4_tiles(both, RowOrder::kGateUp);
+  EXPECT_EQ(tiles.row_tiles, 2);
   std::vector<float> want(48);
-  for (std::int64_t row = 0; row < 40; ++row) {
-    dequantise_row(source, row, want);
-    const std::int64_t pair = row % 20, at = pair / 8 * 16 + pair % 8 + (row >= 20 ? 8 : 0);
-    for (std::int64_t col = 0; col < 48; ++col) ASSERT_EQ(weight_at(tiles, at, col), want[static_cast<std::size_t>(col)]) << row << ", " << col;
+  for (std::int64_t row = 0; row < 20; ++row) {
+    for (std::int64_t half = 0; half < 2; ++half) {
+      dequantise_row(both[half], row, want);
+      const std::int64_t at = row / 8 * 16 + row % 8 + 8 * half;
+      for (std::int64_t col = 0; col < 48; ++col) ASSERT_EQ(weight_at(tiles, at, col), want[static_cast<std::size_t>(col)]) << row << ", " << col;
+    }
+  }
+}
+
+TEST(Nvfp4Tiles, BeginARowTileForEveryStackedMatrix) {
+  MatrixSource parts[] = {test::random_matrix(MatrixFormat::kNvfp4, 33, 160, 5, 1.0f), test::random_matrix(MatrixFormat::kNvfp4, 8, 160, 6, 1.0f)};
+  parts[0].global_scale = 1;
+  parts[1].global_scale = 1;
+  const Nvfp4Tiles tiles = pack_nvfp4_tiles(parts, RowOrder::kPlain);
+  EXPECT_EQ(tiles.row_tiles, 3);
+  std::vector<float> want(160);
+  for (std::int64_t row = 0; row < 8; ++row) {
+    dequantise_row(parts[1], row, want);
+    for (std::int64_t col = 0; col < 160; ++col) ASSERT_EQ(weight_at(tiles, 64 + row, col), want[static_cast<std::size_t>(col)]) << row << ", " << col;
   }
 }
 
@@ -77,7 +93,7 @@ TEST(Nvfp4Tiles, TurnTheSignsUnderANegativeScale) {
   Nvfp4File file(1, 16);
   file.codes[0] = 0x12;  // 1 and 0.5
   file.scales[0] = 0xb8;
-  const Nvfp4Tiles tiles = pack_nvfp4_tiles(file.source, RowOrder::kPlain);
+  const Nvfp4Tiles tiles = pack_nvfp4_tiles({&file.source, 1}, RowOrder::kPlain);
   EXPECT_EQ(weight_at(tiles, 0, 0), -1.0f);
   EXPECT_EQ(weight_at(tiles, 0, 1), -0.5f);
 }
@@ -85,14 +101,14 @@ TEST(Nvfp4Tiles, TurnTheSignsUnderANegativeScale) {
 TEST(Nvfp4Tiles, RefuseAScaleThatIsNotANumber) {
   Nvfp4File file(1, 16);
   file.scales[0] = 0x7f;
-  EXPECT_THROW((void)pack_nvfp4_tiles(file.source, RowOrder::kPlain), Error);
+  EXPECT_THROW((void)pack_nvfp4_tiles({&file.source, 1}, RowOrder::kPlain), Error);
 }
 
 TEST(Nvfp4Tiles, MultiplyByAGlobalScaleThatDivides) {
   Nvfp4File file(1, 16);
   file.source.global_scale = 4.0f;
   file.source.global_scale_rule = GlobalScale::kDivides;
-  EXPECT_EQ(pack_nvfp4_tiles(file.source, RowOrder::kPlain).global_scale, 0.25f);
+  EXPECT_EQ(pack_nvfp4_tiles({&file.source, 1}, RowOrder::kPlain).parts[0].global_scale, 0.25f);
 }
 
 }  // namespace

@@ -1,0 +1,533 @@
+#pragma once
+
+// One NVFP4 product as what all threads of a kernel do together, so that it can be a kernel of its own or one phase
+// of a larger one.
+//
+// A CTA is several teams that share x in shared memory; a team is eight warps that work on one row tile at
+// a time, side by side along the columns: a step is one tile of each warp. All steps of the matrix lie in one
+// line (part of the columns, row tile, chunk) and each team takes an equal piece of it, so that every
+// multiprocessor reads equally much whatever the shape. Weights come through rings of shared memory that
+// each warp fills for itself. The warps' sums of a row tile meet in shared memory; where the line is cut
+// within a row tile, the pieces meet in a workspace, and the last team to arrive adds them in order.
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/nvfp4_matvec.h"
+#include "kernels/cuda/ptx/bulk_copy.cuh"
+#include "kernels/cuda/ptx/matrix.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
+#include "kernels/cuda/tile_product.cuh"
+
+namespace nvllm::cuda {
+
+inline constexpr int kWarps = 8;  // of a team
+inline constexpr int kTeamThreads = kWarps * 32;
+inline constexpr int kTile = static_cast<int>(kTileBytes);
+inline constexpr int kScalesAt = static_cast<int>(kTileCodeBytes);
+inline constexpr int kXTileBytes = 2 * static_cast<int>(kTileCols);  // one token's columns of a tile
+inline constexpr int kChunkXBytes = kWarps * kXTileBytes;
+inline constexpr int kRowPadBytes = 16;  // rows of x begin in different banks
+inline constexpr int kPairs = 128;       // of sums in a row tile by eight tokens: rows g and g + 8 of a group, for one token
+inline constexpr int kMeetingBytes = kWarps * kPairs * 8;
+
+/// Divides by what only the host knows, without the hundreds of cycles that a division takes.
+struct Divisor {
+  unsigned by = 1, magic = 0, shift = 0;
+
+  Divisor() = default;
+  explicit Divisor(int by_) : by(static_cast<unsigned>(by_)) {
+    while (shift < 31 && (1u << shift) < by) ++shift;
+    // Rounded up, it is exact for every dividend below 2^31 (Granlund and Montgomery 1994).
+    magic = static_cast<unsigned>(((1ull << 32) * ((1ull << shift) - by)) / by + 1);
+  }
+  __device__ __forceinline__ int divide(int value) const {
+    const unsigned n = static_cast<unsigned>(value);
+    return static_cast<int>((__umulhi(n, magic) + n) >> shift);
+  }
+};
+
+/// Rows of a matrix whose sums go to one place.
+struct MatvecOutput {
+  void* to = nullptr;
+  long long stride = 0;  ///< elements between the rows of two tokens
+  int rows = 0, first_tile = 0;
+  float factor = 1;  ///< of the sums
+};
+
+struct MatvecArguments {
+  const std::byte* tiles;
+  const __nv_bfloat16* x;
+  long long x_stride;
+  MatvecOutput outputs[kMatvecOutputsMax];
+  int output_count;
+  DeviceNorm norm;  ///< of the rows of x
+  const __nv_bfloat16* dense;  ///< [dense_rows, cols] BF16, multiplied by the same x; null: none
+  MatvecOutput dense_output;
+  float2* partials;  ///< [row_tiles, slots, kPairs]
+  unsigned* arrivals;
+  std::uint32_t scale_exponent;
+  int tokens, cols, row_tiles, col_tiles;
+  int parts, chunks, part_chunks, slots;
+  int teams;          // that have work: never more than steps, so that every team between two has some
+  int share, longer;  // steps of a team; so many teams, the first, have one more
+  Divisor by_share, by_longer_share, by_chunks, by_last_chunks;
+
+  __host__ __device__ int steps() const { return row_tiles * chunks; }
+  __device__ __forceinline__ int chunks_of(int part) const { return min(part_chunks, chunks - part * part_chunks); }
+  __device__ __forceinline__ int first_step(int part, int row) const {
+    return part * part_chunks * row_tiles + row * chunks_of(part);
+  }
+  /// Bytes of a row of x in shared memory.
+  __host__ __device__ int stride() const { return part_chunks * kChunkXBytes + kRowPadBytes; }
+};
+
+/// The first step of a team, and the team that owns a step.
+__device__ __forceinline__ int share_begin(const MatvecArguments& a, int team) { return team * a.share + min(team, a.longer); }
+__device__ __forceinline__ int owner_of(const MatvecArguments& a, int step) {
+  const int beyond = step - a.longer * (a.share + 1);
+  return beyond < 0 ? a.by_longer_share.divide(step) : a.longer + a.by_share.divide(beyond);
+}
+
+/// A run of steps within one row tile: what is left of its chunks, or of the team's share.
+struct Run {
+  int part, row, chunk, steps;
+
+  __device__ Run(const MatvecArguments& a, int step, int end) {
+    part = 0;
+    while (part + 1 < a.parts && step >= a.first_step(part + 1, 0)) ++part;
+    const int chunks = a.chunks_of(part), within = step - a.first_step(part, 0);
+    row = (part + 1 < a.parts ? a.by_chunks : a.by_last_chunks).divide(within);
+    chunk = within - row * chunks;
+    steps = min(chunks - chunk, end - step);
+  }
+  /// The column tile of one warp; beyond the last for the last chunk's idle warps.
+  __device__ __forceinline__ int tile(const MatvecArguments& a, int warp) const {
+    return (part * a.part_chunks + chunk) * kWarps + warp;
+  }
+};
+
+/// Where a warp's next tile comes from; the same in all its lanes.
+struct Source {
+  const std::byte* from;
+  int tile, tile_end;  // tile_end is 0 when nothing is left
+  int run_left, step, end;
+
+  __device__ Source(const MatvecArguments& a, int begin, int end_, int warp) : step(begin), end(end_) { start(a, warp); }
+  __device__ __forceinline__ void start(const MatvecArguments& a, int warp) {
+    tile_end = 0;
+    run_left = 0x7fffffff;
+    if (step >= end) return;
+    const Run run(a, step, end);
+    tile = run.tile(a, warp);
+    tile_end = a.col_tiles;
+    run_left = run.steps;
+    step += run.steps;
+    from = a.tiles + (static_cast<long long>(run.row) * a.col_tiles + tile) * kTile;
+  }
+  /// Asks for one tile; a step for which this warp has none ends its stage's phase all the same.
+  __device__ __forceinline__ void fetch(const MatvecArguments& a, std::uint32_t stage, std::uint32_t barrier, int warp, int lane) {
+    if (lane == 0 && tile_end > 0) {
+      if (tile < tile_end) {
+        ptx::copy_bulk(stage, from, kTile, barrier);
+      } else {
+        ptx::arrive(barrier);
+      }
+    }
+    tile += kWarps;
+    from += kWarps * kTile;
+    if (--run_left == 0) start(a, warp);
+  }
+};
+
+/// What of a product's inputs no earlier kernel writes, loaded while that one ends; for one token.
+template <int kThreads>
+struct EarlyInputs {
+  static constexpr int kUnitsMax = kThreads >= 512 ? 2 : 5, kPlainUnitsMax = 6;  ///< of four columns, a thread; without anything but x
+  float4 gain[kUnitsMax];
+  uint2 dense[kUnitsMax];
+
+  __device__ __forceinline__ static bool fits(const MatvecArguments& a) {
+    const bool plain = a.norm.gain == nullptr && a.dense == nullptr;
+    return a.parts == 1 && a.cols <= (plain ? kPlainUnitsMax : kUnitsMax) * kThreads * 4;
+  }
+  __device__ __forceinline__ void load(const MatvecArguments& a) {
+#pragma unroll
+    for (int i = 0; i < kUnitsMax; ++i) {
+      const int col = (threadIdx.x + i * kThreads) * 4;
+      const bool there = col < a.cols;
+      gain[i] = {};
+      dense[i] = {};
+      if (there && a.norm.gain != nullptr) gain[i] = *reinterpret_cast<const float4*>(a.norm.gain + col);
+      if (there && a.dense != nullptr && static_cast<int>(blockIdx.x) < a.dense_output.rows) {
+        dense[i] = *reinterpret_cast<const uint2*>(a.dense + static_cast<long long>(blockIdx.x) * a.cols + col);
+      }
+    }
+  }
+};
+
+/// Where a unit of four columns goes: [tiles][2 halves of a tile][4 places][4 blocks][4 columns].
+__device__ __forceinline__ int place_of(int unit) { return unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4; }
+
+/// BF16 times the factor that one token's columns carry: exact.
+__device__ __forceinline__ uint2 lifted(uint2 values) {
+  const __nv_bfloat162 factor = as_pair(kOneTokenFactorBits);
+  return {as_bits(__hmul2(as_pair(values.x), factor)), as_bits(__hmul2(as_pair(values.y), factor))};
+}
+
+/// x in shared memory, normed on the way; what the rows of `dense` make of it on the way too.
+template <int kThreads, bool kOneToken>
+struct Staging {
+  static constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecTokensMax);
+  static constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
+
+  const float* inverse;  ///< of each token, in shared memory
+  float dense[kMost] = {};
+
+  /// Four columns of x. Past the first-level cache: another multiprocessor may have written them in this kernel.
+  __device__ __forceinline__ static uint2 columns(const MatvecArguments& a, int token, int col) {
+    if (token >= a.tokens || col >= a.cols) return {0, 0};
+    return __ldcg(reinterpret_cast<const uint2*>(a.x + token * a.x_stride + col));
+  }
+
+  __device__ __forceinline__ void find_scales(const MatvecArguments& a, float* scratch, float* scales) {
+    float squares[kMost] = {};
+#pragma unroll 1
+    for (int col = threadIdx.x * 4; col < a.cols; col += kThreads * 4) {
+#pragma unroll
+      for (int token = 0; token < kMost; ++token) {
+        const float4 values = floats_of(columns(a, token, col));
+        squares[token] = dot(values, values, squares[token]);
+      }
+    }
+    cta_sums<kThreads>(squares, scratch);
+    if (threadIdx.x == 0) {
+#pragma unroll
+      for (int token = 0; token < kMost; ++token) scales[token] = inverse_rms(squares[token], a.cols, a.norm.epsilon);
+    }
+    __syncthreads();
+    inverse = scales;
+  }
+
+  /// One token, all of whose columns the threads hold.
+  __device__ __forceinline__ void stage_early(const MatvecArguments& a, std::byte* to, const EarlyInputs<kThreads>& early, float* scratch) {
+    constexpr int kUnits = EarlyInputs<kThreads>::kUnitsMax, kPlainUnits = EarlyInputs<kThreads>::kPlainUnitsMax;
+    uint2 values[kPlainUnits];
+#pragma unroll
+    for (int i = 0; i < kPlainUnits; ++i) values[i] = columns(a, 0, (threadIdx.x + i * kThreads) * 4);
+    if (a.norm.gain != nullptr) {
+      float square[1] = {};
+#pragma unroll
+      for (int i = 0; i < kUnits; ++i) {
+        const float4 of = floats_of(values[i]);
+        square[0] = dot(of, of, square[0]);
+      }
+      cta_sums<kThreads>(square, scratch);
+      const float scale = inverse_rms(square[0], a.cols, a.norm.epsilon);
+#pragma unroll
+      for (int i = 0; i < kUnits; ++i) {
+        values[i] = bits_of(normed(floats_of(values[i]), scale, early.gain[i], a.norm.zero_centred));
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kUnits; ++i) dense[0] = dot(floats_of(values[i]), floats_of(early.dense[i]), dense[0]);
+    const int units = a.chunks * kWarps * kUnitsPerTile;  // those beyond the columns, of the last chunk, are zeros
+#pragma unroll
+    for (int i = 0; i < kPlainUnits; ++i) {
+      const int unit = threadIdx.x + i * kThreads;
+      if (unit < units) *reinterpret_cast<uint2*>(to + place_of(unit) * 8) = lifted(values[i]);
+    }
+    for (int unit = threadIdx.x + kPlainUnits * kThreads; unit < units; unit += kThreads) {
+      *reinterpret_cast<uint2*>(to + place_of(unit) * 8) = uint2{0, 0};
+    }
+  }
+
+  /// A part of the columns of all tokens.
+  __device__ __forceinline__ void stage(const MatvecArguments& a, std::byte* to, int part) {
+    const int stride = a.stride(), units = a.chunks_of(part) * kWarps * kUnitsPerTile;
+    const int first = part * a.part_chunks * kWarps * kUnitsPerTile;
+#pragma unroll 1
+    for (int unit = threadIdx.x; unit < units; unit += kThreads) {
+      const int col = (first + unit) * 4;
+      uint2 values[kMost];
+#pragma unroll
+      for (int token = 0; token < kMost; ++token) values[token] = columns(a, token, col);
+      if (a.norm.gain != nullptr && col < a.cols) {
+        const float4 gain = *reinterpret_cast<const float4*>(a.norm.gain + col);
+#pragma unroll
+        for (int token = 0; token < kMost; ++token) {
+          values[token] = bits_of(normed(floats_of(values[token]), inverse[token], gain, a.norm.zero_centred));
+        }
+      }
+      if (a.dense != nullptr && static_cast<int>(blockIdx.x) < a.dense_output.rows && col < a.cols) {
+        const float4 w = floats_of(*reinterpret_cast<const uint2*>(a.dense + static_cast<long long>(blockIdx.x) * a.cols + col));
+#pragma unroll
+        for (int token = 0; token < kMost; ++token) dense[token] = dot(floats_of(values[token]), w, dense[token]);
+      }
+#pragma unroll
+      for (int token = 0; token < kMost; ++token) {
+        if (token < a.tokens) {
+          *reinterpret_cast<uint2*>(to + token * stride + place_of(unit) * 8) = kOneToken ? lifted(values[token]) : values[token];
+        }
+      }
+    }
+  }
+
+  __device__ __forceinline__ void end_dense(const MatvecArguments& a, float* scratch) {
+    if (a.dense == nullptr || static_cast<int>(blockIdx.x) >= a.dense_output.rows) return;
+    cta_sums<kThreads>(dense, scratch);
+    const int token = threadIdx.x;
+    if (token >= a.tokens) return;
+    float sum = dense[0];
+#pragma unroll
+    for (int i = 1; i < kMost; ++i) sum = token == i ? dense[i] : sum;
+    static_cast<__nv_bfloat16*>(a.dense_output.to)[token * a.dense_output.stride + blockIdx.x] = __float2bfloat16_rn(sum);
+  }
+};
+
+/// Ends one pair of sums: rows g and g + 8 of a group of 16, for one token.
+template <MatvecEnd kEnd>
+__device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int group, int g, int token, float2 sum) {
+  if (token >= a.tokens) return;
+  if constexpr (kEnd == MatvecEnd::kSwiglu) {
+    const MatvecOutput& to = a.outputs[0];
+    const int row = (row_tile * 2 + group) * 8 + g;
+    if (row >= to.rows) return;
+    // Rounded as the products would be if they were stored, so that fusion changes no bit.
+    const float gate = rounded(sum.x * to.factor), up = rounded(sum.y * a.outputs[1].factor);
+    static_cast<__nv_bfloat16*>(to.to)[token * to.stride + row] = __float2bfloat16_rn(rounded_silu(gate) * up);
+  } else {
+    int which = 0;
+    while (which + 1 < a.output_count && row_tile >= a.outputs[which + 1].first_tile) ++which;
+    const MatvecOutput& to = a.outputs[which];
+    const float values[2] = {sum.x * to.factor, sum.y * to.factor};
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      const int row = ((row_tile - to.first_tile) * 2 + group) * 16 + g + 8 * i;
+      if (row >= to.rows) continue;
+      const long long at = token * to.stride + row;
+      if constexpr (kEnd == MatvecEnd::kFloat) {
+        static_cast<float*>(to.to)[at] = values[i];
+      } else {
+        __nv_bfloat16& out = static_cast<__nv_bfloat16*>(to.to)[at];
+        const float value = kEnd == MatvecEnd::kAdd ? __bfloat162float(out) + rounded(values[i]) : values[i];
+        out = __float2bfloat16_rn(value);
+      }
+    }
+  }
+}
+
+/// Pieces of a row tile, in the parts before `part` and in all, and the first team that has one in `part`.
+struct Pieces {
+  int before = 0, all = 0, first = 0;
+
+  __device__ Pieces(const MatvecArguments& a, int row, int part) {
+    for (int p = 0; p < a.parts; ++p) {
+      const int begin = a.first_step(p, row);
+      const int from = owner_of(a, begin), to = owner_of(a, begin + a.chunks_of(p) - 1);
+      if (p < part) before += to - from + 1;
+      if (p == part) first = from;
+      all += to - from + 1;
+    }
+  }
+};
+
+/// One team, as its threads see it.
+template <int kTeams>
+struct Team {
+  int number = threadIdx.x / kTeamThreads, thread = threadIdx.x % kTeamThreads;
+  int warp = thread / 32, lane = thread % 32;
+
+  __device__ __forceinline__ int global() const { return blockIdx.x * kTeams + number; }
+  __device__ __forceinline__ void meet() const { ptx::meet(number + 1, kTeamThreads); }
+};
+
+/// Adds the warps' sums of a row tile and ends them, or leaves them to the last team that has a piece of it.
+template <int kTeams, MatvecEnd kEnd>
+__device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<kTeams>& team, int row_tile, int part, Sums& sums,
+                                           float2* meeting, unsigned* arrived) {
+  team.meet();  // whoever added the last row tile has read this place
+#pragma unroll
+  for (int group = 0; group < 2; ++group) {
+    float(&of)[4] = sums[group];
+    float2* to = meeting + team.warp * kPairs + group * 64 + team.lane;
+    to[0] = {of[0], of[2]};
+    to[32] = {of[1], of[3]};
+    of[0] = of[1] = of[2] = of[3] = 0;
+  }
+  const Pieces pieces(a, row_tile, part);
+  team.meet();
+  const int pair = (team.thread + row_tile % 2 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
+  const int lane = pair % 32, group = pair / 64, g = lane / 4, token = lane % 4 * 2 + pair / 32 % 2;
+  float2 sum{0, 0};
+  if (pair < kPairs) {
+#pragma unroll
+    for (int w = 0; w < kWarps; ++w) {
+      const float2 more = meeting[w * kPairs + pair];
+      sum.x += more.x;
+      sum.y += more.y;
+    }
+  }
+  if (pieces.all == 1) {
+    if (pair < kPairs) put<kEnd>(a, row_tile, group, g, token, sum);
+    return;
+  }
+  float2* row = a.partials + static_cast<long long>(row_tile) * a.slots * kPairs + pair;
+  if (pair < kPairs) __stcg(row + (pieces.before + team.global() - pieces.first) * kPairs, sum);
+  team.meet();
+  // One thread publishes what all of its team have written, and sees what the others published.
+  if (pair == 0) *arrived = ptx::add_acquire_release(a.arrivals + row_tile, 1);
+  team.meet();
+  if (*arrived != static_cast<unsigned>(pieces.all) - 1) return;
+  if (pair < kPairs) {
+    sum = {0, 0};
+    for (int piece = 0; piece < pieces.all; ++piece) {
+      const float2 more = __ldcg(row + piece * kPairs);
+      sum.x += more.x;
+      sum.y += more.y;
+    }
+    put<kEnd>(a, row_tile, group, g, token, sum);
+  }
+  if (pair == 0) a.arrivals[row_tile] = 0;
+}
+
+/// Shared memory of a product: rings, meeting places, words for arrivals, the rings' barriers, the norm's scales, then x.
+template <int kTeams, int kStages>
+struct MatvecMemory {
+  static constexpr int kRings = kTeams * kWarps * kStages * kTile, kMeeting = kTeams * kMeetingBytes, kArrived = kTeams * 16;
+  static constexpr int kBarriers = kTeams * kWarps * kStages * 8, kScales = 4 * static_cast<int>(kMatvecTokensMax);
+  static constexpr int kFixedBytes = kRings + kMeeting + kArrived + kBarriers + kScales;
+};
+
+/// How far a warp's ring has been used; goes on from one product of a kernel to the next.
+struct RingState {
+  std::uint32_t stage = 0, parity = 0;
+};
+
+/// Makes the rings' barriers; once a kernel, by every warp for itself.
+template <int kTeams, int kStages>
+__device__ __forceinline__ void make_rings(std::byte* shared) {
+  using Memory = MatvecMemory<kTeams, kStages>;
+  if (threadIdx.x % 32 == 0) {
+    const std::uint32_t barriers = ptx::shared_address(shared) + Memory::kRings + Memory::kMeeting + Memory::kArrived + threadIdx.x / 32 * kStages * 8;
+    for (int stage = 0; stage < kStages; ++stage) ptx::init_barrier(barriers + stage * 8);
+    ptx::publish_barriers();
+  }
+  __syncwarp();
+}
+
+/// One product: construction asks for the first weights, run() needs x.
+template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
+class MatvecPhase {
+  using Memory = MatvecMemory<kTeams, kStages>;
+  static constexpr int kThreads = kTeams * kTeamThreads;
+
+ public:
+  __device__ __forceinline__ MatvecPhase(const MatvecArguments& a, std::byte* shared, RingState& state)
+      : a_(a), shared_(shared), state_(state), idle_(team_.global() >= a.teams),
+        begin_(idle_ ? 0 : share_begin(a, team_.global())), end_(idle_ ? 0 : share_begin(a, team_.global() + 1)),
+        source_(a, begin_, end_, team_.warp) {
+    const std::uint32_t base = ptx::shared_address(shared);
+    const int warp = team_.number * kWarps + team_.warp;
+    ring_ = base + warp * kStages * kTile;
+    barriers_ = base + Memory::kRings + Memory::kMeeting + Memory::kArrived + warp * kStages * 8;
+    for (std::uint32_t i = 0, stage = state.stage; i < kStages; ++i) {
+      source_.fetch(a, ring_ + stage * kTile, barriers_ + stage * 8, team_.warp, team_.lane);
+      stage = stage + 1 == kStages ? 0 : stage + 1;
+    }
+    if constexpr (kOneToken) early_.load(a);
+  }
+
+  __device__ __forceinline__ void run() {
+    std::byte* activations = shared_ + Memory::kFixedBytes;
+    Staging<kThreads, kOneToken> staging;
+    auto* scratch = reinterpret_cast<float*>(shared_ + Memory::kRings);
+    const bool early = kOneToken && EarlyInputs<kThreads>::fits(a_);
+    if (!early && a_.norm.gain != nullptr) staging.find_scales(a_, scratch, reinterpret_cast<float*>(activations - Memory::kScales));
+    int step = begin_;
+    for (int part = 0; part < a_.parts; ++part) {  // together, since all teams share x
+      if (part > 0) __syncthreads();
+      if (early) {
+        staging.stage_early(a_, activations, early_, scratch);
+      } else {
+        staging.stage(a_, activations, part);
+      }
+      __syncthreads();
+      if (part + 1 == a_.parts && a_.dense != nullptr) {
+        staging.end_dense(a_, scratch);
+        __syncthreads();  // the teams' sums meet where these did
+      }
+      const int part_end = min(end_, a_.first_step(part, 0) + a_.chunks_of(part) * a_.row_tiles);
+      while (step < part_end) {
+        const Run run(a_, step, part_end);
+        multiply(run, ptx::shared_address(activations));
+        step += run.steps;
+        auto* meeting = reinterpret_cast<float2*>(shared_ + Memory::kRings + team_.number * kMeetingBytes);
+        auto* arrived = reinterpret_cast<unsigned*>(shared_ + Memory::kRings + Memory::kMeeting + team_.number * 16);
+        finish_row<kTeams, kEnd>(a_, team_, run.row, part, sums_, meeting, arrived);
+      }
+    }
+  }
+
+ private:
+  __device__ __forceinline__ void multiply(const Run& run, std::uint32_t activations) {
+    const int g = team_.lane / 4, t = team_.lane % 4;
+    // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
+    const std::uint32_t x = kOneToken ? team_.warp * kXTileBytes + t * 32 + g / 4 * 128 + g % 4 * 8
+                                      : (g < a_.tokens ? g : 0) * a_.stride() + team_.warp * kXTileBytes + t * 32;
+    const std::uint32_t codes = ring_ + team_.lane * 16, scales = ring_ + kScalesAt + g * 16 + (kOneToken ? t * 4 : 0);
+    std::uint32_t columns = activations + x + run.chunk * kChunkXBytes;
+    int tile = run.tile(a_, team_.warp);
+    float of_one[2][2] = {};
+    for (int left = run.steps; left > 0; --left) {
+      const std::uint32_t barrier = barriers_ + state_.stage * 8, at = state_.stage * kTile;
+      ptx::wait_for_phase(barrier, state_.parity);
+      if (tile < a_.col_tiles) {
+        if constexpr (kOneToken) {
+          multiply_tile_by_one(of_one, codes + at, scales + at, columns, a_.scale_exponent, g);
+        } else {
+          multiply_tile(sums_, codes + at, scales + at, columns, a_.scale_exponent);
+        }
+      }
+      __syncwarp();
+      source_.fetch(a_, ring_ + at, barrier, team_.warp, team_.lane);
+      if (++state_.stage == kStages) {
+        state_.stage = 0;
+        state_.parity ^= 1;
+      }
+      tile += kWarps;
+      columns += kChunkXBytes;
+    }
+    if constexpr (kOneToken) {
+#pragma unroll
+      for (int group = 0; group < 2; ++group) {
+#pragma unroll
+        for (int i = 0; i < 2; ++i) {
+          float sum = of_one[group][i];
+          sum += __shfl_xor_sync(0xffffffffu, sum, 1);
+          sum += __shfl_xor_sync(0xffffffffu, sum, 2);
+          sums_[group][2 * i] = sum;
+        }
+      }
+    }
+  }
+
+  const MatvecArguments& a_;
+  std::byte* shared_;
+  RingState& state_;
+  Team<kTeams> team_;
+  bool idle_;
+  int begin_, end_;
+  Source source_;
+  std::uint32_t ring_, barriers_;
+  EarlyInputs<kThreads> early_;
+  Sums sums_ = {};
+};
+
+// Hopper has 227 KB of shared memory a CTA and needs some 36 KB of weights under way; the small form is for the
+// 99 KB of compute capability 12.1, whose memory needs 7.
+inline constexpr int kLargeTeams = 3, kLargeStages = 2, kSmallTeams = 1, kSmallStages = 2;
+
+}  // namespace nvllm::cuda
