@@ -26,7 +26,8 @@ void attention_inputs(B& ops, const FusionPlan& plan, View<const typename B::Rea
   ops.matmul(s.value, s.normed, w.v_proj.weight, w.v_proj.bias);
 }
 
-/// DecodeKernel: q/k norm, rope, KV write, paged attention, output gate, output projection, add.
+/// DecodeKernel: q/k norm, rope, KV write, paged attention, output gate, output projection, add. In steps with prefill
+/// rows a backend may still say what is before the output projection at once: attend().
 template <Ops B>
 void attention_mix(B& ops, StepPhase phase, AttentionFusion fusion, View<typename B::Real> x,
                    const AttentionWeights<B>& w, Scratch<B>& s, const AttentionContext<B>& context) {
@@ -36,6 +37,13 @@ void attention_mix(B& ops, StepPhase phase, AttentionFusion fusion, View<typenam
     }
   }
   const AttentionShape& shape = context.shape;
+  if constexpr (requires { ops.attend(w, s, context); }) {
+    if (fusion != AttentionFusion::kSpelledOut) {
+      ops.attend(w, s, context);
+      ops.matmul(s.projected, s.attended, w.o_proj.weight, w.o_proj.bias);
+      return ops.add(x, s.projected);
+    }
+  }
   if (w.output_gate) ops.split_gate(s.query, s.gate, s.query_gate, shape.heads);
   if (!w.q_norm.gain.empty()) {
     ops.head_norm(s.query, shape.heads, w.q_norm.view());

@@ -3,15 +3,14 @@
 // What the phrases of one layer need: its weights in the backend's own form, and room for the
 // activations between two words. The model owns both; phrases borrow.
 
-#include <vector>
-
 #include "kernels/ops.h"
+#include "tensor/float_vector.h"
 
 namespace nvllm {
 
 /// A norm's gain with its rule; owns the numbers.
 struct NormParameters {
-  std::vector<float> gain;
+  FloatVector gain;
   float epsilon = 1e-6f;
   NormStyle style = NormStyle::kPlain;
   NormWeights view() const { return {gain, epsilon, style}; }
@@ -21,7 +20,7 @@ struct NormParameters {
 template <class B>
 struct Linear {
   typename B::Matrix weight;
-  std::vector<float> bias;
+  FloatVector bias;
 };
 
 template <class B>
@@ -36,8 +35,8 @@ template <class B>
 struct DeltaWeights {
   NormParameters input_norm;
   Linear<B> in_proj_qkv, in_proj_z, in_proj_b, in_proj_a, out_proj;
-  std::vector<float> conv;  ///< [taps, channels]
-  std::vector<float> a_log, dt_bias;
+  FloatVector conv;  ///< [taps, channels]
+  FloatVector a_log, dt_bias;
   NormParameters gated_norm;
 };
 

@@ -58,6 +58,13 @@ struct DeltaContext {
   DeltaState<typename B::Real, typename B::State> state;
 };
 
+/// What projections of the same input are to each other; for backends that lay them together.
+enum class Stacking {
+  kInputs,           ///< of a layer's mixing
+  kAttentionGateUp,  ///< of the MLP of a full-attention layer
+  kDeltaGateUp,      ///< of the MLP of a DeltaNet layer
+};
+
 /// A backend. Every method aborts on disagreeing shapes; none allocates.
 template <class B>
 concept Ops = requires(

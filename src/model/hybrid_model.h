@@ -66,7 +66,7 @@ class HybridModel {
   const checkpoint::ModelConfig& config() const { return config_; }
   const FusionPlan& plan() const { return plan_; }
 
-  /// Test access: overwrites one KV block or state slot in every layer with `value`.
+  /// Test access: overwrites one KV block or state slot in every layer with `value`; host memory only.
   void fill_block(std::int64_t block, typename B::Kv value) {
     for (KvCache<typename B::Kv>& cache : caches_) {
       const std::int64_t size = cache.kv_heads * cache.block_tokens * cache.head_dim;
@@ -90,6 +90,16 @@ class HybridModel {
     NVLLM_CHECK_LE(count, sizes_.logit_rows);
     const View<float> logits(logits_.template as<float>(), count, config_.vocab_size);
     if (count == 0) return logits;
+    const auto& output = weights_.head ? *weights_.head : weights_.embedding;
+    if constexpr (requires { ops_.gather_rows(s.projected, x); }) {
+      View<Real> wanted = x.first(count);
+      if (!ops_.wants_first_rows()) {
+        wanted = s.projected.first(count);
+        ops_.gather_rows(wanted, x);
+      }
+      ops_.fused_logits(logits, s.normed.first(count), wanted, weights_.final_norm.view(), output);
+      return logits;
+    }
     // Rows are gathered in place: logit rows ascend, so a row never overwrites one still wanted.
     for (std::int64_t i = 0; i < count; ++i) {
       const std::int64_t from = step.logit_rows[static_cast<std::size_t>(i)];
@@ -97,7 +107,7 @@ class HybridModel {
       if (from != i) std::copy_n(x.row(from), x.cols, x.row(i));
     }
     ops_.rms_norm(s.normed.first(count), x.first(count), weights_.final_norm.view());
-    ops_.logits(logits, s.normed.first(count), weights_.head ? *weights_.head : weights_.embedding);
+    ops_.logits(logits, s.normed.first(count), output);
     return logits;
   }
 
@@ -131,11 +141,9 @@ class HybridModel {
 
   void allocate() {
     const checkpoint::ModelConfig& c = config_;
-    angles_ = Buffer::host(sizeof(typename B::Angle) *
-                           static_cast<std::size_t>(sizes_.tokens_per_step * c.rope.rotary_dims));
-    logits_ = Buffer::host(sizeof(float) * static_cast<std::size_t>(sizes_.logit_rows * c.vocab_size));
-    activations_ = Buffer::host(sizeof(Real) * static_cast<std::size_t>(
-                                                   sizes_.tokens_per_step * scratch_elements_per_token(c)));
+    angles_ = take_memory(static_cast<std::int64_t>(sizeof(typename B::Angle)) * sizes_.tokens_per_step * c.rope.rotary_dims);
+    logits_ = take_memory(static_cast<std::int64_t>(sizeof(float)) * sizes_.logit_rows * c.vocab_size);
+    activations_ = take_memory(static_cast<std::int64_t>(sizeof(Real)) * sizes_.tokens_per_step * scratch_elements_per_token(c));
     Real* next = activations_.template as<Real>();
     const auto take = [&](std::int64_t width) {
       const View<Real> rows(next, sizes_.tokens_per_step, width);
@@ -160,23 +168,43 @@ class HybridModel {
 
   void allocate_pools() {
     using checkpoint::LayerKind;
-    const std::int64_t kv = sizes_.kv_blocks * config_.kv_head_count * sizes_.kv_block_tokens * config_.head_dim;
+    const std::int64_t kv = sizes_.kv_blocks * config_.kv_head_count * sizes_.kv_block_tokens * config_.head_dim * kv_element_bytes();
     for (std::size_t i = 0; i < layers_of_kind(config_, LayerKind::kFullAttention).size(); ++i) {
-      auto& keys = pools_.emplace_back(Buffer::host(sizeof(typename B::Kv) * static_cast<std::size_t>(kv)));
+      auto& keys = pools_.emplace_back(take_memory(kv));
       typename B::Kv* key_data = keys.template as<typename B::Kv>();
-      auto& values = pools_.emplace_back(Buffer::host(sizeof(typename B::Kv) * static_cast<std::size_t>(kv)));
+      auto& values = pools_.emplace_back(take_memory(kv));
       caches_.push_back({key_data, values.template as<typename B::Kv>(), sizes_.kv_blocks,
                          sizes_.kv_block_tokens, config_.kv_head_count, config_.head_dim});
     }
     const DeltaShape shape = delta_shape(config_);
     for (std::size_t i = 0; i < layers_of_kind(config_, LayerKind::kGatedDelta).size(); ++i) {
-      auto& conv = pools_.emplace_back(Buffer::host(
-          sizeof(Real) * static_cast<std::size_t>(sizes_.state_slots * shape.conv_elements())));
+      auto& conv = pools_.emplace_back(take_memory(static_cast<std::int64_t>(sizeof(Real)) * sizes_.state_slots * conv_elements(shape)));
       Real* conv_data = conv.template as<Real>();
-      auto& recurrent = pools_.emplace_back(Buffer::host(
-          sizeof(typename B::State) * static_cast<std::size_t>(sizes_.state_slots * shape.recurrent_elements())));
+      auto& recurrent = pools_.emplace_back(take_memory(sizes_.state_slots * shape.recurrent_elements() * state_element_bytes()));
       states_.push_back({conv_data, recurrent.template as<typename B::State>(), sizes_.state_slots});
     }
+  }
+
+  /// Zeroed memory where the backend computes.
+  Buffer take_memory(std::int64_t bytes) {
+    if constexpr (requires(std::size_t n) { ops_.allocate(n); }) {
+      return ops_.allocate(static_cast<std::size_t>(bytes));
+    } else {
+      return Buffer::host(static_cast<std::size_t>(bytes));
+    }
+  }
+  // A backend may choose formats when it is made, and lay the convolution's state out in its own way.
+  std::int64_t kv_element_bytes() const {
+    if constexpr (requires { ops_.kv_element_bytes(); }) return ops_.kv_element_bytes();
+    return static_cast<std::int64_t>(sizeof(typename B::Kv));
+  }
+  std::int64_t state_element_bytes() const {
+    if constexpr (requires { ops_.state_element_bytes(); }) return ops_.state_element_bytes();
+    return static_cast<std::int64_t>(sizeof(typename B::State));
+  }
+  static std::int64_t conv_elements(const DeltaShape& shape) {
+    if constexpr (requires { B::conv_elements(shape); }) return B::conv_elements(shape);
+    return shape.conv_elements();
   }
 
   Scratch<B> scratch_rows(std::int64_t n) const {

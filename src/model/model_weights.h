@@ -59,19 +59,22 @@ class WeightLoader {
       out.delta = delta(n);
     }
     const bool biased = config_.mlp_bias;
+    const bool attends = out.attention.has_value();
+    std::vector<Linear<B>> inner = side_by_side({n.gate_proj, n.up_proj}, biased, attends ? Stacking::kAttentionGateUp : Stacking::kDeltaGateUp);
     out.mlp = {.norm = norm(n.post_norm, norm_style()),
-               .gate_proj = linear(n.gate_proj, biased),
-               .up_proj = linear(n.up_proj, biased),
+               .gate_proj = std::move(inner[0]),
+               .up_proj = std::move(inner[1]),
                .down_proj = linear(n.down_proj, biased)};
     return out;
   }
 
   AttentionWeights<B> attention(const checkpoint::LayerNames& n) {
     const bool biased = config_.attention_bias;
+    std::vector<Linear<B>> inputs = side_by_side({n.q_proj, n.k_proj, n.v_proj}, biased, Stacking::kInputs);
     return {.input_norm = norm(n.input_norm, norm_style()),
-            .q_proj = linear(n.q_proj, biased),
-            .k_proj = linear(n.k_proj, biased),
-            .v_proj = linear(n.v_proj, biased),
+            .q_proj = std::move(inputs[0]),
+            .k_proj = std::move(inputs[1]),
+            .v_proj = std::move(inputs[2]),
             .o_proj = linear(n.o_proj, config_.output_bias),
             .q_norm = config_.qk_norm ? norm(n.q_norm, norm_style()) : NormParameters{},
             .k_norm = config_.qk_norm ? norm(n.k_norm, norm_style()) : NormParameters{},
@@ -79,15 +82,16 @@ class WeightLoader {
   }
 
   DeltaWeights<B> delta(const checkpoint::LayerNames& n) {
+    std::vector<Linear<B>> inputs = side_by_side({n.in_proj_qkv, n.in_proj_z}, false, Stacking::kInputs);
     return {.input_norm = norm(n.input_norm, norm_style()),
-            .in_proj_qkv = linear(n.in_proj_qkv, false),
-            .in_proj_z = linear(n.in_proj_z, false),
+            .in_proj_qkv = std::move(inputs[0]),
+            .in_proj_z = std::move(inputs[1]),
             .in_proj_b = linear(n.in_proj_b, false),
             .in_proj_a = linear(n.in_proj_a, false),
             .out_proj = linear(n.out_proj, false),
-            .conv = taps_first(files_.vector(n.conv)),
-            .a_log = files_.vector(n.a_log),
-            .dt_bias = files_.vector(n.dt_bias),
+            .conv = placed(taps_first(files_.vector(n.conv))),
+            .a_log = placed(files_.vector(n.a_log)),
+            .dt_bias = placed(files_.vector(n.dt_bias)),
             .gated_norm = norm(n.gated_norm, NormStyle::kPlain)};
   }
 
@@ -96,7 +100,7 @@ class WeightLoader {
   }
 
   NormParameters norm(const std::string& tensor, NormStyle style) {
-    return {files_.vector(tensor), static_cast<float>(config_.norm_eps), style};
+    return {placed(files_.vector(tensor)), static_cast<float>(config_.norm_eps), style};
   }
 
   typename B::Matrix matrix(const std::string& module) {
@@ -106,8 +110,35 @@ class WeightLoader {
     return prepared;
   }
 
-  Linear<B> linear(const std::string& module, bool biased) {
-    return {matrix(module), biased ? files_.vector(checkpoint::LayerNames::bias(module)) : std::vector<float>{}};
+  Linear<B> linear(const std::string& module, bool biased) { return {matrix(module), bias(module, biased)}; }
+
+  FloatVector bias(const std::string& module, bool biased) {
+    return biased ? placed(files_.vector(checkpoint::LayerNames::bias(module))) : FloatVector{};
+  }
+
+  /// Projections of the same input, which a backend may want to lie together.
+  std::vector<Linear<B>> side_by_side(const std::vector<std::string>& modules, bool biased, Stacking use) {
+    std::vector<Linear<B>> out;
+    if constexpr (requires(std::vector<MatrixSource> sources) { ops_.prepare_stack(sources, use); }) {
+      std::vector<MatrixSource> sources;
+      for (const std::string& module : modules) sources.push_back(files_.matrix(module));
+      auto prepared = ops_.prepare_stack(sources, use);
+      for (std::size_t i = 0; i < modules.size(); ++i) {
+        out.push_back({std::move(prepared[i]), bias(modules[i], biased)});
+        if (progress_) progress_(file_bytes(sources[i]));
+      }
+    } else {
+      for (const std::string& module : modules) out.push_back(linear(module, biased));
+    }
+    return out;
+  }
+
+  FloatVector placed(const std::vector<float>& values) {
+    if constexpr (requires { ops_.place(values); }) {
+      return ops_.place(values);
+    } else {
+      return values;
+    }
   }
 
   /// The file has [channels, 1, taps]; kernels walk channels, so taps come first.

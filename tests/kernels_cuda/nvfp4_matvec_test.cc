@@ -95,9 +95,9 @@ struct Product {
     }
     if (!gain.empty()) call.norm = {.gain = gains.as<float>(), .epsilon = 1e-6f, .zero_centred = true};
     if (!dense.empty()) {
-      call.dense = dense_weights.as<Bf16>();
-      call.dense_rows = dense_rows;
-      call.dense_out = {dense_to.as<void>(), dense_rows};
+      const std::int64_t first = dense_rows / 2;
+      call.dense[0] = {dense_weights.as<Bf16>(), first, {dense_to.as<void>(), dense_rows}};
+      call.dense[1] = {dense_weights.as<Bf16>() + first * cols(), dense_rows - first, {dense_to.as<Bf16>() + first, dense_rows}};
     }
     nvfp4_matvec(call, device, workspace, nullptr);
     dense_out = floats_in(dense_to, 2);

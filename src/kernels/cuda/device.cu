@@ -47,6 +47,11 @@ DeviceBuffer& DeviceBuffer::operator=(DeviceBuffer&& other) noexcept {
 
 DeviceBuffer::~DeviceBuffer() { cudaFree(data_); }
 
+Buffer DeviceBuffer::release() && {
+  const auto bytes = static_cast<std::size_t>(std::exchange(bytes_, 0));
+  return {std::exchange(data_, nullptr), bytes, [](void* data, std::size_t) { cudaFree(data); }};
+}
+
 void DeviceBuffer::upload(const void* from, std::int64_t bytes, std::int64_t at) {
   NVLLM_CHECK(at >= 0 && bytes >= 0 && at + bytes <= bytes_);
   check(cudaMemcpy(as<char>() + at, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice), "copying to the device");

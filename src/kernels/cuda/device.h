@@ -6,6 +6,8 @@
 #include <cstdint>
 #include <string>
 
+#include "tensor/buffer.h"
+
 namespace nvllm::cuda {
 
 /// A device that can be used.
@@ -37,6 +39,8 @@ class DeviceBuffer {
   [[nodiscard]] T* as() const {
     return static_cast<T*>(data_);
   }
+  /// Gives the memory away as a buffer that frees itself.
+  [[nodiscard]] Buffer release() &&;
   /// Copies from or to host memory, and waits.
   void upload(const void* from, std::int64_t bytes, std::int64_t at = 0);
   void download(void* to, std::int64_t bytes, std::int64_t at = 0) const;

@@ -10,18 +10,23 @@
 namespace nvllm::cuda {
 
 template <class... Parameters, class... Values>
-void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
   cudaLaunchAttribute early{};
   early.id = cudaLaunchAttributeProgrammaticStreamSerialization;
   early.val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
-  config.gridDim = dim3(static_cast<unsigned>(ctas));
+  config.gridDim = ctas;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
   config.stream = stream;
   config.attrs = &early;
   config.numAttrs = 1;
   check(cudaLaunchKernelEx(&config, kernel, Parameters(values)...), "launching a kernel");
+}
+
+template <class... Parameters, class... Values>
+void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+  launch_grid(kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
 }
 
 /// Lets a kernel use all the shared memory that its device has.

@@ -57,6 +57,14 @@ struct MatvecOutput {
   float factor = 1;  ///< of the sums
 };
 
+/// BF16 rows [rows, cols] multiplied by the same x: one CTA takes one row.
+struct MatvecDense {
+  const __nv_bfloat16* weights = nullptr;
+  __nv_bfloat16* to = nullptr;
+  long long stride = 0;
+  int rows = 0;
+};
+
 struct MatvecArguments {
   const std::byte* tiles;
   const __nv_bfloat16* x;
@@ -64,8 +72,7 @@ struct MatvecArguments {
   MatvecOutput outputs[kMatvecOutputsMax];
   int output_count;
   DeviceNorm norm;  ///< of the rows of x
-  const __nv_bfloat16* dense;  ///< [dense_rows, cols] BF16, multiplied by the same x; null: none
-  MatvecOutput dense_output;
+  MatvecDense dense[kMatvecDenseMax];
   float2* partials;  ///< [row_tiles, slots, kPairs]
   unsigned* arrivals;
   std::uint32_t scale_exponent;
@@ -79,6 +86,18 @@ struct MatvecArguments {
   __device__ __forceinline__ int chunks_of(int part) const { return min(part_chunks, chunks - part * part_chunks); }
   __device__ __forceinline__ int first_step(int part, int row) const {
     return part * part_chunks * row_tiles + row * chunks_of(part);
+  }
+  __host__ __device__ bool has_dense() const { return dense[0].rows > 0; }
+  /// This CTA's row of BF16, or null; `to` is where its sums go.
+  __device__ __forceinline__ const __nv_bfloat16* dense_row(MatvecDense& of) const {
+    int row = blockIdx.x;
+    for (const MatvecDense& each : dense) {
+      of = each;
+      of.to += row;
+      if (row < each.rows) return each.weights + static_cast<long long>(row) * cols;
+      row -= each.rows;
+    }
+    return nullptr;
   }
   /// Bytes of a row of x in shared memory.
   __host__ __device__ int stride() const { return part_chunks * kChunkXBytes + kRowPadBytes; }
@@ -150,10 +169,12 @@ struct EarlyInputs {
   uint2 dense[kUnitsMax];
 
   __device__ __forceinline__ static bool fits(const MatvecArguments& a) {
-    const bool plain = a.norm.gain == nullptr && a.dense == nullptr;
+    const bool plain = a.norm.gain == nullptr && !a.has_dense();
     return a.parts == 1 && a.cols <= (plain ? kPlainUnitsMax : kUnitsMax) * kThreads * 4;
   }
   __device__ __forceinline__ void load(const MatvecArguments& a) {
+    MatvecDense of;
+    const __nv_bfloat16* const row = a.dense_row(of);
 #pragma unroll
     for (int i = 0; i < kUnitsMax; ++i) {
       const int col = (threadIdx.x + i * kThreads) * 4;
@@ -161,9 +182,7 @@ struct EarlyInputs {
       gain[i] = {};
       dense[i] = {};
       if (there && a.norm.gain != nullptr) gain[i] = *reinterpret_cast<const float4*>(a.norm.gain + col);
-      if (there && a.dense != nullptr && static_cast<int>(blockIdx.x) < a.dense_output.rows) {
-        dense[i] = *reinterpret_cast<const uint2*>(a.dense + static_cast<long long>(blockIdx.x) * a.cols + col);
-      }
+      if (there && row != nullptr) dense[i] = *reinterpret_cast<const uint2*>(row + col);
     }
   }
 };
@@ -248,6 +267,8 @@ struct Staging {
   __device__ __forceinline__ void stage(const MatvecArguments& a, std::byte* to, int part) {
     const int stride = a.stride(), units = a.chunks_of(part) * kWarps * kUnitsPerTile;
     const int first = part * a.part_chunks * kWarps * kUnitsPerTile;
+    MatvecDense of;
+    const __nv_bfloat16* const row = a.dense_row(of);
 #pragma unroll 1
     for (int unit = threadIdx.x; unit < units; unit += kThreads) {
       const int col = (first + unit) * 4;
@@ -261,8 +282,8 @@ struct Staging {
           values[token] = bits_of(normed(floats_of(values[token]), inverse[token], gain, a.norm.zero_centred));
         }
       }
-      if (a.dense != nullptr && static_cast<int>(blockIdx.x) < a.dense_output.rows && col < a.cols) {
-        const float4 w = floats_of(*reinterpret_cast<const uint2*>(a.dense + static_cast<long long>(blockIdx.x) * a.cols + col));
+      if (row != nullptr && col < a.cols) {
+        const float4 w = floats_of(*reinterpret_cast<const uint2*>(row + col));
 #pragma unroll
         for (int token = 0; token < kMost; ++token) dense[token] = dot(floats_of(values[token]), w, dense[token]);
       }
@@ -276,14 +297,15 @@ struct Staging {
   }
 
   __device__ __forceinline__ void end_dense(const MatvecArguments& a, float* scratch) {
-    if (a.dense == nullptr || static_cast<int>(blockIdx.x) >= a.dense_output.rows) return;
+    MatvecDense of;
+    if (a.dense_row(of) == nullptr) return;  // the same for all of the CTA
     cta_sums<kThreads>(dense, scratch);
     const int token = threadIdx.x;
     if (token >= a.tokens) return;
     float sum = dense[0];
 #pragma unroll
     for (int i = 1; i < kMost; ++i) sum = token == i ? dense[i] : sum;
-    static_cast<__nv_bfloat16*>(a.dense_output.to)[token * a.dense_output.stride + blockIdx.x] = __float2bfloat16_rn(sum);
+    of.to[token * of.stride] = __float2bfloat16_rn(sum);
   }
 };
 
@@ -312,7 +334,9 @@ __device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int 
         static_cast<float*>(to.to)[at] = values[i];
       } else {
         __nv_bfloat16& out = static_cast<__nv_bfloat16*>(to.to)[at];
-        const float value = kEnd == MatvecEnd::kAdd ? __bfloat162float(out) + rounded(values[i]) : values[i];
+        float value = values[i];
+        // Past the first-level cache: in a larger kernel another multiprocessor may have written a neighbour.
+        if constexpr (kEnd == MatvecEnd::kAdd) value = __bfloat162float(__ldcg(&out)) + rounded(value);
         out = __float2bfloat16_rn(value);
       }
     }
@@ -455,7 +479,7 @@ class MatvecPhase {
         staging.stage(a_, activations, part);
       }
       __syncthreads();
-      if (part + 1 == a_.parts && a_.dense != nullptr) {
+      if (part + 1 == a_.parts && a_.has_dense()) {
         staging.end_dense(a_, scratch);
         __syncthreads();  // the teams' sums meet where these did
       }

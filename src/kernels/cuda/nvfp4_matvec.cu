@@ -125,7 +125,7 @@ MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tok
 MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, const MatvecWorkspace& workspace) {
   const Nvfp4DeviceMatrix& w = *call.w;
   const bool one = call.tokens == 1;
-  NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax && call.dense_rows <= cut.ctas);
+  NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax && call.dense[0].rows + call.dense[1].rows <= cut.ctas);
   NVLLM_CHECK_EQ(call.end == MatvecEnd::kSwiglu, w.order() == RowOrder::kGateUp);
   MatvecArguments a{};
   a.tiles = w.tiles();
@@ -140,8 +140,11 @@ MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, c
   }
   a.output_count = static_cast<int>(w.parts().size());
   a.norm = call.norm;
-  a.dense = reinterpret_cast<const __nv_bfloat16*>(call.dense);
-  a.dense_output = {.to = call.dense_out.to, .stride = call.dense_out.stride, .rows = static_cast<int>(call.dense_rows)};
+  for (int i = 0; i < kMatvecDenseMax; ++i) {
+    const MatvecDenseRows& rows = call.dense[i];
+    a.dense[i] = {.weights = reinterpret_cast<const __nv_bfloat16*>(rows.weights), .to = static_cast<__nv_bfloat16*>(rows.out.to),
+                  .stride = rows.out.stride, .rows = static_cast<int>(rows.rows)};
+  }
   a.partials = static_cast<float2*>(workspace.partials());
   a.arrivals = workspace.arrivals();
   a.scale_exponent = one ? kOneTokenScaleExponent : kScaleExponent;

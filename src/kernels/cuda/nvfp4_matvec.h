@@ -16,7 +16,7 @@ struct CUstream_st;  // cudaStream_t, so that callers need no CUDA header
 namespace nvllm::cuda {
 
 inline constexpr std::int64_t kMatvecTokensMax = 8;
-inline constexpr int kMatvecOutputsMax = 4;
+inline constexpr int kMatvecOutputsMax = 4, kMatvecDenseMax = 2;
 
 /// What becomes of a sum. Each is rounded to BF16 first, but for kFloat.
 enum class MatvecEnd {
@@ -86,6 +86,13 @@ struct MatvecTarget {
   std::int64_t stride = 0;
 };
 
+/// BF16 rows [rows, cols] that are multiplied by the same x as a matrix is.
+struct MatvecDenseRows {
+  const Bf16* weights = nullptr;
+  std::int64_t rows = 0;
+  MatvecTarget out{};
+};
+
 /// A product and what is done on its way.
 struct MatvecCall {
   const Bf16* x = nullptr;  ///< [tokens, cols], rows `x_stride` apart; 8-byte aligned, both
@@ -94,9 +101,7 @@ struct MatvecCall {
   MatvecEnd end = MatvecEnd::kBf16;
   MatvecTarget out[kMatvecOutputsMax]{};  ///< of each part; kSwiglu has one
   DeviceNorm norm{};                    ///< of the rows of x, before the product
-  const Bf16* dense = nullptr;          ///< BF16 rows that are multiplied by the same x; null: none
-  std::int64_t dense_rows = 0;          ///< at most the cut's CTAs
-  MatvecTarget dense_out{};
+  MatvecDenseRows dense[kMatvecDenseMax]{};  ///< together at most as many rows as the cut has CTAs
 };
 
 /// out = end(norm(x) · Wᵀ), in one launch.

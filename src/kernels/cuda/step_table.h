@@ -24,6 +24,14 @@ struct StepTable {
   int lane_count = 0;
 };
 
+/// One row of a step's activations.
+struct StepRow {
+  std::int32_t id = 0;        ///< the token
+  std::int32_t position = 0;
+  std::int32_t lane = -1;     ///< of the step table; -1: the row belongs to no sequence
+  std::int32_t wanted = 0;    ///< row i: the row whose logits are wanted i-th
+};
+
 /// How keys and values are kept.
 enum class KvFormat { kBf16, kFp8 };
 

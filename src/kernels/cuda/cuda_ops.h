@@ -1,0 +1,159 @@
+#pragma once
+
+// The CUDA backend: BF16 activations and float sums on one NVIDIA GPU. A kernel, for profiles and legs, is one launch.
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/dense_matrix.h"
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/gated_delta.h"
+#include "kernels/cuda/nvfp4_matvec.h"
+#include "kernels/cuda/phrases.h"
+#include "kernels/cuda/prefill_matmul.h"
+#include "kernels/cuda/step_upload.h"
+#include "kernels/cuda/stream.h"
+#include "kernels/cuda/words.h"
+#include "kernels/launch_note.h"
+#include "kernels/layer_weights.h"
+#include "kernels/ops.h"
+
+namespace nvllm {
+
+/// Sizes and choices CudaOps needs before the first weight.
+struct CudaOpsOptions {
+  FusionPlan plan;                     ///< says which gate and up matrices must stay apart
+  std::int64_t tokens_max = 1;         ///< rows of a step
+  std::int64_t lanes_max = 1;          ///< sequences of a step
+  std::int64_t blocks_per_lane = 1;    ///< KV blocks of the longest sequence
+  std::int64_t block_tokens = 16;
+  cuda::KvFormat kv_format = cuda::KvFormat::kBf16;
+  cuda::StateFormat state_format = cuda::StateFormat::kFloat;
+};
+
+/// Operations on the device. Activations, caches and states are device memory; words return before their work is
+/// done. What segments of a step say reaches kernels through upload_step(), which must come before the step's words.
+/// Not thread-safe: one engine thread calls it.
+class CudaOps {
+ public:
+  using Real = Bf16;
+  using Kv = std::byte;     ///< bytes of the format the options name
+  using State = std::byte;  ///< the same
+  using Angle = float;
+
+  /// A matrix as kernels take it: NVFP4 in tile order, alone or stacked with its neighbours, or rows of BF16 or FP8.
+  struct Matrix {
+    std::int64_t rows = 0, cols = 0;
+    std::shared_ptr<const cuda::Nvfp4DeviceMatrix> stack;  ///< of which it is a part; null for rows
+    std::size_t part = 0;
+    cuda::Nvfp4DeviceMatrix own;                           ///< the part alone; empty under RowOrder::kGateUp
+    std::shared_ptr<const cuda::DenseDeviceMatrix> dense;
+
+    [[nodiscard]] std::int64_t bytes() const;
+  };
+
+  /// Takes the first device.  Errors: Error(kDevice) with the reason if there is none that can be used.
+  explicit CudaOps(const CudaOpsOptions& options);
+  ~CudaOps();
+
+  Matrix prepare(const MatrixSource& file);
+  /// Matrices of the same input, laid together where kernels can use it.
+  std::vector<Matrix> prepare_stack(std::span<const MatrixSource> files, Stacking use);
+  FloatVector place(const std::vector<float>& values);
+  /// Zeroed device memory.
+  Buffer allocate(std::size_t bytes);
+
+  void embed(View<Bf16> out, const Matrix& table, std::span<const std::int32_t> ids);
+  void rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& norm);
+  void head_norm(View<Bf16> x, std::int64_t heads, const NormWeights& norm);
+  void matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::span<const float> bias);
+  void logits(View<float> out, View<const Bf16> x, const Matrix& head);
+  void add(View<Bf16> residual, View<const Bf16> x);
+  void swiglu(View<Bf16> out, View<const Bf16> gate, View<const Bf16> up);
+  void split_gate(View<Bf16> query, View<Bf16> gate, View<const Bf16> both, std::int64_t heads);
+  void rotary_angles(View<float> cosine, View<float> sine, std::span<const Segment> segments, const RotaryFrequencies& frequencies);
+  void rope(View<Bf16> x, std::int64_t heads, const AttentionContext<CudaOps>& context);
+  void write_kv(const AttentionContext<CudaOps>& context, View<const Bf16> keys, View<const Bf16> values);
+  void paged_attention(View<Bf16> out, View<const Bf16> query, const AttentionContext<CudaOps>& context);
+  void output_gate(View<Bf16> out, View<const Bf16> gate);
+  void causal_conv(View<Bf16> out, View<const Bf16> x, std::span<const float> weights, const DeltaContext<CudaOps>& context);
+  void delta_rule(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> b, View<const Bf16> a, std::span<const float> a_log,
+                  std::span<const float> dt_bias, const DeltaContext<CudaOps>& context);
+  void gated_norm(View<Bf16> out, View<const Bf16> x, View<const Bf16> z, std::int64_t heads, const NormWeights& norm);
+
+  // Phrases (kernels/composite.h). One launch each for up to kMatvecTokensMax rows; for more, the norm, the products
+  // and what lies between them are launches of their own.
+  void fused_attention_inputs(View<const Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s);
+  /// q/k norm, rope, KV write, attention and output gate, whatever the step's rows are.
+  void attend(const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s, const AttentionContext<CudaOps>& context);
+  void decode_kernel(View<Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s, const AttentionContext<CudaOps>& context);
+  void phase_d_mlp(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s);
+  void phase_e_beta(View<Bf16> x, const AttentionWeights<CudaOps>& attention, const MlpWeights<CudaOps>& feed_forward,
+                    Scratch<CudaOps>& s, const AttentionContext<CudaOps>& context);
+  void mlp_gate_up(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s);
+  void mlp_down_add(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s);
+  void fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>& w, Scratch<CudaOps>& s);
+  void fused_delta_mix(View<Bf16> x, const DeltaWeights<CudaOps>& w, Scratch<CudaOps>& s, const DeltaContext<CudaOps>& context);
+  void fused_logits(View<float> out, View<Bf16> scratch, View<const Bf16> x, const NormWeights& norm, const Matrix& head);
+
+  /// out[i] = x[rows[i]], by the rows that upload_step() was given; and whether those are 0, 1, 2 and so on.
+  void gather_rows(View<Bf16> out, View<const Bf16> x);
+  [[nodiscard]] bool wants_first_rows() const { return step_.logit_rows_in_place(); }
+
+  /// Tells the device of a step. Decode steps may be padded to `lane_count` lanes and as many rows, which touch nothing.
+  void upload_step(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
+                   std::int64_t lane_count);
+
+  /// What one slot or block takes, by the options' formats.
+  [[nodiscard]] std::int64_t kv_element_bytes() const { return options_.kv_format == cuda::KvFormat::kFp8 ? 1 : 2; }
+  [[nodiscard]] std::int64_t state_element_bytes() const { return options_.state_format == cuda::StateFormat::kBf16 ? 2 : 4; }
+  /// The convolution's state is a ring of as many rows as taps.
+  [[nodiscard]] static std::int64_t conv_elements(const DeltaShape& shape) { return shape.conv_taps * shape.channels(); }
+
+  /// Overwrites device memory, for tests.
+  void fill(void* to, std::int64_t bytes, std::uint8_t value);
+
+  void set_layer(std::int64_t layer) { layer_ = layer; }
+  void set_listener(LaunchListener* listener) { listener_ = listener; }
+  [[nodiscard]] const cuda::DeviceFacts& device() const { return device_; }
+  [[nodiscard]] cuda::Stream& stream() { return stream_; }
+
+  /// Takes what products of the prepared matrices need besides; once, after the last of them.
+  void finish_loading(const DeltaShape& delta, const AttentionShape& attention);
+  /// Bytes of device memory that a prepared matrix will occupy.
+  static std::int64_t matrix_bytes(const MatrixSource& file);
+
+ private:
+  void note(std::string_view operation, LaunchShape shape, Cost cost);
+  [[nodiscard]] bool few(std::int64_t tokens) const { return tokens <= cuda::kMatvecTokensMax; }
+  [[nodiscard]] cuda::AttentionArguments attention_arguments(View<Bf16> out, const AttentionContext<CudaOps>& context) const;
+  [[nodiscard]] cuda::AttentionArguments layer_arguments(const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,
+                                                         const AttentionContext<CudaOps>& context) const;
+  void run_attention(const cuda::AttentionArguments& arguments, const AttentionContext<CudaOps>& context);
+  [[nodiscard]] cuda::DeltaArguments delta_arguments(const DeltaContext<CudaOps>& context) const;
+  /// x += from · Wᵀ (+ bias).
+  void project_and_add(View<Bf16> x, View<const Bf16> from, const Linear<CudaOps>& linear, Scratch<CudaOps>& s);
+  [[nodiscard]] cuda::MatvecCall gate_up_call(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const;
+  [[nodiscard]] cuda::MatvecCall add_call(View<Bf16> x, View<const Bf16> from, const Matrix& w) const;
+
+  CudaOpsOptions options_;
+  cuda::DeviceFacts device_;
+  cuda::Stream stream_;
+  cuda::StepUpload step_;
+  cuda::MatvecWorkspace workspace_;
+  cuda::AttentionWorkspace attention_workspace_;
+  cuda::PhraseWorkspace phrase_workspace_;
+  cuda::PrefillWorkspace prefill_workspace_;
+  cuda::DeviceBuffer delta_scratch_, frequencies_;
+  std::int64_t partial_bytes_ = 0, row_tiles_ = 0;  ///< the most of any matrix
+  std::int64_t layer_ = -1;
+  LaunchListener* listener_ = nullptr;
+};
+
+static_assert(Ops<CudaOps>);
+
+}  // namespace nvllm

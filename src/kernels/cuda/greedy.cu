@@ -1,0 +1,95 @@
+// Several CTAs look at a piece of a row each, then one warp a row at what they found.
+
+#include "kernels/cuda/greedy.h"
+
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx/matrix.cuh"
+
+namespace nvllm::cuda {
+
+namespace {
+
+constexpr int kPieces = 32;  // of a row: one for each lane of the warp that joins them
+constexpr int kThreads = 256;
+
+/// What is known of some of a row's logits.
+struct Piece {
+  float largest = -INFINITY;
+  std::int32_t id = 0x7fffffff;
+  float sum = 0;  ///< of exp(logit - largest)
+  int broken = 0;  ///< a NaN was among them
+};
+
+__device__ __forceinline__ Piece joined(const Piece& a, const Piece& b) {
+  const bool first = a.largest > b.largest || (a.largest == b.largest && a.id < b.id);
+  Piece out = first ? a : b;
+  const float other = first ? b.largest : a.largest;
+  const float shift = other == -INFINITY ? 0.0f : __expf(other - out.largest);
+  out.sum = (first ? a.sum : b.sum) + shift * (first ? b.sum : a.sum);
+  out.broken = a.broken | b.broken;
+  return out;
+}
+
+__device__ __forceinline__ Piece warp_joined(Piece piece) {
+#pragma unroll
+  for (int lane = 16; lane > 0; lane /= 2) {
+    Piece other;
+    other.largest = __shfl_down_sync(0xffffffffu, piece.largest, lane);
+    other.id = __shfl_down_sync(0xffffffffu, piece.id, lane);
+    other.sum = __shfl_down_sync(0xffffffffu, piece.sum, lane);
+    other.broken = __shfl_down_sync(0xffffffffu, piece.broken, lane);
+    piece = joined(piece, other);
+  }
+  return piece;
+}
+
+__global__ void __launch_bounds__(kThreads) find_pieces(Piece* pieces, const float* logits, long long stride, int vocab) {
+  __shared__ Piece of_warps[kThreads / 32];
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const float* const row = logits + blockIdx.y * stride;
+  const int each = (vocab + kPieces - 1) / kPieces, begin = blockIdx.x * each, end = min(begin + each, vocab);
+  Piece mine;
+  for (int i = begin + threadIdx.x; i < end; i += kThreads) {
+    const float logit = row[i];
+    mine.broken |= isnan(logit);
+    if (logit == -INFINITY) continue;
+    if (logit > mine.largest) {  // ids ascend, so an equal one later loses
+      mine.sum = mine.sum * __expf(mine.largest - logit) + 1.0f;
+      mine.largest = logit;
+      mine.id = i;
+    } else {
+      mine.sum += __expf(logit - mine.largest);
+    }
+  }
+  mine = warp_joined(mine);
+  if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = mine;
+  __syncthreads();
+  if (threadIdx.x != 0) return;
+  for (int warp = 1; warp < kThreads / 32; ++warp) mine = joined(mine, of_warps[warp]);
+  pieces[blockIdx.y * kPieces + blockIdx.x] = mine;
+}
+
+__global__ void join_pieces(GreedyChoice* choices, const Piece* pieces) {
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const Piece all = warp_joined(pieces[blockIdx.x * kPieces + threadIdx.x]);
+  if (threadIdx.x != 0) return;
+  const bool usable = all.broken == 0 && all.largest != -INFINITY;
+  choices[blockIdx.x] = {.id = usable ? all.id : -1, .logprob = usable ? -__logf(all.sum) : 0.0f};
+}
+
+}  // namespace
+
+GreedyWorkspace::GreedyWorkspace(std::int64_t rows)
+    : choices_(rows * static_cast<std::int64_t>(sizeof(GreedyChoice))), parts_(rows * kPieces * static_cast<std::int64_t>(sizeof(Piece))) {}
+
+void greedy_choices(View<const float> logits, const GreedyWorkspace& workspace, cudaStream_t stream) {
+  if (logits.rows == 0) return;
+  auto* pieces = static_cast<Piece*>(workspace.parts());
+  const auto rows = static_cast<unsigned>(logits.rows);
+  launch_grid(find_pieces, dim3(kPieces, rows), kThreads, 0, stream, pieces, logits.data, static_cast<long long>(logits.stride), static_cast<int>(logits.cols));
+  launch_grid(join_pieces, dim3(rows), 32, 0, stream, workspace.choices(), pieces);
+}
+
+}  // namespace nvllm::cuda

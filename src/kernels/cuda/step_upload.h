@@ -1,0 +1,49 @@
+#pragma once
+
+// Brings what a step is about to device memory, in at most two copies.
+
+#include <cstdint>
+#include <span>
+
+#include "kernels/cuda/device.h"
+#include "kernels/cuda/step_table.h"
+#include "kernels/cuda/stream.h"
+#include "kernels/segment.h"
+
+namespace nvllm::cuda {
+
+/// The step table, rows and wanted logits of one step at a time, at addresses that never change.
+class StepUpload {
+ public:
+  StepUpload() = default;
+  StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane);
+
+  /// Queues the copies. Lanes of one token come first in the table, whatever the order of segments. Lanes beyond the
+  /// segments, up to `lane_count`, have no token; so have rows beyond the ids, one for each of them.
+  void bring(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
+             std::int64_t lane_count, Stream& stream);
+
+  /// The lanes of one token, or all.
+  [[nodiscard]] StepTable decode_table() const;
+  [[nodiscard]] StepTable table() const;
+  /// Lanes of more than one token, as they lie on the device from index decode_table().lane_count on.
+  [[nodiscard]] std::span<const Lane> prefill_lanes() const;
+  [[nodiscard]] const StepRow* rows() const;
+  /// Whether row i is wanted i-th, for all that are wanted.
+  [[nodiscard]] bool logit_rows_in_place() const { return logit_rows_in_place_; }
+  [[nodiscard]] std::int64_t bytes() const { return device_.bytes() + blocks_.bytes(); }
+
+ private:
+  [[nodiscard]] Lane* host_lanes() const { return host_.as<Lane>(); }
+  [[nodiscard]] StepRow* host_rows() const { return reinterpret_cast<StepRow*>(host_lanes() + lanes_max_); }
+  void bring_blocks(std::int64_t lane, std::span<const std::int32_t> blocks);
+
+  std::int64_t rows_max_ = 0, lanes_max_ = 0, blocks_per_lane_ = 0;
+  std::int64_t decode_count_ = 0, lane_count_ = 0;
+  bool logit_rows_in_place_ = true;
+  PinnedBuffer host_, host_blocks_;  ///< blocks: what the device has, since tables change every few tokens only
+  DeviceBuffer device_, blocks_;
+  std::int64_t changed_begin_ = 0, changed_end_ = 0;  ///< lanes whose tables differ from the device's
+};
+
+}  // namespace nvllm::cuda
