@@ -3,6 +3,11 @@
 function(nvllm_room name)
   cmake_parse_arguments(arg "" "" "ROOMS;PUBLIC;PRIVATE" ${ARGN})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/src/${name}/*.cc)
+  # Of the CUDA backend a room has only what needs no CUDA; the rest is a library of its own.
+  list(FILTER sources EXCLUDE REGEX "/src/kernels/cuda/")
+  if(name STREQUAL kernels)
+    list(APPEND sources ${CMAKE_SOURCE_DIR}/src/kernels/cuda/nvfp4_tiles.cc)
+  endif()
   if(NOT sources)
     add_library(nvllm_${name} INTERFACE)
     set(scope INTERFACE)

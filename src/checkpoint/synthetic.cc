@@ -5,10 +5,14 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <span>
+#include <thread>
+#include <vector>
 
 #include "base/error.h"
 #include "base/hashing.h"
@@ -47,17 +51,32 @@ std::uint64_t stream_of(std::uint64_t seed, std::string_view name) {
   return random_bits(seed, hash);
 }
 
+/// Calls fill(begin, end) for pieces of [0, count), each by a thread of its own where there is much to do. Words come
+/// by their number, so it does not matter who makes them.
+template <class Fill>
+void in_pieces(std::size_t count, const Fill& fill) {
+  constexpr std::size_t kPiece = std::size_t{4} << 20;
+  const std::size_t workers = std::min<std::size_t>(std::max(1u, std::thread::hardware_concurrency()), (count + kPiece - 1) / kPiece);
+  std::atomic<std::size_t> next = 0;
+  const auto work = [&] {
+    for (std::size_t begin = kPiece * next++; begin < count; begin = kPiece * next++) fill(begin, std::min(begin + kPiece, count));
+  };
+  std::vector<std::jthread> others;
+  for (std::size_t i = 1; i < workers; ++i) others.emplace_back(work);
+  work();
+}
+
 void fill_normal_bf16(std::uint64_t stream, double deviation, std::span<std::uint16_t> out) {
   std::array<std::uint16_t, kQuantiles> table{};
   for (std::size_t i = 0; i < kQuantiles; ++i) {
     table[i] = to_bf16(static_cast<float>(normal_quantiles()[i] * deviation)).bits;
   }
-  for (std::size_t i = 0; i < out.size(); i += 4) {
-    std::uint64_t bits = random_bits(stream, i / 4);
-    for (std::size_t k = i; k < std::min(i + 4, out.size()); ++k, bits >>= 16) {
-      out[k] = table[bits & (kQuantiles - 1)];
+  in_pieces(out.size(), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; i += 4) {
+      std::uint64_t bits = random_bits(stream, i / 4);
+      for (std::size_t k = i; k < std::min(i + 4, end); ++k, bits >>= 16) out[k] = table[bits & (kQuantiles - 1)];
     }
-  }
+  });
 }
 
 /// Fills with random words; `and_mask` and `or_mask` bring bytes into a range.
@@ -65,10 +84,12 @@ struct ByteRange {
   std::uint64_t and_mask = ~0ull, or_mask = 0;
 };
 void fill_bytes(std::uint64_t stream, ByteRange range, std::span<std::byte> out) {
-  for (std::size_t i = 0; i < out.size(); i += 8) {
-    const std::uint64_t bits = (random_bits(stream, i / 8) & range.and_mask) | range.or_mask;
-    std::memcpy(out.data() + i, &bits, std::min<std::size_t>(8, out.size() - i));
-  }
+  in_pieces(out.size(), [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; i += 8) {
+      const std::uint64_t bits = (random_bits(stream, i / 8) & range.and_mask) | range.or_mask;
+      std::memcpy(out.data() + i, &bits, std::min<std::size_t>(8, end - i));
+    }
+  });
 }
 
 // Block scales are the eight E4M3 values from 1 to 1.875 (codes 0x38 to 0x3f), codes are uniform:

@@ -16,8 +16,11 @@ void add_memory_flags(CLI::App& app, EngineFlags& flags) {
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
   app.add_option("--memory-budget", flags.memory_budget,
-                 "All memory, such as 6GiB; without it 60 % of what is available");
-  app.add_option("--kv-cache-dtype", options.kv_cache_dtype, "Number format of keys and values: bf16")
+                 "All memory, such as 6GiB; without it 60 % of what is available (on a GPU 90 % of its free memory)");
+  app.add_option("--kv-cache-dtype", options.kv_cache_dtype, "Number format of keys and values: auto, bf16, or on a GPU fp8_e4m3")
+      ->capture_default_str();
+  app.add_option("--mamba-ssm-cache-dtype", options.state_dtype,
+                 "Number format of recurrent state: auto, float32, or on a GPU bfloat16")
       ->capture_default_str();
   app.add_option("--threads", options.thread_count, "CPU workers; 0: one per core")
       ->check(CLI::NonNegativeNumber)

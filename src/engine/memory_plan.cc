@@ -39,7 +39,7 @@ void check_flag(std::string_view flag, std::int64_t value, std::int64_t low, std
   }
 }
 
-EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOptions& options) {
+EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const BackendSizes& backend, const EngineOptions& options) {
   check_flag("--max-num-seqs", options.max_num_seqs, 1, 4096);
   check_flag("--max-model-len", options.max_model_len, 1, config.max_positions);
   check_flag("--long-prefill-token-threshold", options.max_prefill_chunk, 1, 65536);
@@ -50,7 +50,7 @@ EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const EngineOp
                                                    : std::min(config.max_positions, kDefaultModelLen);
   limits.max_num_batched_tokens = options.max_num_batched_tokens > 0
                                       ? options.max_num_batched_tokens
-                                      : std::max(kDefaultStepTokens, limits.max_num_seqs);
+                                      : std::max(backend.step_tokens > 0 ? backend.step_tokens : kDefaultStepTokens, limits.max_num_seqs);
   if (limits.max_num_batched_tokens < limits.max_num_seqs) {
     if (options.max_num_seqs > 0) {
       throw Error(ErrorKind::kUsage,
@@ -89,7 +89,7 @@ std::vector<MemoryLine> fixed_lines(const checkpoint::ModelConfig& config, const
                                  config.rope.rotary_dims * b.angle_bytes + b.workspace_bytes_per_token;
   return {{"weights", b.weight_bytes},
           {fmt::format("activations of {} tokens a step", limits.max_num_batched_tokens),
-           limits.max_num_batched_tokens * per_token + limits.max_model_len * b.workspace_bytes_per_position},
+           limits.max_num_batched_tokens * per_token + limits.max_model_len * b.workspace_bytes_per_position + b.workspace_bytes},
           {fmt::format("logits of {} rows, and sampling", limits.logit_rows),
            limits.logit_rows * config.vocab_size * 4 + Sampler::workspace_bytes(config.vocab_size)},
           {fmt::format("recurrent state of {} sequences", limits.state_slot_count),
@@ -126,19 +126,23 @@ std::vector<std::string> MemoryPlan::describe() const {
 
 MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes& backend, const EngineOptions& options) {
   const model::SequenceMemory memory = model::sequence_memory(config);
-  MemoryPlan plan{.limits = wanted_limits(config, options),
+  MemoryPlan plan{.limits = wanted_limits(config, backend, options),
                   .lines = {},
                   .total_bytes = 0,
                   .budget_bytes = options.memory_budget_bytes,
                   .state_bytes_per_sequence = memory.recurrent_elements_per_slot * backend.state_bytes +
-                                              memory.conv_elements_per_slot * backend.real_bytes,
+                                              (memory.conv_elements_per_slot +
+                                               memory.conv_elements_per_slot / std::max<std::int64_t>(config.conv_taps - 1, 1) *
+                                                   backend.conv_rows_more) * backend.real_bytes,
                   .kv_bytes_per_token = memory.kv_elements_per_token * backend.kv_bytes};
   EngineLimits& limits = plan.limits;
   const std::int64_t block = kBlockTokens * plan.kv_bytes_per_token;
   const std::int64_t blocks_each = ceil_div(limits.max_model_len, kBlockTokens);
   const auto needed = [&] { return sum_of(plan.lines) + blocks_each * block; };
 
-  if (plan.budget_bytes == 0) plan.budget_bytes = available_memory_bytes() / 10 * 6;
+  if (plan.budget_bytes == 0) {
+    plan.budget_bytes = backend.available_bytes > 0 ? backend.available_bytes : available_memory_bytes() / 10 * 6;
+  }
   plan.lines = fixed_lines(config, backend, plan.state_bytes_per_sequence, limits);
   // Fewer sequences rather than a refusal, unless their number was asked for.
   while (needed() > plan.budget_bytes && options.max_num_seqs == 0 && limits.max_num_seqs > 1) {

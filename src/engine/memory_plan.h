@@ -18,6 +18,10 @@ struct BackendSizes {
   std::int64_t angle_bytes = 4;   ///< one cosine or sine
   std::int64_t workspace_bytes_per_token = 0;     ///< beside activations, for each token of a step
   std::int64_t workspace_bytes_per_position = 0;  ///< for each position of the longest sequence
+  std::int64_t workspace_bytes = 0;               ///< whatever the sizes
+  std::int64_t conv_rows_more = 0;                ///< of a slot's convolution state, beyond taps - 1
+  std::int64_t available_bytes = 0;               ///< what a plan without a budget may share out; 0: 60 % of the host's
+  std::int64_t step_tokens = 0;                   ///< tokens of a step unless asked for; 0: 256
 };
 
 /// One line of the table "who wanted what".

@@ -9,6 +9,7 @@
 #include "base/check.h"
 #include "engine/runner.h"
 #include "engine/sampling.h"
+#include "engine/slot_tenancies.h"
 #include "model/hybrid_model.h"
 
 namespace nvllm::engine {
@@ -29,12 +30,12 @@ class ModelRunner final : public Runner {
                 .state_slots = limits_.state_slot_count},
                std::move(progress)),
         sampler_(limits_.vocab_size),
-        slot_epochs_(static_cast<std::size_t>(limits_.state_slot_count), 0) {}
+        tenancies_(limits_.state_slot_count) {}
 
   const EngineLimits& limits() const override { return limits_; }
 
   StepResult run(const StepPlan& plan) override {
-    check_tenancies(plan);
+    tenancies_.check(plan);
     const View<const float> logits =
         model_.forward({.ids = plan.ids, .segments = plan.segments, .logit_rows = plan.logit_rows});
     if (listener_) listener_(plan, logits);
@@ -58,23 +59,13 @@ class ModelRunner final : public Runner {
   B& ops() { return *ops_; }
 
  private:
-  /// Continuing from a slot is only legal for the tenant whose first step started it from zeros.
-  void check_tenancies(const StepPlan& plan) {
-    for (const Segment& segment : plan.segments) {
-      NVLLM_CHECK(segment.slot >= 0 && segment.slot < limits_.state_slot_count);
-      std::uint64_t& epoch = slot_epochs_[static_cast<std::size_t>(segment.slot)];
-      if (segment.start == 0) epoch = segment.slot_epoch;
-      NVLLM_CHECK_EQ(epoch, segment.slot_epoch);
-    }
-  }
-
   EngineLimits limits_;
   std::unique_ptr<B> ops_;
   model::HybridModel<B> model_;
   Sampler sampler_;
   LogitListener listener_;
   LaunchListener* launches_ = nullptr;
-  std::vector<std::uint64_t> slot_epochs_;
+  SlotTenancies tenancies_;
 };
 
 }  // namespace nvllm::engine

@@ -1,43 +1,68 @@
 #include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <initializer_list>
 
 #include "base/error.h"
 #include "base/log.h"
 #include "base/units.h"
 #include "engine/engine.h"
 #include "engine/runner_cpu.h"
+#include "engine/runner_cuda.h"
 
 namespace nvllm::engine {
 
 namespace {
 
-enum class Device { kCpu, kReference };
+enum class Device { kCpu, kCuda, kReference };
 
 Device device_of(const EngineOptions& options) {
-  if (options.device == "auto" || options.device == "cpu") return Device::kCpu;
+  if (options.device == "auto") return why_no_cuda().empty() ? Device::kCuda : Device::kCpu;
+  if (options.device == "cpu") return Device::kCpu;
   if (options.device == "reference") return Device::kReference;
   if (options.device == "cuda") {
-    throw Error(ErrorKind::kUnsupported, "--device cuda: this build has no CUDA backend; use --device cpu");
+    if (const std::string why = why_no_cuda(); !why.empty()) {
+      throw Error(ErrorKind::kUnsupported, fmt::format("--device cuda: {}; use --device cpu", why));
+    }
+    return Device::kCuda;
   }
   throw Error(ErrorKind::kUsage,
               fmt::format("--device '{}' is not one of auto, cpu, cuda, reference", options.device));
 }
 
+/// Refuses a number format that no device knows, or that this one does not keep.
+void check_format(std::string_view flag, const std::string& value, std::initializer_list<std::string_view> everywhere,
+                  std::string_view on_gpu, Device device) {
+  if (std::ranges::find(everywhere, value) != everywhere.end()) return;
+  if (value == on_gpu && device == Device::kCuda) return;
+  throw Error(ErrorKind::kUnsupported,
+              fmt::format("{} '{}' is not supported here: give {}{}, or leave the flag out", flag, value,
+                          fmt::join(everywhere, " or "), device == Device::kCuda ? fmt::format(" or {}", on_gpu)
+                                                                                  : fmt::format(" ({} needs a GPU)", on_gpu)));
+}
+
 /// What can be refused is refused here, before anything is read or taken.
 MemoryPlan plan_for(const checkpoint::Checkpoint& files, const EngineOptions& options) {
   const Device device = device_of(options);
-  if (options.kv_cache_dtype != "bf16" && options.kv_cache_dtype != "auto") {
-    throw Error(ErrorKind::kUnsupported,
-                fmt::format("--kv-cache-dtype '{}' is not supported: keys and values are kept in BF16 on every device "
-                            "of this build; give bf16 or auto, or leave the flag out",
-                            options.kv_cache_dtype));
-  }
+  check_format("--kv-cache-dtype", options.kv_cache_dtype, {"auto", "bf16"}, "fp8_e4m3", device);
+  check_format("--mamba-ssm-cache-dtype", options.state_dtype, {"auto", "float32"}, "bfloat16", device);
   static_cast<void>(fusion_of(options));
-  return device == Device::kCpu ? plan_cpu_memory(files, options) : plan_reference_memory(files, options);
+  switch (device) {
+    case Device::kCpu: return plan_cpu_memory(files, options);
+    case Device::kCuda: return plan_cuda_memory(files, options);
+    case Device::kReference: break;
+  }
+  return plan_reference_memory(files, options);
 }
 
 std::unique_ptr<Runner> make_runner(const checkpoint::Checkpoint& files, const EngineOptions& options,
                                     const MemoryPlan& plan, const LoadProgress& progress) {
-  if (device_of(options) == Device::kCpu) return make_cpu_runner(files, options, plan, progress);
+  switch (device_of(options)) {
+    case Device::kCpu: return make_cpu_runner(files, options, plan, progress);
+    case Device::kCuda: return make_cuda_runner(files, options, plan, progress);
+    case Device::kReference: break;
+  }
   return make_reference_runner(files, options, plan, progress);
 }
 
@@ -54,7 +79,7 @@ std::unique_ptr<Engine> open_engine(const std::string& model, const EngineOption
   for (const std::string& row : plan.describe()) log(LogLevel::kInfo, "engine", row);
   std::unique_ptr<Runner> runner = make_runner(files, options, plan, progress);
   const EngineLimits& limits = runner->limits();
-  if (options.deterministic) {
+  if (options.deterministic && device_of(options) != Device::kCuda) {
     log(LogLevel::kInfo, "engine",
         fmt::format("--deterministic changes nothing: {} gives the same request the same bits in any batch, chunking "
                     "and recomputation", limits.device));

@@ -152,7 +152,7 @@ TEST(PlanEngine, RefusesByTheNamesOfTheFlags) {
   options = options_within(kGiB);
   options.kv_cache_dtype = "fp8_e4m3";
   EXPECT_THAT(plan_refusal(options), HasSubstr("--kv-cache-dtype 'fp8_e4m3' is not supported"));
-  EXPECT_THAT(plan_refusal(options), HasSubstr("give bf16 or auto"));
+  EXPECT_THAT(plan_refusal(options), HasSubstr("give auto or bf16"));
   options = options_within(kGiB);
   options.fusion = "decode=maybe";
   EXPECT_THAT(plan_refusal(options), HasSubstr("'decode=maybe'"));

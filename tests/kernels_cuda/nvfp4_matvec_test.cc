@@ -201,6 +201,22 @@ std::vector<Bf16> normed_rows(const std::vector<Bf16>& x, const std::vector<floa
   return out;
 }
 
+TEST_F(Nvfp4MatvecOnDevice, PacksAsTheHostDoes) {
+  std::vector<MatrixSource> parts = {every_scale(70, 208, 41), every_scale(33, 208, 42)};
+  // Negative scales turn signs: some of them.
+  auto* scales = reinterpret_cast<std::uint8_t*>(const_cast<std::byte*>(parts[1].block_scales));
+  for (std::int64_t i = 0; i < 33 * 13; i += 3) scales[i] |= 0x80;
+  for (const RowOrder order : {RowOrder::kPlain, RowOrder::kGateUp}) {
+    if (order == RowOrder::kGateUp) parts[0].rows = 33;
+    const Nvfp4Tiles want = pack_nvfp4_tiles(parts, order);
+    const Nvfp4DeviceMatrix got(parts, order);
+    std::vector<std::byte> bytes(want.bytes.size());
+    ASSERT_EQ(got.bytes(), static_cast<std::int64_t>(bytes.size()));
+    test::download(bytes.data(), got.tiles(), got.bytes());
+    EXPECT_EQ(bytes, want.bytes);
+  }
+}
+
 TEST_F(Nvfp4MatvecOnDevice, NormsRowsFirstAndMultipliesDenseRowsByTheSame) {
   for (const std::int64_t cols : {64, 1024, 5120, 8192}) {
     for (const std::int64_t tokens : {1, 3, 8}) {

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/stream.h"
 
 namespace nvllm::test {
 
@@ -14,6 +15,13 @@ inline cuda::DeviceFacts device_facts() {
   cuda::DeviceFacts facts;
   std::string why_not;
   return cuda::find_device(facts, why_not) ? facts : cuda::DeviceFacts{};
+}
+
+/// Copies from device memory that no buffer of the test owns.
+inline void download(void* to, const void* from, std::int64_t bytes) {
+  cuda::Stream stream;
+  cuda::copy_to_host(to, from, bytes, stream);
+  stream.wait();
 }
 
 class OnDevice : public ::testing::Test {

@@ -32,7 +32,24 @@ MatvecCall call_of(View<const Bf16> x, const Nvfp4DeviceMatrix& w, MatvecEnd end
   return {.x = x.data, .x_stride = x.stride, .tokens = x.rows, .w = &w, .end = end};
 }
 
+cuda::AttentionGeometry geometry_of(const AttentionShape& shape, std::int64_t block_tokens) {
+  return {.heads = static_cast<int>(shape.heads), .kv_heads = static_cast<int>(shape.kv_heads),
+          .head_dim = static_cast<int>(shape.head_dim), .rotary_dims = static_cast<int>(shape.rotary_dims),
+          .block_tokens = static_cast<int>(block_tokens)};
+}
+
 bool stacked(const CudaOps::Matrix& a, const CudaOps::Matrix& b) { return a.stack != nullptr && a.stack == b.stack; }
+
+template <class T>
+View<T> rows_of(View<T> view, std::int64_t begin, std::int64_t count) {
+  return {view.row(begin), count, view.cols, view.stride};
+}
+
+/// Calls use(begin, count) for groups of rows that one launch can take.
+template <class Use>
+void in_groups(std::int64_t rows, const Use& use) {
+  for (std::int64_t begin = 0; begin < rows; begin += cuda::kMatvecTokensMax) use(begin, std::min(cuda::kMatvecTokensMax, rows - begin));
+}
 
 /// Whether a spelled-out leg multiplies by gate and up one after the other.
 bool keeps_apart(const FusionPlan& plan, Stacking use) {
@@ -77,7 +94,7 @@ std::vector<CudaOps::Matrix> CudaOps::prepare_stack(std::span<const MatrixSource
   }
   const bool interleaved = use != Stacking::kInputs && !keeps_apart(options_.plan, use);
   const auto stack = std::make_shared<Nvfp4DeviceMatrix>(
-      cuda::nvfp4_on_device(files, interleaved ? cuda::RowOrder::kGateUp : cuda::RowOrder::kPlain));
+      files, interleaved ? cuda::RowOrder::kGateUp : cuda::RowOrder::kPlain);
   for (std::size_t i = 0; i < files.size(); ++i) {
     out.push_back({.rows = files[i].rows, .cols = files[i].cols, .stack = stack, .part = i,
                    .own = interleaved ? Nvfp4DeviceMatrix{} : stack->part(i), .dense = nullptr});
@@ -106,9 +123,9 @@ Buffer CudaOps::allocate(std::size_t bytes) {
 
 void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& attention) {
   workspace_ = cuda::MatvecWorkspace(partial_bytes_, row_tiles_);
-  attention_workspace_ = cuda::AttentionWorkspace(attention, options_.lanes_max, options_.blocks_per_lane * options_.block_tokens);
+  attention_workspace_ = cuda::AttentionWorkspace(geometry_of(attention, options_.block_tokens), static_cast<int>(options_.lanes_max));
+  phrase_workspace_ = cuda::PhraseWorkspace::make();
   if (delta.value_heads > 0) delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max));
-  step_ = cuda::StepUpload(options_.tokens_max, options_.lanes_max, options_.blocks_per_lane);
 }
 
 std::int64_t CudaOps::matrix_bytes(const MatrixSource& file) {
@@ -135,9 +152,9 @@ void CudaOps::note(std::string_view operation, LaunchShape shape, Cost cost) {
 // ---- words
 
 void CudaOps::embed(View<Bf16> out, const Matrix& table, std::span<const std::int32_t> /*ids*/) {
-  NVLLM_CHECK(table.dense != nullptr && table.dense->is_bf16());
+  NVLLM_CHECK(table.dense != nullptr);
   note("embed", {out.rows, out.cols, 0}, elementwise_cost(out.rows * out.cols, 1, 1));
-  cuda::embed(out, table.dense->data_bf16(), table.rows, step_.rows(), stream_);
+  cuda::embed(out, table.dense->data(), table.rows, step_.rows(), stream_);
 }
 
 void CudaOps::rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& norm) {
@@ -154,24 +171,26 @@ void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::s
   NVLLM_CHECK(w.cols == x.cols && w.rows == out.cols && out.rows == x.rows);
   note("matmul", {x.rows, w.rows, w.cols}, matrix_cost(x.rows, w));
   if (w.dense) {
-    cuda::dense_product(out, x, *w.dense, prefill_workspace_, stream_);
-  } else if (few(x.rows) && w.own.row_tiles() > 0) {
-    MatvecCall call = call_of(x, w.own, MatvecEnd::kBf16);
-    call.out[0] = target(out);
-    cuda::nvfp4_matvec(call, device_, workspace_, stream_);
+    cuda::dense_product(out, x, *w.dense, stream_);
   } else {
-    cuda::nvfp4_product(out, x, *w.stack, w.part, prefill_workspace_, stream_);
+    NVLLM_CHECK(w.own.row_tiles() > 0);
+    in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
+      MatvecCall call = call_of(rows_of(x, begin, count), w.own, MatvecEnd::kBf16);
+      call.out[0] = target(rows_of(out, begin, count));
+      cuda::nvfp4_matvec(call, device_, workspace_, stream_);
+    });
   }
   if (!bias.empty()) cuda::add_bias(out, bias.data(), stream_);
 }
 
 void CudaOps::logits(View<float> out, View<const Bf16> x, const Matrix& head) {
   note("logits", {x.rows, head.rows, head.cols}, matrix_cost(x.rows, head));
-  if (head.dense) return cuda::dense_product(out, x, *head.dense, prefill_workspace_, stream_);
-  if (!few(x.rows)) return cuda::nvfp4_product(out, x, *head.stack, head.part, prefill_workspace_, stream_);
-  MatvecCall call = call_of(x, head.own, MatvecEnd::kFloat);
-  call.out[0] = {out.data, out.stride};
-  cuda::nvfp4_matvec(call, device_, workspace_, stream_);
+  if (head.dense) return cuda::dense_product(out, x, *head.dense, stream_);
+  in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
+    MatvecCall call = call_of(rows_of(x, begin, count), head.own, MatvecEnd::kFloat);
+    call.out[0] = {out.row(begin), out.stride};
+    cuda::nvfp4_matvec(call, device_, workspace_, stream_);
+  });
 }
 
 void CudaOps::add(View<Bf16> residual, View<const Bf16> x) {
@@ -215,11 +234,8 @@ void CudaOps::write_kv(const AttentionContext<CudaOps>& context, View<const Bf16
 }
 
 cuda::AttentionArguments CudaOps::attention_arguments(View<Bf16> out, const AttentionContext<CudaOps>& context) const {
-  const AttentionShape& shape = context.shape;
   cuda::AttentionArguments a{};
-  a.geometry = {.heads = static_cast<int>(shape.heads), .kv_heads = static_cast<int>(shape.kv_heads),
-                .head_dim = static_cast<int>(shape.head_dim), .rotary_dims = static_cast<int>(shape.rotary_dims),
-                .block_tokens = static_cast<int>(context.cache.block_tokens)};
+  a.geometry = geometry_of(context.shape, context.cache.block_tokens);
   a.keys = context.cache.keys;
   a.values = context.cache.values;
   a.format = options_.kv_format;
@@ -235,7 +251,7 @@ void CudaOps::run_attention(const cuda::AttentionArguments& arguments, const Att
   Cost cost;
   for (const Segment& segment : context.segments) cost = cost + attention_cost(context.shape, segment.start, segment.token_count);
   note("paged_attention", {0, context.shape.heads * context.shape.head_dim, 0}, cost);
-  if (arguments.step.lane_count > 0) cuda::attention_decode(arguments, attention_workspace_, device_, stream_);
+  if (arguments.step.lane_count > 0) cuda::attention_decode(arguments, attention_workspace_, stream_);
   int index = arguments.step.lane_count;
   for (const cuda::Lane& lane : step_.prefill_lanes()) cuda::attention_prefill(arguments, lane, index++, stream_);
 }
@@ -383,14 +399,18 @@ void CudaOps::mlp_gate_up(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scra
   const Matrix &gate = w.gate_proj.weight, &up = w.up_proj.weight;
   const bool interleaved = stacked(gate, up) && gate.stack->order() == cuda::RowOrder::kGateUp;
   const bool biased = !w.gate_proj.bias.empty() || !w.up_proj.bias.empty();
-  if (!few(x.rows) || !interleaved || biased) {
+  if (!interleaved || biased) {
     rms_norm(s.normed, x, w.norm.view());
     matmul(s.mlp_gate, s.normed, gate, w.gate_proj.bias);
     matmul(s.mlp_up, s.normed, up, w.up_proj.bias);
     return swiglu(s.mlp_act, s.mlp_gate, s.mlp_up);
   }
   note("mlp_gate_up", {x.rows, gate.rows + up.rows, gate.cols}, matrix_cost(x.rows, gate) + matrix_cost(x.rows, up));
-  cuda::nvfp4_matvec(gate_up_call(x, w, s), device_, workspace_, stream_);
+  in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
+    MatvecCall call = gate_up_call(rows_of(x, begin, count), w, s);
+    call.out[0] = target(rows_of(s.mlp_act, begin, count));
+    cuda::nvfp4_matvec(call, device_, workspace_, stream_);
+  });
 }
 
 void CudaOps::mlp_down_add(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) {
@@ -422,12 +442,12 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
   call.norm = device_norm(w.input_norm.view());
   call.out[0] = target(s.delta_qkv);
   call.out[1] = target(s.delta_z);
-  const bool together = b.dense && b.dense->is_bf16() && a.dense && a.dense->is_bf16() && w.in_proj_b.bias.empty() &&
+  const bool together = b.dense && a.dense && w.in_proj_b.bias.empty() &&
                         cuda::cut_matvec(stack.row_tiles(), stack.cols(), x.rows, device_).ctas >= b.rows + a.rows;
   Cost cost = matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes());
   if (together) {
-    call.dense[0] = {b.dense->data_bf16(), b.rows, target(s.delta_b)};
-    call.dense[1] = {a.dense->data_bf16(), a.rows, target(s.delta_a)};
+    call.dense[0] = {b.dense->data(), b.rows, target(s.delta_b)};
+    call.dense[1] = {a.dense->data(), a.rows, target(s.delta_a)};
     cost = cost + matrix_cost(x.rows, b) + matrix_cost(x.rows, a);
   }
   note("delta_inputs", {x.rows, stack.rows(), stack.cols()}, cost);

@@ -14,7 +14,6 @@
 #include "kernels/cuda/gated_delta.h"
 #include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/phrases.h"
-#include "kernels/cuda/prefill_matmul.h"
 #include "kernels/cuda/step_upload.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/words.h"
@@ -126,6 +125,11 @@ class CudaOps {
   void finish_loading(const DeltaShape& delta, const AttentionShape& attention);
   /// Bytes of device memory that a prepared matrix will occupy.
   static std::int64_t matrix_bytes(const MatrixSource& file);
+  /// What products and sampling need besides, about.
+  static constexpr std::int64_t kWorkspaceBytes = std::int64_t{192} << 20;
+  static std::int64_t workspace_bytes_per_token(const DeltaShape& delta) {
+    return delta.value_heads > 0 ? cuda::delta_prefill_scratch_bytes(delta, 64) / 64 : 0;
+  }
 
  private:
   void note(std::string_view operation, LaunchShape shape, Cost cost);
@@ -147,7 +151,6 @@ class CudaOps {
   cuda::MatvecWorkspace workspace_;
   cuda::AttentionWorkspace attention_workspace_;
   cuda::PhraseWorkspace phrase_workspace_;
-  cuda::PrefillWorkspace prefill_workspace_;
   cuda::DeviceBuffer delta_scratch_, frequencies_;
   std::int64_t partial_bytes_ = 0, row_tiles_ = 0;  ///< the most of any matrix
   std::int64_t layer_ = -1;

@@ -161,18 +161,20 @@ struct Source {
   }
 };
 
-/// What of a product's inputs no earlier kernel writes, loaded while that one ends; for one token.
-template <int kThreads>
+/// What of a product's inputs no earlier kernel writes, loaded while that one ends; for one token. A product that adds
+/// to the residual has nothing but x.
+template <int kThreads, bool kPlain>
 struct EarlyInputs {
   static constexpr int kUnitsMax = kThreads >= 512 ? 2 : 5, kPlainUnitsMax = 6;  ///< of four columns, a thread; without anything but x
   float4 gain[kUnitsMax];
   uint2 dense[kUnitsMax];
 
   __device__ __forceinline__ static bool fits(const MatvecArguments& a) {
-    const bool plain = a.norm.gain == nullptr && !a.has_dense();
+    const bool plain = kPlain || (a.norm.gain == nullptr && !a.has_dense());
     return a.parts == 1 && a.cols <= (plain ? kPlainUnitsMax : kUnitsMax) * kThreads * 4;
   }
   __device__ __forceinline__ void load(const MatvecArguments& a) {
+    if constexpr (kPlain) return;
     MatvecDense of;
     const __nv_bfloat16* const row = a.dense_row(of);
 #pragma unroll
@@ -197,8 +199,10 @@ __device__ __forceinline__ uint2 lifted(uint2 values) {
 }
 
 /// x in shared memory, normed on the way; what the rows of `dense` make of it on the way too.
-template <int kThreads, bool kOneToken>
+template <int kThreads, bool kOneToken, bool kPlain>
 struct Staging {
+  using Early = EarlyInputs<kThreads, kPlain>;
+
   static constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecTokensMax);
   static constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
 
@@ -231,12 +235,12 @@ struct Staging {
   }
 
   /// One token, all of whose columns the threads hold.
-  __device__ __forceinline__ void stage_early(const MatvecArguments& a, std::byte* to, const EarlyInputs<kThreads>& early, float* scratch) {
-    constexpr int kUnits = EarlyInputs<kThreads>::kUnitsMax, kPlainUnits = EarlyInputs<kThreads>::kPlainUnitsMax;
+  __device__ __forceinline__ void stage_early(const MatvecArguments& a, std::byte* to, const Early& early, float* scratch) {
+    constexpr int kUnits = Early::kUnitsMax, kPlainUnits = Early::kPlainUnitsMax;
     uint2 values[kPlainUnits];
 #pragma unroll
     for (int i = 0; i < kPlainUnits; ++i) values[i] = columns(a, 0, (threadIdx.x + i * kThreads) * 4);
-    if (a.norm.gain != nullptr) {
+    if (!kPlain && a.norm.gain != nullptr) {
       float square[1] = {};
 #pragma unroll
       for (int i = 0; i < kUnits; ++i) {
@@ -250,8 +254,10 @@ struct Staging {
         values[i] = bits_of(normed(floats_of(values[i]), scale, early.gain[i], a.norm.zero_centred));
       }
     }
+    if constexpr (!kPlain) {
 #pragma unroll
-    for (int i = 0; i < kUnits; ++i) dense[0] = dot(floats_of(values[i]), floats_of(early.dense[i]), dense[0]);
+      for (int i = 0; i < kUnits; ++i) dense[0] = dot(floats_of(values[i]), floats_of(early.dense[i]), dense[0]);
+    }
     const int units = a.chunks * kWarps * kUnitsPerTile;  // those beyond the columns, of the last chunk, are zeros
 #pragma unroll
     for (int i = 0; i < kPlainUnits; ++i) {
@@ -275,14 +281,14 @@ struct Staging {
       uint2 values[kMost];
 #pragma unroll
       for (int token = 0; token < kMost; ++token) values[token] = columns(a, token, col);
-      if (a.norm.gain != nullptr && col < a.cols) {
+      if (!kPlain && a.norm.gain != nullptr && col < a.cols) {
         const float4 gain = *reinterpret_cast<const float4*>(a.norm.gain + col);
 #pragma unroll
         for (int token = 0; token < kMost; ++token) {
           values[token] = bits_of(normed(floats_of(values[token]), inverse[token], gain, a.norm.zero_centred));
         }
       }
-      if (row != nullptr && col < a.cols) {
+      if (!kPlain && row != nullptr && col < a.cols) {
         const float4 w = floats_of(*reinterpret_cast<const uint2*>(row + col));
 #pragma unroll
         for (int token = 0; token < kMost; ++token) dense[token] = dot(floats_of(values[token]), w, dense[token]);
@@ -447,6 +453,7 @@ template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
 class MatvecPhase {
   using Memory = MatvecMemory<kTeams, kStages>;
   static constexpr int kThreads = kTeams * kTeamThreads;
+  static constexpr bool kPlain = kEnd == MatvecEnd::kAdd;
 
  public:
   __device__ __forceinline__ MatvecPhase(const MatvecArguments& a, std::byte* shared, RingState& state)
@@ -466,10 +473,10 @@ class MatvecPhase {
 
   __device__ __forceinline__ void run() {
     std::byte* activations = shared_ + Memory::kFixedBytes;
-    Staging<kThreads, kOneToken> staging;
+    Staging<kThreads, kOneToken, kPlain> staging;
     auto* scratch = reinterpret_cast<float*>(shared_ + Memory::kRings);
-    const bool early = kOneToken && EarlyInputs<kThreads>::fits(a_);
-    if (!early && a_.norm.gain != nullptr) staging.find_scales(a_, scratch, reinterpret_cast<float*>(activations - Memory::kScales));
+    const bool early = kOneToken && EarlyInputs<kThreads, kPlain>::fits(a_);
+    if (!kPlain && !early && a_.norm.gain != nullptr) staging.find_scales(a_, scratch, reinterpret_cast<float*>(activations - Memory::kScales));
     int step = begin_;
     for (int part = 0; part < a_.parts; ++part) {  // together, since all teams share x
       if (part > 0) __syncthreads();
@@ -479,7 +486,7 @@ class MatvecPhase {
         staging.stage(a_, activations, part);
       }
       __syncthreads();
-      if (part + 1 == a_.parts && a_.has_dense()) {
+      if (!kPlain && part + 1 == a_.parts && a_.has_dense()) {
         staging.end_dense(a_, scratch);
         __syncthreads();  // the teams' sums meet where these did
       }
@@ -546,7 +553,7 @@ class MatvecPhase {
   int begin_, end_;
   Source source_;
   std::uint32_t ring_, barriers_;
-  EarlyInputs<kThreads> early_;
+  EarlyInputs<kThreads, kPlain> early_;
   Sums sums_ = {};
 };
 

@@ -126,6 +126,7 @@ MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, c
   const Nvfp4DeviceMatrix& w = *call.w;
   const bool one = call.tokens == 1;
   NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax && call.dense[0].rows + call.dense[1].rows <= cut.ctas);
+  NVLLM_CHECK(call.end != MatvecEnd::kAdd || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.end == MatvecEnd::kSwiglu, w.order() == RowOrder::kGateUp);
   MatvecArguments a{};
   a.tiles = w.tiles();

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <vector>
 
 #include "kernels/cuda/device.h"
@@ -32,6 +33,8 @@ class Nvfp4DeviceMatrix {
  public:
   Nvfp4DeviceMatrix() = default;
   explicit Nvfp4DeviceMatrix(const Nvfp4Tiles& tiles);
+  /// Packs on the device.  Errors: Error(kBadFile) for a scale that is NaN; Error(kDevice).
+  Nvfp4DeviceMatrix(std::span<const MatrixSource> files, RowOrder order);
   /// Random codes and scales made on the device, for measuring.
   static Nvfp4DeviceMatrix random(const std::vector<std::int64_t>& part_rows, std::int64_t cols, RowOrder order, std::uint64_t seed);
   static Nvfp4DeviceMatrix random(std::int64_t rows, std::int64_t cols, std::uint64_t seed);
@@ -100,7 +103,7 @@ struct MatvecCall {
   const Nvfp4DeviceMatrix* w = nullptr;
   MatvecEnd end = MatvecEnd::kBf16;
   MatvecTarget out[kMatvecOutputsMax]{};  ///< of each part; kSwiglu has one
-  DeviceNorm norm{};                    ///< of the rows of x, before the product
+  DeviceNorm norm{};                    ///< of the rows of x, before the product; not with kAdd, and neither is `dense`
   MatvecDenseRows dense[kMatvecDenseMax]{};  ///< together at most as many rows as the cut has CTAs
 };
 

@@ -1,0 +1,197 @@
+#include "engine/runner_cuda.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.h"
+#include "base/units.h"
+#include "engine/runner_cpu.h"
+#include "engine/sampling.h"
+#include "engine/slot_tenancies.h"
+#include "engine/weight_totals.h"
+#include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/greedy.h"
+#include "model/hybrid_model.h"
+
+namespace nvllm::engine {
+
+namespace {
+
+constexpr std::int64_t kRowGranularity = 16;  // rows of every buffer, so that each begins at an aligned address
+constexpr std::int64_t kStepTokens = 2048;    // unless asked for: products of fewer rows leave tensor cores idle
+
+/// Whether the largest logit is all that is asked for.
+bool is_plain_greedy(const SampleTask& task) {
+  const SamplingParams& p = *task.params;
+  return p.temperature == 0 && p.presence_penalty == 0 && p.frequency_penalty == 0 && p.repetition_penalty == 1 &&
+         p.logit_bias.empty() && task.banned.empty() && p.top_logprobs <= 0;
+}
+
+/// Whether a graph can run the step: one token of each sequence, none of them the first, and all of them sampled.
+bool is_decode(const StepPlan& plan) {
+  return plan.logit_rows.size() == plan.segments.size() &&
+         std::ranges::all_of(plan.segments, [](const Segment& s) { return s.token_count == 1 && s.start > 0; });
+}
+
+/// Decode widths that have a graph: a step takes the next one up.
+std::vector<std::int64_t> graph_widths(std::int64_t sequences_max) {
+  std::vector<std::int64_t> widths;
+  for (std::int64_t width = 1; width < sequences_max; width += width < 8 ? 1 : width < 32 ? 8 : width < 64 ? 16 : 64) widths.push_back(width);
+  widths.push_back(sequences_max);
+  return widths;
+}
+
+/// Runs steps on a GPU: decode steps as graphs recorded at the start, others launch by launch. Greedy choices are made
+/// on the device; for other sampling a row of logits comes to the host.
+class CudaRunner final : public Runner {
+ public:
+  CudaRunner(std::unique_ptr<CudaOps> ops, const checkpoint::Checkpoint& files, FusionPlan plan, EngineLimits limits,
+             model::PrepareProgress progress)
+      : limits_(std::move(limits)), ops_(std::move(ops)),
+        model_(*ops_, files, std::move(plan),
+               {.tokens_per_step = round_up(limits_.max_num_batched_tokens, kRowGranularity), .logit_rows = limits_.logit_rows,
+                .kv_blocks = limits_.kv_block_count, .kv_block_tokens = limits_.kv_block_tokens,
+                .state_slots = limits_.state_slot_count},
+               std::move(progress)),
+        greedy_(limits_.logit_rows), choices_(limits_.logit_rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice))),
+        row_(limits_.vocab_size * static_cast<std::int64_t>(sizeof(float))), sampler_(limits_.vocab_size), tenancies_(limits_.state_slot_count) {
+    ops_->finish_loading(model::delta_shape(model_.config()), model::attention_shape(model_.config()));
+    for (const std::int64_t width : graph_widths(limits_.max_num_seqs)) record(width);
+  }
+
+  const EngineLimits& limits() const override { return limits_; }
+
+  StepResult run(const StepPlan& plan) override {
+    tenancies_.check(plan);
+    View<const float> logits;
+    if (launches_ == nullptr && is_decode(plan)) {
+      const auto graph = graphs_.lower_bound(static_cast<std::int64_t>(plan.segments.size()));
+      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, graph->first);
+      graph->second.graph.launch(ops_->stream());
+      logits = graph->second.logits;
+    } else {
+      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
+      logits = forward(plan.ids, plan.segments, plan.logit_rows);
+    }
+    ops_->stream().wait();
+    return sample(plan, logits);
+  }
+
+  void set_launch_listener(LaunchListener* listener) override {
+    launches_ = listener;
+    ops_->set_listener(listener);
+  }
+
+ private:
+  struct Recorded {
+    cuda::Graph graph;
+    View<const float> logits;
+  };
+
+  /// The forward, the likeliest tokens, and their copy to the host.
+  View<const float> forward(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows) {
+    const View<const float> logits = model_.forward({.ids = ids, .segments = segments, .logit_rows = logit_rows});
+    cuda::greedy_choices(logits, greedy_, ops_->stream());
+    const std::int64_t bytes = logits.rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice));
+    if (bytes > 0) cuda::copy_to_host(choices_.as<void>(), greedy_.choices(), bytes, ops_->stream());
+    return logits;
+  }
+
+  /// Records a decode step of `width` lanes. It runs once as it is, so that every kernel is loaded; lanes have no tokens.
+  void record(std::int64_t width) {
+    const std::vector<std::int32_t> ids(static_cast<std::size_t>(width), 0);
+    std::vector<Segment> segments;
+    std::vector<std::int64_t> rows;
+    for (std::int64_t i = 0; i < width; ++i) {
+      segments.push_back({.first_row = i, .token_count = 1, .start = 1, .slot = -1, .slot_epoch = 0, .blocks = {}});
+      rows.push_back(i);
+    }
+    ops_->upload_step({}, {}, {}, width);
+    forward(ids, segments, rows);
+    ops_->stream().wait();
+    ops_->stream().begin_capture();
+    const View<const float> logits = forward(ids, segments, rows);
+    graphs_.emplace(width, Recorded{cuda::Graph(ops_->stream()), logits});
+  }
+
+  StepResult sample(const StepPlan& plan, View<const float> logits) {
+    StepResult result;
+    for (const ScoreTask& task : plan.scores) result.scores.push_back(sampler_.score(on_host(logits, task.logit_index), task));
+    for (const SampleTask& task : plan.samples) {
+      if (is_plain_greedy(task)) {
+        const cuda::GreedyChoice& choice = choices_.as<cuda::GreedyChoice>()[task.logit_index];
+        result.samples.push_back({.id = choice.id, .logprob = {}, .top = {}});
+        if (task.params->top_logprobs == 0) result.samples.back().logprob = choice.logprob;
+      } else {
+        result.samples.push_back(sampler_.sample(on_host(logits, task.logit_index), task));
+      }
+    }
+    return result;
+  }
+
+  std::span<const float> on_host(View<const float> logits, std::int64_t index) {
+    cuda::copy_to_host(row_.as<float>(), logits.row(index), row_.bytes(), ops_->stream());
+    ops_->stream().wait();
+    return {row_.as<float>(), static_cast<std::size_t>(logits.cols)};
+  }
+
+  EngineLimits limits_;
+  std::unique_ptr<CudaOps> ops_;
+  model::HybridModel<CudaOps> model_;
+  cuda::GreedyWorkspace greedy_;
+  cuda::PinnedBuffer choices_, row_;
+  Sampler sampler_;
+  SlotTenancies tenancies_;
+  std::map<std::int64_t, Recorded> graphs_;
+  LaunchListener* launches_ = nullptr;
+};
+
+cuda::KvFormat kv_format(const EngineOptions& options) {
+  return options.kv_cache_dtype == "fp8_e4m3" || options.kv_cache_dtype == "fp8" ? cuda::KvFormat::kFp8 : cuda::KvFormat::kBf16;
+}
+
+CudaOpsOptions cuda_options(const EngineOptions& options, const EngineLimits& limits) {
+  return {.plan = fusion_of(options),
+          .tokens_max = round_up(limits.max_num_batched_tokens, kRowGranularity),
+          .lanes_max = limits.max_num_seqs,
+          .blocks_per_lane = ceil_div(limits.max_model_len, limits.kv_block_tokens),
+          .block_tokens = limits.kv_block_tokens,
+          .kv_format = kv_format(options),
+          .state_format = options.state_dtype == "bfloat16" ? cuda::StateFormat::kBf16 : cuda::StateFormat::kFloat};
+}
+
+}  // namespace
+
+std::string why_no_cuda() {
+  cuda::DeviceFacts facts;
+  std::string why_not;
+  return cuda::find_device(facts, why_not) ? "" : why_not;
+}
+
+MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOptions& options) {
+  cuda::DeviceFacts facts;
+  std::string why_not;
+  if (!cuda::find_device(facts, why_not)) throw Error(ErrorKind::kDevice, why_not + "; use --device cpu");
+  const bool small_kv = kv_format(options) == cuda::KvFormat::kFp8, small_state = options.state_dtype == "bfloat16";
+  MemoryPlan plan = plan_memory(files.config(),
+                                {.weight_bytes = weigh<CudaOps>(files).prepared_bytes, .real_bytes = sizeof(Bf16),
+                                 .kv_bytes = small_kv ? 1 : 2, .state_bytes = small_state ? 2 : 4, .angle_bytes = sizeof(float),
+                                 .workspace_bytes_per_token = CudaOps::workspace_bytes_per_token(model::delta_shape(files.config())),
+                                 .workspace_bytes_per_position = 0, .workspace_bytes = CudaOps::kWorkspaceBytes,
+                                 .conv_rows_more = 1, .available_bytes = cuda::free_device_bytes() / 10 * 9,
+                                 .step_tokens = kStepTokens},
+                                options);
+  plan.limits.device = fmt::format("cuda ({})", facts.name);
+  return plan;
+}
+
+std::unique_ptr<Runner> make_cuda_runner(const checkpoint::Checkpoint& files, const EngineOptions& options, const MemoryPlan& plan,
+                                         const LoadProgress& progress) {
+  auto ops = std::make_unique<CudaOps>(cuda_options(options, plan.limits));
+  return std::make_unique<CudaRunner>(std::move(ops), files, fusion_of(options), plan.limits,
+                                      counted(progress, weigh<CudaOps>(files).file_bytes));
+}
+
+}  // namespace nvllm::engine

@@ -1,0 +1,24 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "checkpoint/checkpoint.h"
+#include "engine/memory_plan.h"
+#include "engine/runner.h"
+
+namespace nvllm::engine {
+
+/// One sentence that says why this program cannot use a GPU here; empty if it can.
+std::string why_no_cuda();
+
+/// The plan for the first GPU, from the headers of the checkpoint alone. Without a budget it shares out nine tenths of
+/// the device's free memory.  Errors: as plan_memory; Error(kDevice) if there is no usable device.
+MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOptions& options);
+
+/// Brings the weights to the device in its order, takes the planned memory, records the graphs of all decode widths
+/// and builds the runner. Throws as open_engine does.
+std::unique_ptr<Runner> make_cuda_runner(const checkpoint::Checkpoint& files, const EngineOptions& options, const MemoryPlan& plan,
+                                         const LoadProgress& progress = {});
+
+}  // namespace nvllm::engine
