@@ -68,7 +68,10 @@ void product(View<Real> out, View<const Bf16> x, const DenseDeviceMatrix& w, cud
 }  // namespace
 
 DenseDeviceMatrix::DenseDeviceMatrix(const MatrixSource& file) : rows_(file.rows), cols_(file.cols), values_(bytes_of(file)) {
-  if (file.format == MatrixFormat::kBf16) return values_.upload(file.data, values_.bytes());
+  if (file.format == MatrixFormat::kBf16) {
+    values_.upload(file.data, values_.bytes());
+    return;
+  }
   std::vector<float> row(static_cast<std::size_t>(cols_));
   std::vector<Bf16> rounded_rows(static_cast<std::size_t>(rows_ * cols_));
   for (std::int64_t r = 0; r < rows_; ++r) {
