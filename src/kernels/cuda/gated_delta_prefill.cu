@@ -1,12 +1,530 @@
+// Many tokens of one sequence, in chunks of 64. With unit keys K̂ and queries Q̂, decays d_i from before the chunk to
+// token i and D_ij from token j to token i, S the state before the chunk, and T = (I + M)⁻¹ for
+// M_ij = β_i (k̂_i · k̂_j) D_ij below the diagonal:
+//
+//   U = T diag(β) V          W = T diag(β d) K̂          P = (Q̂ K̂ᵀ) ⊙ D
+//   N = U - W S              O = diag(d) Q̂ S + P N      S' = d_n S + (diag(D_n) K̂)ᵀ N
+//
+// U, W and P need no state: the first kernel makes them for all chunks and heads at once. The second goes through the
+// chunks in order; a warp has 16 value columns of the state, transposed, as the sums of its matrix products, and they
+// are also what the next products take as they lie, so that warps share nothing but what they read. Queries and keys
+// enter the products as the convolution left them, exact; what makes them unit vectors is applied to sums in float.
+//
+// D is a running product: exp(G_i - G_j) of prefix sums would, after one strong decay, be a difference of large numbers.
+
 #include <algorithm>
 
 #include "kernels/cuda/gated_delta_parts.cuh"
 #include "kernels/cuda/gated_delta_words.cuh"
+#include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
 
 namespace nvllm::cuda {
 
+namespace {
+
+constexpr int kDim = 128, kChunk = 64, kThreads = 128, kWarps = kThreads / 32;
+constexpr int kWideStride = kDim + 8, kNarrowStride = kChunk + 8;  // of BF16 rows in shared memory: no bank twice
+constexpr int kFloatStride = kChunk + 8;  // of rows of floats
+constexpr int kTileTokens = 16;           // of the convolution, a CTA
+
+/// What the first kernel leaves of one chunk of one value head.
+struct ChunkParts {
+  Bf16 w[kChunk * kDim];    // [tokens, key_dim]
+  Bf16 u[kDim * kChunk];    // [value_dim, tokens]
+  Bf16 p[kChunk * kChunk];  // [tokens, tokens]
+  float query_factors[kChunk];  // d_i / (|q_i| sqrt(key_dim))
+  float key_factors[kChunk];    // D_ni / |k_i|
+  float decay, unused[31];      // d_n
+};
+static_assert(sizeof(ChunkParts) % 128 == 0);
+
+struct Prefill {
+  delta::Layer l;
+  const Bf16* conv;  // [tokens, channels] of the lane
+  ChunkParts* parts;  // [chunks, value_heads]
+  int lane, chunks, stages;
+};
+
+__device__ __forceinline__ void copy_16(std::uint32_t to, const void* from, bool there) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
+}
+__device__ __forceinline__ void close_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int kOpen>
+__device__ __forceinline__ void wait_for_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
+}
+
+__device__ __forceinline__ void load_matrices(std::uint32_t (&to)[4], std::uint32_t row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(row) : "memory");
+}
+__device__ __forceinline__ void load_transposed(std::uint32_t (&to)[4], std::uint32_t row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(to[0]), "=r"(to[1]), "=r"(to[2]), "=r"(to[3]) : "r"(row) : "memory");
+}
+
+/// Which row and column of a 16 by 16 block a lane gives to load_matrices: two blocks of eight rows, then the columns
+/// after them (kRowsFirst), or the other way around.
+struct Corner {
+  int row, col;
+  __device__ __forceinline__ Corner(int lane, bool rows_first)
+      : row(lane % 8 + (rows_first ? lane / 8 % 2 : lane / 16) * 8), col((rows_first ? lane / 16 : lane / 8 % 2) * 8) {}
+};
+
+/// Copies up to 64 rows of 128; rows from `rows` on become zeros.
+__device__ __forceinline__ void copy_wide(std::uint32_t to, const Bf16* from, int stride, int rows) {
+  for (int i = threadIdx.x; i < kChunk * (kDim / 8); i += kThreads) {
+    const int row = i / (kDim / 8), col = i % (kDim / 8) * 8;
+    const bool there = row < rows;
+    copy_16(to + (row * kWideStride + col) * 2, from + static_cast<long long>(there ? row : 0) * stride + col, there);
+  }
+}
+
+// ---- The first kernel -----------------------------------------------------------------------------------------------
+
+struct PrepareBoard {
+  union {
+    float products[2][kChunk * kFloatStride];   // K Kᵀ and Q Kᵀ, then M in the place of the first
+    Bf16 solved[4][kChunk * kNarrowStride];     // T diag(β) and T diag(β d / |k|), each as a BF16 and what it lacks
+  };
+  Bf16 keys[kChunk * kWideStride], queries[kChunk * kWideStride], values[kChunk * kWideStride];
+  float decays[kChunk], betas[kChunk], key_units[kChunk], query_units[kChunk], from_start[kChunk];
+};
+
+/// K Kᵀ and Q Kᵀ of the warp's 16 rows, as the vectors came.
+__device__ __forceinline__ void multiply_keys(PrepareBoard& board, int warp, int lane) {
+  const Corner a(lane, true), b(lane, false);
+  const std::uint32_t keys = ptx::shared_address(board.keys), queries = ptx::shared_address(board.queries);
+#pragma unroll
+  for (int which = 0; which < 2; ++which) {
+    float sums[8][4] = {};
+#pragma unroll
+    for (int k = 0; k < kDim; k += 16) {
+      std::uint32_t left[4];
+      load_matrices(left, (which == 0 ? keys : queries) + ((warp * 16 + a.row) * kWideStride + k + a.col) * 2);
+#pragma unroll
+      for (int n = 0; n < 8; n += 2) {
+        std::uint32_t right[4];
+        load_matrices(right, keys + ((n * 8 + b.row) * kWideStride + k + b.col) * 2);
+        ptx::multiply_16x8x16(sums[n], left, right[0], right[1]);
+        ptx::multiply_16x8x16(sums[n + 1], left, right[2], right[3]);
+      }
+    }
+    float* const to = board.products[which] + (warp * 16 + lane / 4) * kFloatStride + lane % 4 * 2;
+#pragma unroll
+    for (int n = 0; n < 8; ++n) {
+      *reinterpret_cast<float2*>(to + n * 8) = {sums[n][0], sums[n][1]};
+      *reinterpret_cast<float2*>(to + n * 8 + 8 * kFloatStride) = {sums[n][2], sums[n][3]};
+    }
+  }
+}
+
+/// One over the length of a row.
+__device__ __forceinline__ float unit_of_row(const Bf16* row) {
+  float sum = 0;
+#pragma unroll
+  for (int i = 0; i < kDim; i += 8) {
+    const uint4 bits = *reinterpret_cast<const uint4*>(row + i);
+    const std::uint32_t pairs[4] = {bits.x, bits.y, bits.z, bits.w};
+#pragma unroll
+    for (const std::uint32_t pair : pairs) {
+      const float low = delta::low_half(pair), high = delta::high_half(pair);
+      sum = fmaf(low, low, sum);
+      sum = fmaf(high, high, sum);
+    }
+  }
+  return 1.0f / sqrtf(sum + 1e-6f);
+}
+
+/// Column `j` of M in the place of K Kᵀ, and what the decays make of it: the first one's are those from before the chunk.
+__device__ __forceinline__ void decay_keys(PrepareBoard& board, ChunkParts& parts, int j) {
+  float decay = 1;
+  const float unit = board.key_units[j], first = board.decays[0];
+  if (j == 0) board.from_start[0] = first;
+#pragma unroll 8
+  for (int i = 1; i < kChunk; ++i) {
+    decay *= i > j ? board.decays[i] : 1.0f;
+    board.products[0][i * kFloatStride + j] *= board.betas[i] * board.key_units[i] * unit * decay;
+    if (j == 0) board.from_start[i] = decay * first;
+  }
+  parts.key_factors[j] = decay * unit;
+  if (j == 0) parts.decay = decay * first;
+}
+
+/// Column `j` of P.
+__device__ __forceinline__ void decay_queries(const PrepareBoard& board, Bf16* p, int j) {
+  float decay = 1;
+  const float unit = board.key_units[j];
+#pragma unroll 8
+  for (int i = 0; i < kChunk; ++i) {
+    decay *= i > j ? board.decays[i] : 1.0f;
+    const float value = i < j ? 0.0f : board.query_units[i] * unit * board.products[1][i * kFloatStride + j] * decay;
+    reinterpret_cast<__nv_bfloat16*>(p)[i * kChunk + j] = __float2bfloat16_rn(value);
+  }
+}
+
+/// Column `j` of T, by substitution.
+__device__ __forceinline__ void solve_column(float (&x)[kChunk], const PrepareBoard& board, int j) {
+#pragma unroll
+  for (int i = 0; i < kChunk; ++i) {
+    float sums[4] = {i == j ? 1.0f : 0.0f, 0, 0, 0};
+    const float* const row = board.products[0] + i * kFloatStride;
+#pragma unroll
+    for (int m = 0; m < i; m += 4) {
+      const float4 four = *reinterpret_cast<const float4*>(row + m);
+      sums[0] = fmaf(-four.x, x[m], sums[0]);
+      if (m + 1 < i) sums[1] = fmaf(-four.y, x[m + 1], sums[1]);
+      if (m + 2 < i) sums[2] = fmaf(-four.z, x[m + 2], sums[2]);
+      if (m + 3 < i) sums[3] = fmaf(-four.w, x[m + 3], sums[3]);
+    }
+    x[i] = (sums[0] + sums[1]) + (sums[2] + sums[3]);
+  }
+}
+
+__device__ __forceinline__ void put_split(Bf16* high, Bf16* low, float value) {
+  const __nv_bfloat16 rounded = __float2bfloat16_rn(value);
+  *reinterpret_cast<__nv_bfloat16*>(high) = rounded;
+  *reinterpret_cast<__nv_bfloat16*>(low) = __float2bfloat16_rn(value - __bfloat162float(rounded));
+}
+
+/// The warp's 16 rows of W = T diag(β d / |k|) K.
+__device__ __forceinline__ void make_w(const PrepareBoard& board, Bf16* w, int warp, int lane) {
+  const Corner at(lane, true);
+  float sums[16][4] = {};
+  for (int k = 0; k <= warp; ++k) {  // T has nothing above its diagonal
+#pragma unroll
+    for (int part = 2; part < 4; ++part) {
+      std::uint32_t left[4];
+      load_matrices(left, ptx::shared_address(board.solved[part]) + ((warp * 16 + at.row) * kNarrowStride + k * 16 + at.col) * 2);
+#pragma unroll
+      for (int n = 0; n < 16; n += 2) {
+        std::uint32_t right[4];
+        load_transposed(right, ptx::shared_address(board.keys) + ((k * 16 + at.row) * kWideStride + n * 8 + at.col) * 2);
+        ptx::multiply_16x8x16(sums[n], left, right[0], right[1]);
+        ptx::multiply_16x8x16(sums[n + 1], left, right[2], right[3]);
+      }
+    }
+  }
+  auto* const to = reinterpret_cast<std::uint32_t*>(w + (warp * 16 + lane / 4) * kDim + lane % 4 * 2);
+#pragma unroll
+  for (int n = 0; n < 16; ++n) {
+    to[n * 4] = delta::pack(sums[n][0], sums[n][1]);
+    to[n * 4 + 8 * kDim / 2] = delta::pack(sums[n][2], sums[n][3]);
+  }
+}
+
+/// 16 rows, that is value columns, of Uᵀ = Vᵀ (T diag(β))ᵀ.
+__device__ __forceinline__ void make_u(const PrepareBoard& board, Bf16* u, int first_row, int lane) {
+  const Corner a(lane, false), b(lane, false);
+  float sums[8][4] = {};
+#pragma unroll
+  for (int k = 0; k < kChunk; k += 16) {
+    std::uint32_t left[4];
+    load_transposed(left, ptx::shared_address(board.values) + ((k + a.row) * kWideStride + first_row + a.col) * 2);
+#pragma unroll
+    for (int part = 0; part < 2; ++part) {
+#pragma unroll
+      for (int n = k / 8; n < 8; n += 2) {
+        std::uint32_t right[4];
+        load_matrices(right, ptx::shared_address(board.solved[part]) + ((n * 8 + b.row) * kNarrowStride + k + b.col) * 2);
+        ptx::multiply_16x8x16(sums[n], left, right[0], right[1]);
+        ptx::multiply_16x8x16(sums[n + 1], left, right[2], right[3]);
+      }
+    }
+  }
+  auto* const to = reinterpret_cast<std::uint32_t*>(u + (first_row + lane / 4) * kChunk + lane % 4 * 2);
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+    to[n * 4] = delta::pack(sums[n][0], sums[n][1]);
+    to[n * 4 + 8 * kChunk / 2] = delta::pack(sums[n][2], sums[n][3]);
+  }
+}
+
+__global__ void __launch_bounds__(kThreads, 2) prepare_kernel(const __grid_constant__ Prefill a) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  PrepareBoard& board = *reinterpret_cast<PrepareBoard*>(shared);
+  const delta::Layer& l = a.l;
+  const int head = blockIdx.x % l.value_heads, chunk = blockIdx.x / l.value_heads;
+  const int thread = threadIdx.x, warp = thread / 32, lane_of_warp = thread % 32;
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const Lane lane = delta::load_lane(l.lanes + a.lane);
+  const int rows = min(kChunk, lane.token_count - chunk * kChunk);
+  if (rows <= 0 || !l.has_slot(lane)) return;
+  ChunkParts& parts = a.parts[static_cast<long long>(chunk) * l.value_heads + head];
+  const Bf16* const x = a.conv + static_cast<long long>(chunk) * kChunk * l.channels;
+  copy_wide(ptx::shared_address(board.keys), x + l.channel(1, head), l.channels, rows);
+  copy_wide(ptx::shared_address(board.queries), x + l.channel(0, head), l.channels, rows);
+  copy_wide(ptx::shared_address(board.values), x + l.channel(2, head), l.channels, rows);
+  close_copies();
+  if (thread < kChunk) {
+    delta::Gates gates{.decay = 1, .beta = 0};  // a row that is not there changes nothing
+    if (thread < rows) {
+      const long long row = lane.first_row + chunk * kChunk + thread;
+      gates = delta::gates_of(delta::load_one(l.b + row * l.b_stride + head), delta::load_one(l.a + row * l.a_stride + head),
+                              -expf(l.a_log[head]), l.dt_bias[head]);
+    }
+    board.decays[thread] = gates.decay;
+    board.betas[thread] = gates.beta;
+  }
+  wait_for_copies<0>();
+  __syncthreads();
+  if (thread < kChunk) {
+    board.key_units[thread] = unit_of_row(board.keys + thread * kWideStride);
+  } else {
+    board.query_units[thread - kChunk] = unit_of_row(board.queries + (thread - kChunk) * kWideStride) * 0.08838834764831845f;
+  }
+  multiply_keys(board, warp, lane_of_warp);
+  __syncthreads();
+  if (thread < kChunk) {
+    decay_keys(board, parts, thread);
+  } else {
+    decay_queries(board, parts.p, thread - kChunk);
+  }
+  __syncthreads();
+  float column[kChunk];
+  if (thread < kChunk) {
+    solve_column(column, board, thread);
+  } else {
+    parts.query_factors[thread - kChunk] = board.query_units[thread - kChunk] * board.from_start[thread - kChunk];
+  }
+  __syncthreads();
+  if (thread < kChunk) {
+    const float of_u = board.betas[thread], of_w = of_u * board.from_start[thread] * board.key_units[thread];
+#pragma unroll
+    for (int i = 0; i < kChunk; ++i) {
+      const int at = i * kNarrowStride + thread;
+      put_split(board.solved[0] + at, board.solved[1] + at, column[i] * of_u);
+      put_split(board.solved[2] + at, board.solved[3] + at, column[i] * of_w);
+    }
+  }
+  __syncthreads();
+  make_w(board, parts.w, warp, lane_of_warp);
+  make_u(board, parts.u, warp * 32, lane_of_warp);
+  make_u(board, parts.u, warp * 32 + 16, lane_of_warp);
+}
+
+// ---- The second kernel ----------------------------------------------------------------------------------------------
+
+constexpr int kColumns = kWarps * 16, kSlices = kDim / kColumns;
+constexpr int kAnswerStride = 24;  // of a token's 16 columns
+
+/// One chunk in shared memory.
+struct Stage {
+  Bf16 w[kChunk * kWideStride], queries[kChunk * kWideStride], keys[kChunk * kWideStride], p[kChunk * kNarrowStride];
+  float query_factors[kChunk], key_factors[kChunk];
+};
+
+__device__ __forceinline__ void fetch(const Prefill& a, Stage& to, const ChunkParts& parts, int chunk, int head, int rows) {
+  const delta::Layer& l = a.l;
+  const Bf16* const x = a.conv + static_cast<long long>(chunk) * kChunk * l.channels;
+  copy_wide(ptx::shared_address(to.w), parts.w, kDim, kChunk);
+  copy_wide(ptx::shared_address(to.queries), x + l.channel(0, head), l.channels, rows);
+  copy_wide(ptx::shared_address(to.keys), x + l.channel(1, head), l.channels, rows);
+  for (int i = threadIdx.x; i < kChunk * kChunk / 8; i += kThreads) {
+    copy_16(ptx::shared_address(to.p) + (i / 8 * kNarrowStride + i % 8 * 8) * 2, parts.p + i * 8, true);
+  }
+  if (threadIdx.x < 2 * kChunk / 4) {  // both factors lie one after the other, here and there
+    copy_16(ptx::shared_address(to.query_factors) + threadIdx.x * 16, parts.query_factors + threadIdx.x * 4, true);
+  }
+}
+
+/// Two neighbouring 8-column blocks of sums as the left side of the next product.
+__device__ __forceinline__ void take_left(std::uint32_t (&to)[4], const float (&even)[4], const float (&odd)[4]) {
+  to[0] = delta::pack(even[0], even[1]);
+  to[1] = delta::pack(even[2], even[3]);
+  to[2] = delta::pack(odd[0], odd[1]);
+  to[3] = delta::pack(odd[2], odd[3]);
+}
+
+/// sums += Sᵀ Xᵀ for 64 rows of X.
+__device__ __forceinline__ void multiply_state(float (&sums)[8][4], const std::uint32_t (&state)[8][4], const Bf16* x, int lane) {
+  const Corner at(lane, false);
+  const std::uint32_t rows = ptx::shared_address(x) + (at.row * kWideStride + at.col) * 2;
+#pragma unroll
+  for (int k = 0; k < 8; ++k) {
+#pragma unroll
+    for (int n = 0; n < 8; n += 2) {
+      std::uint32_t right[4];
+      load_matrices(right, rows + (n * 8 * kWideStride + k * 16) * 2);
+      ptx::multiply_16x8x16(sums[n], state[k], right[0], right[1]);
+      ptx::multiply_16x8x16(sums[n + 1], state[k], right[2], right[3]);
+    }
+  }
+}
+
+/// Takes a chunk: state becomes what it is after it, answers the chunk's outputs; both transposed.
+__device__ __forceinline__ void take_chunk(float (&state)[16][4], float (&answers)[8][4], const Stage& stage, const ChunkParts& parts,
+                                           int column, int lane) {
+  const int g = lane / 4, t = lane % 4;
+  float values[8][4] = {};  // N
+  std::uint32_t u[8][2];
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+    const auto* const from = reinterpret_cast<const std::uint32_t*>(parts.u + (column + g) * kChunk + n * 8 + t * 2);
+    u[n][0] = from[0];
+    u[n][1] = from[8 * kChunk / 2];
+  }
+  const float decay = parts.decay;
+  {
+    std::uint32_t rounded[8][4];
+#pragma unroll
+    for (int k = 0; k < 8; ++k) take_left(rounded[k], state[2 * k], state[2 * k + 1]);
+    multiply_state(values, rounded, stage.w, lane);
+    multiply_state(answers, rounded, stage.queries, lane);
+  }
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+    const float2 factors = *reinterpret_cast<const float2*>(stage.query_factors + n * 8 + t * 2);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      answers[n][i] *= i % 2 == 0 ? factors.x : factors.y;
+      values[n][i] = (i % 2 == 0 ? delta::low_half(u[n][i / 2]) : delta::high_half(u[n][i / 2])) - values[n][i];
+    }
+  }
+  const Corner wide(lane, false), tall(lane, true);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    std::uint32_t left[4];
+    take_left(left, values[2 * k], values[2 * k + 1]);
+#pragma unroll
+    for (int n = 2 * k; n < 8; n += 2) {  // P has nothing above its diagonal
+      std::uint32_t right[4];
+      load_matrices(right, ptx::shared_address(stage.p) + ((n * 8 + wide.row) * kNarrowStride + k * 16 + wide.col) * 2);
+      ptx::multiply_16x8x16(answers[n], left, right[0], right[1]);
+      ptx::multiply_16x8x16(answers[n + 1], left, right[2], right[3]);
+    }
+  }
+#pragma unroll
+  for (int n = 0; n < 16; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) state[n][i] *= decay;
+  }
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+#pragma unroll
+    for (int n = 2 * k; n < 2 * k + 2; ++n) {
+      const float2 factors = *reinterpret_cast<const float2*>(stage.key_factors + n * 8 + t * 2);
+#pragma unroll
+      for (int i = 0; i < 4; ++i) values[n][i] *= i % 2 == 0 ? factors.x : factors.y;
+    }
+    std::uint32_t left[4];
+    take_left(left, values[2 * k], values[2 * k + 1]);
+#pragma unroll
+    for (int n = 0; n < 16; n += 2) {
+      std::uint32_t right[4];
+      load_transposed(right, ptx::shared_address(stage.keys) + ((k * 16 + tall.row) * kWideStride + n * 8 + tall.col) * 2);
+      ptx::multiply_16x8x16(state[n], left, right[0], right[1]);
+      ptx::multiply_16x8x16(state[n + 1], left, right[2], right[3]);
+    }
+  }
+}
+
+/// Turns the warp's outputs over in shared memory and writes their rows.
+__device__ __forceinline__ void put_answers(__nv_bfloat16* room, const float (&answers)[8][4], Bf16* out, int out_stride, int rows, int lane) {
+  const int g = lane / 4, t = lane % 4;
+  __syncwarp();
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) room[(n * 8 + t * 2 + i % 2) * kAnswerStride + g + i / 2 * 8] = __float2bfloat16_rn(answers[n][i]);
+  }
+  __syncwarp();
+#pragma unroll
+  for (int i = lane; i < kChunk * 2; i += 32) {
+    const int row = i / 2, half = i % 2 * 8;
+    if (row >= rows) continue;
+    const auto* const from = reinterpret_cast<const uint2*>(room + row * kAnswerStride + half);
+    delta::store_8(out + static_cast<long long>(row) * out_stride + half, from[0]);
+    delta::store_8(out + static_cast<long long>(row) * out_stride + half + 4, from[1]);
+  }
+}
+
+template <class State, class Visit>
+__device__ __forceinline__ void visit_state(State* slot, int column, int lane, Visit visit) {
+#pragma unroll
+  for (int n = 0; n < 16; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) visit(n, i, slot + (n * 8 + lane % 4 * 2 + i % 2) * kDim + column + lane / 4 + i / 2 * 8);
+  }
+}
+
+template <class State>
+__global__ void __launch_bounds__(kThreads, 1) scan_kernel(const __grid_constant__ Prefill a) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  auto* const stages = reinterpret_cast<Stage*>(shared);
+  const delta::Layer& l = a.l;
+  const int head = blockIdx.x / kSlices, warp = threadIdx.x / 32, lane_of_warp = threadIdx.x % 32;
+  const int column = blockIdx.x % kSlices * kColumns + warp * 16;
+  auto* const room = reinterpret_cast<__nv_bfloat16*>(shared + a.stages * sizeof(Stage)) + warp * kChunk * kAnswerStride;
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const Lane lane = delta::load_lane(l.lanes + a.lane);
+  if (lane.token_count <= 0 || !l.has_slot(lane)) return;
+  const int chunks = min(a.chunks, (lane.token_count + kChunk - 1) / kChunk);
+  const auto parts_of = [&](int chunk) -> const ChunkParts& { return a.parts[static_cast<long long>(chunk) * l.value_heads + head]; };
+  const auto rows_of = [&](int chunk) { return min(kChunk, lane.token_count - chunk * kChunk); };
+  fetch(a, stages[0], parts_of(0), 0, head, rows_of(0));
+  close_copies();
+  State* const slot = static_cast<State*>(l.recurrent) + (static_cast<long long>(lane.slot) * l.value_heads + head) * kDim * kDim;
+  float state[16][4];
+  visit_state(slot, column, lane_of_warp, [&](int n, int i, const State* from) {
+    if constexpr (sizeof(State) == 4) state[n][i] = lane.start > 0 ? *from : 0.0f;
+    else state[n][i] = lane.start > 0 ? delta::load_one(from) : 0.0f;
+  });
+  for (int chunk = 0; chunk < chunks; ++chunk) {
+    const bool more = chunk + 1 < chunks;
+    if (a.stages == 2) {
+      if (more) fetch(a, stages[(chunk + 1) % 2], parts_of(chunk + 1), chunk + 1, head, rows_of(chunk + 1));
+      close_copies();
+      wait_for_copies<1>();
+    } else {
+      wait_for_copies<0>();
+    }
+    __syncthreads();
+    float answers[8][4] = {};
+    take_chunk(state, answers, stages[a.stages == 2 ? chunk % 2 : 0], parts_of(chunk), column, lane_of_warp);
+    put_answers(room, answers, l.out + static_cast<long long>(lane.first_row + chunk * kChunk) * l.out_stride + head * kDim + column,
+                l.out_stride, rows_of(chunk), lane_of_warp);
+    __syncthreads();
+    if (a.stages == 1) {
+      if (more) fetch(a, stages[0], parts_of(chunk + 1), chunk + 1, head, rows_of(chunk + 1));
+      close_copies();
+    }
+  }
+  visit_state(slot, column, lane_of_warp, [&](int n, int i, State* to) {
+    if constexpr (sizeof(State) == 4) *to = state[n][i];
+    else *reinterpret_cast<__nv_bfloat16*>(to) = __float2bfloat16_rn(state[n][i]);
+  });
+}
+
+// ---- The host's part ------------------------------------------------------------------------------------------------
+
+constexpr int kRoomBytes = kWarps * kChunk * kAnswerStride * 2;
+
+int shared_bytes_max() {
+  int bytes = 0;
+  check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "reading the device's shared memory");
+  return bytes;
+}
+
+template <class Kernel>
+void launch_wide(Kernel kernel, int ctas, int bytes, const Prefill& a, cudaStream_t stream) {
+  check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "raising shared memory");
+  launch_early(kernel, ctas, kThreads, bytes, stream, a);
+}
+
+bool is_wide(const DeltaShape& shape) { return shape.key_dim == kDim && shape.value_dim == kDim; }
+
+std::int64_t align(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
+
+}  // namespace
+
 std::int64_t delta_prefill_scratch_bytes(const DeltaShape& shape, std::int64_t tokens) {
-  return tokens * (shape.channels() + shape.value_heads * shape.value_dim) * 2;
+  const std::int64_t conv = align(tokens * shape.channels() * 2);
+  if (!is_wide(shape)) return conv;
+  return conv + (tokens + kChunk - 1) / kChunk * shape.value_heads * static_cast<std::int64_t>(sizeof(ChunkParts));
 }
 
 void delta_prefill(const DeltaArguments& arguments, const Lane& lane, int lane_index, const DeltaPrefillScratch& scratch,
@@ -15,14 +533,27 @@ void delta_prefill(const DeltaArguments& arguments, const Lane& lane, int lane_i
   if (lane.token_count <= 0) return;
   NVLLM_CHECK(scratch.bytes >= delta_prefill_scratch_bytes(arguments.shape, lane.token_count));
   const delta::LaneRange only{.first = lane_index, .count = 1};
-  // Rows of scratch are the lane's own: the words find them by the step's rows.
-  Bf16* const conv = static_cast<Bf16*>(scratch.data) - static_cast<std::int64_t>(lane.first_row) * l.channels;
-  const int core_stride = l.value_heads * l.value_dim;
-  Bf16* const core = static_cast<Bf16*>(scratch.data) + static_cast<std::int64_t>(lane.token_count) * l.channels -
-                     static_cast<std::int64_t>(lane.first_row) * core_stride;
-  delta::launch_conv(l, conv, l.channels, only, (lane.token_count + 15) / 16, stream);
-  delta::launch_rule(l, arguments.format, core, core_stride, conv, l.channels, only, stream);
-  delta::launch_norm(l, l.out, l.out_stride, core, core_stride, only, std::min(512, lane.token_count), stream);
+  auto* const rows = static_cast<Bf16*>(scratch.data);
+  // The words find a lane's rows by where they lie in the step; scratch has those of this lane alone.
+  Bf16* const conv = rows - static_cast<std::int64_t>(lane.first_row) * l.channels;
+  delta::launch_conv(l, conv, l.channels, only, (lane.token_count + kTileTokens - 1) / kTileTokens, stream);
+  if (is_wide(arguments.shape)) {
+    static const int shared_bytes = shared_bytes_max();
+    const int two_stages = 2 * static_cast<int>(sizeof(Stage)) + kRoomBytes;
+    const Prefill a{.l = l,
+                    .conv = rows,
+                    .parts = reinterpret_cast<ChunkParts*>(static_cast<char*>(scratch.data) +
+                                                           align(std::int64_t{2} * lane.token_count * l.channels)),
+                    .lane = lane_index,
+                    .chunks = (lane.token_count + kChunk - 1) / kChunk,
+                    .stages = shared_bytes >= two_stages ? 2 : 1};
+    launch_wide(prepare_kernel, a.chunks * l.value_heads, static_cast<int>(sizeof(PrepareBoard)), a, stream);
+    auto* const scan = arguments.format == StateFormat::kFloat ? scan_kernel<float> : scan_kernel<Bf16>;
+    launch_wide(scan, l.value_heads * kSlices, a.stages * static_cast<int>(sizeof(Stage)) + kRoomBytes, a, stream);
+  } else {
+    delta::launch_rule(l, arguments.format, l.out, l.out_stride, conv, l.channels, only, stream);
+  }
+  delta::launch_norm(l, l.out, l.out_stride, l.out, l.out_stride, only, std::min(1024, lane.token_count * l.value_heads / 4 + 1), stream);
 }
 
 }  // namespace nvllm::cuda
