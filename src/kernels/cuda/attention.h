@@ -65,7 +65,7 @@ class AttentionWorkspace {
 void attention_decode(const AttentionArguments& arguments, const AttentionWorkspace& workspace, CUstream_st* stream);
 
 /// The same for the rows of one sequence, `lane`, whose table of blocks is row `lane_index` of the step's.
-///   Cost: two launches. Normed and turned queries are left in place of `query`, which is therefore written.
+///   Cost: two launches: the cache write, and attention by tensor cores, which reads the cache once per 64 rows.
 void attention_prefill(const AttentionArguments& arguments, const Lane& lane, int lane_index, CUstream_st* stream);
 
 }  // namespace nvllm::cuda
