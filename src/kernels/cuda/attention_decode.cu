@@ -1,0 +1,93 @@
+// Attention of steps of one token a sequence as a kernel of its own.
+
+#include <cmath>
+
+#include "base/check.h"
+#include "kernels/cuda/attention.h"
+#include "kernels/cuda/attention_phase.cuh"
+#include "kernels/cuda/check.cuh"
+#include "kernels/cuda/launch.cuh"
+
+namespace nvllm::cuda {
+
+namespace {
+
+constexpr int kThreads = kAttentionWarps * 32;
+
+template <int kHeadDim, KvFormat kFormat>
+__global__ void __launch_bounds__(kThreads, 1) decode_kernel(const __grid_constant__ AttentionParameters a) {
+  extern __shared__ __align__(16) std::byte shared[];
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  attention_phase<kThreads, kHeadDim, kFormat>(a, shared);
+}
+
+int multiprocessors() {
+  static const int count = [] {
+    int device = 0, of = 0;
+    check(cudaGetDevice(&device), "asking for the device");
+    check(cudaDeviceGetAttribute(&of, cudaDevAttrMultiProcessorCount, device), "asking for multiprocessors");
+    return of;
+  }();
+  return count;
+}
+
+template <int kHeadDim, KvFormat kFormat>
+void launch(const AttentionParameters& a, int ctas, cudaStream_t stream) {
+  constexpr int kBytes = kAttentionSharedBytes<kHeadDim, kFormat>;
+  static const bool allowed = [] {
+    check(cudaFuncSetAttribute(decode_kernel<kHeadDim, kFormat>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
+          "asking for shared memory");
+    return true;
+  }();
+  static_cast<void>(allowed);
+  launch_early(decode_kernel<kHeadDim, kFormat>, ctas, kThreads, kBytes, stream, a);
+}
+
+template <int kHeadDim>
+void launch_format(const AttentionParameters& a, int ctas, cudaStream_t stream) {
+  if (a.arguments.format == KvFormat::kFp8) return launch<kHeadDim, KvFormat::kFp8>(a, ctas, stream);
+  launch<kHeadDim, KvFormat::kBf16>(a, ctas, stream);
+}
+
+}  // namespace
+
+AttentionWorkspace::AttentionWorkspace(const AttentionGeometry& geometry, int lanes) : lanes_(lanes) {
+  const std::int64_t items = static_cast<std::int64_t>(lanes) * attention_groups(geometry) * attention_chunks_max(geometry);
+  partials_ = DeviceBuffer(items * kAttentionGroupHeads * geometry.head_dim * 4);
+  statistics_ = DeviceBuffer(items * kAttentionGroupHeads * 8);
+  arrivals_ = DeviceBuffer(static_cast<std::int64_t>(lanes) * attention_groups(geometry) * 4);
+  arrivals_.fill(0);
+}
+
+AttentionParameters::AttentionParameters(const AttentionArguments& a, const AttentionWorkspace& workspace)
+    : arguments(a),
+      partials(static_cast<float4*>(workspace.partials())),
+      statistics(static_cast<float2*>(workspace.statistics())),
+      arrivals(workspace.arrivals()),
+      ratio(a.geometry.heads / a.geometry.kv_heads),
+      groups_per_kv(attention_groups(a.geometry) / a.geometry.kv_heads),
+      groups(attention_groups(a.geometry)),
+      chunks_max(attention_chunks_max(a.geometry)) {
+  NVLLM_CHECK_EQ(a.geometry.heads % a.geometry.kv_heads, 0);
+  NVLLM_CHECK_EQ(a.geometry.block_tokens % 16, 0);
+  NVLLM_CHECK(a.geometry.rotary_dims <= a.geometry.head_dim);
+  NVLLM_CHECK(a.step.lane_count <= workspace.lanes());
+  constexpr float kLog2E = 1.4426950408889634f;
+  score_factor = kLog2E / std::sqrt(static_cast<float>(a.geometry.head_dim)) * a.key_scale;
+  score_factor /= a.format == KvFormat::kFp8 ? KvCodes<KvFormat::kFp8>::kQueryFactor : 1.0f;
+}
+
+void attention_decode(const AttentionArguments& arguments, const AttentionWorkspace& workspace, CUstream_st* stream) {
+  const AttentionParameters a(arguments, workspace);
+  const int ctas = std::min(multiprocessors(), arguments.step.lane_count * a.groups * a.chunks_max);
+  switch (arguments.geometry.head_dim) {
+    case 64: return launch_format<64>(a, ctas, stream);
+    case 128: return launch_format<128>(a, ctas, stream);
+    default:
+      NVLLM_CHECK_EQ(arguments.geometry.head_dim, 256);
+      launch_format<256>(a, ctas, stream);
+  }
+}
+
+}  // namespace nvllm::cuda
