@@ -73,6 +73,7 @@ AttentionParameters::AttentionParameters(const AttentionArguments& a, const Atte
   NVLLM_CHECK_EQ(a.geometry.block_tokens % 16, 0);
   NVLLM_CHECK(a.geometry.rotary_dims <= a.geometry.head_dim);
   NVLLM_CHECK(a.step.lane_count <= workspace.lanes());
+  NVLLM_CHECK(a.step.lane_count <= kAttentionLanesMax);
   constexpr float kLog2E = 1.4426950408889634f;
   score_factor = kLog2E / std::sqrt(static_cast<float>(a.geometry.head_dim)) * a.key_scale;
   score_factor /= a.format == KvFormat::kFp8 ? KvCodes<KvFormat::kFp8>::kQueryFactor : 1.0f;

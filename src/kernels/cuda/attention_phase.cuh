@@ -24,6 +24,7 @@ namespace nvllm::cuda {
 
 inline constexpr int kAttentionGroupHeads = 8;        // columns of the tensor cores' second operand
 inline constexpr int kAttentionWarps = 16;
+inline constexpr int kAttentionLanesMax = 256;
 inline constexpr int kAttentionItemsPerSequence = 132;  // at most, but for models of more KV heads
 
 /// Head groups of a model: as many items as a sequence has at the least.
@@ -78,10 +79,12 @@ struct AttentionLayout {
   static constexpr int kFactorsAt = kOwnAt + 2 * kHeadDim * Codes::kBytes;
   static constexpr int kStatisticsAt = kFactorsAt + kHeads * 4;
   static constexpr int kArrivedAt = kStatisticsAt + kHeads * 8;
-  static constexpr int kBytes = kArrivedAt + 16;
+  static constexpr int kLanesAt = kArrivedAt + 16;
+  static constexpr int kItemsAt = kLanesAt + kAttentionLanesMax * 16;
+  static constexpr int kBytes = kItemsAt + (kAttentionLanesMax + 4) * 4;
   static_assert((kHeads + 2) * kHeadDim * 4 <= kMeetingBytes);
   static_assert(kAttentionItemsPerSequence * kHeads * 4 <= kQueryAt - kScoresAt);  // the chunks' weights, at the end
-  static_assert(kBytes <= 100 * 1000);
+  static_assert(kBytes <= 99 * 1024);
 };
 
 /// Bytes of dynamic shared memory that attention_phase needs.
@@ -95,36 +98,63 @@ struct AttentionItem {
   __device__ __forceinline__ bool has_own() const { return end > start; }
 };
 
-/// Items in the order of lanes, groups and chunks.
+/// A lane as its items see it.
+struct LaneWork {
+  int row, start, chunk_tokens, chunks;
+};
+
+/// Fills the CTA's table of lanes and of the items before each. The cut depends on a sequence's length alone, so that
+/// its bits do not depend on its neighbours.
 template <int kTile>
+__device__ __forceinline__ void list_lanes(const AttentionParameters& a, LaneWork* lanes, int* items_before) {
+  const StepTable& step = a.arguments.step;
+  if (threadIdx.x >= 32) return;
+  int before = 0;
+  for (int first = 0; first < step.lane_count; first += 32) {
+    const int index = first + static_cast<int>(threadIdx.x);
+    LaneWork work{0, 0, 1, 0};
+    if (index < step.lane_count) {
+      const int4 of = __ldcg(reinterpret_cast<const int4*>(step.lanes + index));  // first_row, token_count, start, slot
+      const int length = of.y == 1 ? of.z + 1 : 0;
+      work.row = of.x;
+      work.start = of.z;
+      work.chunk_tokens = max(kTile, ((length + a.chunks_max - 1) / a.chunks_max + 15) / 16 * 16);
+      work.chunks = (length + work.chunk_tokens - 1) / work.chunk_tokens;
+      lanes[index] = work;
+    }
+    int items = work.chunks * a.groups;
+#pragma unroll
+    for (int distance = 1; distance < 32; distance *= 2) {
+      const int more = __shfl_up_sync(~0u, items, distance);
+      if (static_cast<int>(threadIdx.x) >= distance) items += more;
+    }
+    if (index < step.lane_count) items_before[index + 1] = before + items;
+    before += __shfl_sync(~0u, items, 31);
+  }
+  if (threadIdx.x == 0) items_before[0] = 0;
+}
+
+/// Items in the order of lanes, groups and chunks.
 struct AttentionItems {
-  int next, lane = 0, base = 0;  // base: items of lanes before `lane`
+  const LaneWork* lanes;
+  const int* items_before;
+  int next, lane = 0;
 
   __device__ __forceinline__ bool take(const AttentionParameters& a, AttentionItem& item) {
-    const StepTable& step = a.arguments.step;
-    for (; lane < step.lane_count; ++lane) {
-      const int4 of = __ldcg(reinterpret_cast<const int4*>(step.lanes + lane));  // first_row, token_count, start, slot
-      if (of.y != 1) continue;
-      // The cut depends on the sequence's length alone, so that its bits do not depend on its neighbours.
-      const int length = of.z + 1;
-      const int chunk_tokens = max(kTile, ((length + a.chunks_max - 1) / a.chunks_max + 15) / 16 * 16);
-      const int chunks = (length + chunk_tokens - 1) / chunk_tokens, within = next - base;
-      if (within >= chunks * a.groups) {
-        base += chunks * a.groups;
-        continue;
-      }
-      item.lane = lane;
-      item.row = of.x;
-      item.start = of.z;
-      item.group = within / chunks;
-      item.chunk = within - item.group * chunks;
-      item.chunks = chunks;
-      item.first = item.chunk * chunk_tokens;
-      item.end = min(length, item.first + chunk_tokens);
-      next += gridDim.x;
-      return true;
-    }
-    return false;
+    while (lane < a.arguments.step.lane_count && next >= items_before[lane + 1]) ++lane;
+    if (lane >= a.arguments.step.lane_count) return false;
+    const LaneWork work = lanes[lane];
+    const int within = next - items_before[lane], length = work.start + 1;
+    item.lane = lane;
+    item.row = work.row;
+    item.start = work.start;
+    item.group = within / work.chunks;
+    item.chunk = within - item.group * work.chunks;
+    item.chunks = work.chunks;
+    item.first = item.chunk * work.chunk_tokens;
+    item.end = min(length, item.first + work.chunk_tokens);
+    next += gridDim.x;
+    return true;
   }
 };
 
@@ -488,7 +518,11 @@ __device__ __forceinline__ void attention_phase(const AttentionParameters& a, st
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
   const bool works = warp < kAttentionWarps;
   const int group = warp % Layout::kGroups, slice = warp / Layout::kGroups;
-  AttentionItems<Layout::kTile> items{static_cast<int>(blockIdx.x)};
+  auto* lanes = reinterpret_cast<LaneWork*>(shared + Layout::kLanesAt);
+  auto* items_before = reinterpret_cast<int*>(shared + Layout::kItemsAt);
+  list_lanes<Layout::kTile>(a, lanes, items_before);
+  __syncthreads();
+  AttentionItems items{lanes, items_before, static_cast<int>(blockIdx.x)};
   AttentionItem item;
   while (items.take(a, item)) {
     const int cached = a.arguments.key == nullptr ? item.end : min(item.end, item.start);

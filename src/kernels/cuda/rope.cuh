@@ -25,8 +25,14 @@ __device__ __forceinline__ float largest_of_warp(float value) {
 template <int kHeadDim>
 __device__ __forceinline__ void prepare_head(float* row, const __nv_bfloat16* head, const DeviceNorm& norm, const float* cosine,
                                              const float* sine, int half, int lane) {
-  constexpr int kPairs = kHeadDim / 64;
+  constexpr int kPairs = kHeadDim / 64, kTurns = kHeadDim / 64;
   float2 x[kPairs], gain[kPairs];
+  float c[kTurns], s[kTurns];  // asked for before they are needed
+#pragma unroll
+  for (int i = 0; i < kTurns; ++i) {
+    const int j = lane + 32 * i;
+    if (cosine != nullptr && j < half) c[i] = cosine[j], s[i] = sine[j];
+  }
 #pragma unroll
   for (int i = 0; i < kPairs; ++i) {
     x[i] = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(head + 64 * i + 2 * lane));
@@ -50,10 +56,13 @@ __device__ __forceinline__ void prepare_head(float* row, const __nv_bfloat16* he
   for (int i = 0; i < kPairs; ++i) *reinterpret_cast<float2*>(row + 64 * i + 2 * lane) = x[i];
   __syncwarp();
   if (cosine == nullptr) return;
-  for (int j = lane; j < half; j += 32) {
-    const float c = cosine[j], s = sine[j], low = row[j], high = row[half + j];
-    row[j] = round_bf16(round_bf16(__fmul_rn(low, c)) - round_bf16(__fmul_rn(high, s)));
-    row[half + j] = round_bf16(round_bf16(__fmul_rn(high, c)) + round_bf16(__fmul_rn(low, s)));
+#pragma unroll
+  for (int i = 0; i < kTurns; ++i) {
+    const int j = lane + 32 * i;
+    if (j >= half) continue;
+    const float low = row[j], high = row[half + j];
+    row[j] = round_bf16(round_bf16(__fmul_rn(low, c[i])) - round_bf16(__fmul_rn(high, s[i])));
+    row[half + j] = round_bf16(round_bf16(__fmul_rn(high, c[i])) + round_bf16(__fmul_rn(low, s[i])));
   }
   __syncwarp();
 }
