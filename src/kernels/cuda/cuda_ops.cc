@@ -40,10 +40,19 @@ cuda::AttentionGeometry geometry_of(const AttentionShape& shape, std::int64_t bl
 
 bool stacked(const CudaOps::Matrix& a, const CudaOps::Matrix& b) { return a.stack != nullptr && a.stack == b.stack; }
 
+/// Bytes on the device of a matrix that is not NVFP4.
+std::int64_t dense_bytes(const MatrixSource& file) {
+  const std::int64_t cols = round_up(file.cols, cuda::kDenseColsUnit);
+  return file.format == MatrixFormat::kFp8 ? file.rows * cols + file.rows * cols / cuda::kDenseColsUnit * 4 : file.rows * cols * 2;
+}
+
 template <class T>
 View<T> rows_of(View<T> view, std::int64_t begin, std::int64_t count) {
   return {view.row(begin), count, view.cols, view.stride};
 }
+
+// More rows than these are multiplied by a library, with the weights made BF16.
+constexpr std::int64_t kGroupedRowsMax = 64;
 
 /// Calls use(begin, count) for groups of rows that one launch can take.
 template <class Use>
@@ -125,11 +134,12 @@ void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& atte
   workspace_ = cuda::MatvecWorkspace(partial_bytes_, row_tiles_);
   attention_workspace_ = cuda::AttentionWorkspace(geometry_of(attention, options_.block_tokens), static_cast<int>(options_.lanes_max));
   phrase_workspace_ = cuda::PhraseWorkspace::make();
+  prefill_ = std::make_unique<cuda::PrefillScratch>();
   if (delta.value_heads > 0) delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max));
 }
 
 std::int64_t CudaOps::matrix_bytes(const MatrixSource& file) {
-  if (file.format != MatrixFormat::kNvfp4) return cuda::DenseDeviceMatrix::bytes_of(file);
+  if (file.format != MatrixFormat::kNvfp4) return dense_bytes(file);
   return cuda::row_tiles_of(file.rows) * ceil_div(file.cols, cuda::kTileCols) * cuda::kTileBytes;
 }
 
@@ -152,9 +162,9 @@ void CudaOps::note(std::string_view operation, LaunchShape shape, Cost cost) {
 // ---- words
 
 void CudaOps::embed(View<Bf16> out, const Matrix& table, std::span<const std::int32_t> /*ids*/) {
-  NVLLM_CHECK(table.dense != nullptr);
+  NVLLM_CHECK(table.dense != nullptr && table.dense->view().format == cuda::DenseFormat::kBf16);
   note("embed", {out.rows, out.cols, 0}, elementwise_cost(out.rows * out.cols, 1, 1));
-  cuda::embed(out, table.dense->data(), table.rows, step_.rows(), stream_);
+  cuda::embed(out, table.dense->view(),  step_.rows(), stream_);
 }
 
 void CudaOps::rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& norm) {
@@ -171,7 +181,11 @@ void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::s
   NVLLM_CHECK(w.cols == x.cols && w.rows == out.cols && out.rows == x.rows);
   note("matmul", {x.rows, w.rows, w.cols}, matrix_cost(x.rows, w));
   if (w.dense) {
-    cuda::dense_product(out, x, *w.dense, stream_);
+    multiply_dense(out.data, out.stride, x, *w.dense, cuda::ProductType::kBf16);
+  } else if (x.rows > kGroupedRowsMax) {
+    NVLLM_CHECK(w.own.row_tiles() > 0);
+    const cuda::MatvecTarget to = target(out);
+    cuda::prefill_matmul({&to, 1}, x.data, x.stride, x.rows, w.own, cuda::ProductType::kBf16, *prefill_, stream_);
   } else {
     NVLLM_CHECK(w.own.row_tiles() > 0);
     in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
@@ -185,12 +199,22 @@ void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::s
 
 void CudaOps::logits(View<float> out, View<const Bf16> x, const Matrix& head) {
   note("logits", {x.rows, head.rows, head.cols}, matrix_cost(x.rows, head));
-  if (head.dense) return cuda::dense_product(out, x, *head.dense, stream_);
+  if (head.dense) return multiply_dense(out.data, out.stride, x, *head.dense, cuda::ProductType::kFloat);
+  if (x.rows > kGroupedRowsMax) {
+    const cuda::MatvecTarget to{out.data, out.stride};
+    return cuda::prefill_matmul({&to, 1}, x.data, x.stride, x.rows, head.own, cuda::ProductType::kFloat, *prefill_, stream_);
+  }
   in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
     MatvecCall call = call_of(rows_of(x, begin, count), head.own, MatvecEnd::kFloat);
     call.out[0] = {out.row(begin), out.stride};
     cuda::nvfp4_matvec(call, device_, workspace_, stream_);
   });
+}
+
+void CudaOps::multiply_dense(void* out, std::int64_t out_stride, View<const Bf16> x, const cuda::DenseDeviceMatrix& w, cuda::ProductType type) {
+  if (x.rows > cuda::kDenseTokensMax) return cuda::prefill_matmul(out, out_stride, x.data, x.stride, x.rows, w.view(), type, *prefill_, stream_);
+  const cuda::DenseEnd end = type == cuda::ProductType::kBf16 ? cuda::DenseEnd::kBf16 : cuda::DenseEnd::kFloat;
+  cuda::dense_matvec(out, out_stride, x.data, x.stride, x.rows, w.view(), end, stream_);
 }
 
 void CudaOps::add(View<Bf16> residual, View<const Bf16> x) {
@@ -406,6 +430,12 @@ void CudaOps::mlp_gate_up(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scra
     return swiglu(s.mlp_act, s.mlp_gate, s.mlp_up);
   }
   note("mlp_gate_up", {x.rows, gate.rows + up.rows, gate.cols}, matrix_cost(x.rows, gate) + matrix_cost(x.rows, up));
+  if (x.rows > kGroupedRowsMax) {
+    rms_norm(s.normed, x, w.norm.view());
+    const cuda::MatvecTarget to[] = {target(s.mlp_gate), target(s.mlp_up)};
+    cuda::prefill_matmul(to, s.normed.data, s.normed.stride, x.rows, *gate.stack, cuda::ProductType::kBf16, *prefill_, stream_);
+    return swiglu(s.mlp_act, s.mlp_gate, s.mlp_up);
+  }
   in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
     MatvecCall call = gate_up_call(rows_of(x, begin, count), w, s);
     call.out[0] = target(rows_of(s.mlp_act, begin, count));
@@ -442,12 +472,15 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
   call.norm = device_norm(w.input_norm.view());
   call.out[0] = target(s.delta_qkv);
   call.out[1] = target(s.delta_z);
-  const bool together = b.dense && a.dense && w.in_proj_b.bias.empty() &&
+  const auto plain = [&](const Matrix& m) {
+    return m.dense && m.dense->view().format == cuda::DenseFormat::kBf16 && m.dense->view().stride == m.cols;
+  };
+  const bool together = plain(b) && plain(a) && w.in_proj_b.bias.empty() &&
                         cuda::cut_matvec(stack.row_tiles(), stack.cols(), x.rows, device_).ctas >= b.rows + a.rows;
   Cost cost = matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes());
   if (together) {
-    call.dense[0] = {b.dense->data(), b.rows, target(s.delta_b)};
-    call.dense[1] = {a.dense->data(), a.rows, target(s.delta_a)};
+    call.dense[0] = {static_cast<const Bf16*>(b.dense->view().data), b.rows, target(s.delta_b)};
+    call.dense[1] = {static_cast<const Bf16*>(a.dense->view().data), a.rows, target(s.delta_a)};
     cost = cost + matrix_cost(x.rows, b) + matrix_cost(x.rows, a);
   }
   note("delta_inputs", {x.rows, stack.rows(), stack.cols()}, cost);

@@ -14,6 +14,7 @@
 #include "kernels/cuda/gated_delta.h"
 #include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/phrases.h"
+#include "kernels/cuda/prefill_matmul.h"
 #include "kernels/cuda/step_upload.h"
 #include "kernels/cuda/stream.h"
 #include "kernels/cuda/words.h"
@@ -134,6 +135,7 @@ class CudaOps {
  private:
   void note(std::string_view operation, LaunchShape shape, Cost cost);
   [[nodiscard]] bool few(std::int64_t tokens) const { return tokens <= cuda::kMatvecTokensMax; }
+  void multiply_dense(void* out, std::int64_t out_stride, View<const Bf16> x, const cuda::DenseDeviceMatrix& w, cuda::ProductType type);
   [[nodiscard]] cuda::AttentionArguments attention_arguments(View<Bf16> out, const AttentionContext<CudaOps>& context) const;
   [[nodiscard]] cuda::AttentionArguments layer_arguments(const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,
                                                          const AttentionContext<CudaOps>& context) const;
@@ -151,6 +153,7 @@ class CudaOps {
   cuda::MatvecWorkspace workspace_;
   cuda::AttentionWorkspace attention_workspace_;
   cuda::PhraseWorkspace phrase_workspace_;
+  std::unique_ptr<cuda::PrefillScratch> prefill_;
   cuda::DeviceBuffer delta_scratch_, frequencies_;
   std::int64_t partial_bytes_ = 0, row_tiles_ = 0;  ///< the most of any matrix
   std::int64_t layer_ = -1;

@@ -60,10 +60,10 @@ void launch_elements(void (*kernel)(Parameters...), std::int64_t elements, cudaS
   if (elements > 0) launch_early(kernel, ctas_for(elements), kThreads, 0, stream, values...);
 }
 
-__global__ void embed_kernel(Rows<__nv_bfloat16> out, const __nv_bfloat16* table, int vocab, const StepRow* rows) {
+__global__ void embed_kernel(Rows<__nv_bfloat16> out, const __nv_bfloat16* table, long long table_stride, int vocab, const StepRow* rows) {
   for_elements(out.rows, out.cols, [&](int row, int col) {
     const int id = rows[row].id;
-    out.row(row)[col] = table[static_cast<long long>(id >= 0 && id < vocab ? id : 0) * out.cols + col];
+    out.row(row)[col] = table[static_cast<long long>(id >= 0 && id < vocab ? id : 0) * table_stride + col];
   });
 }
 
@@ -183,8 +183,8 @@ __global__ void write_kv_kernel(KvTarget cache, Rows<const __nv_bfloat16> keys, 
 
 }  // namespace
 
-void embed(View<Bf16> out, const Bf16* table, std::int64_t vocab, const StepRow* rows, cudaStream_t stream) {
-  launch_elements(embed_kernel, out.rows * out.cols, stream, device_rows(out), reinterpret_cast<const __nv_bfloat16*>(table), static_cast<int>(vocab), rows);
+void embed(View<Bf16> out, const DenseView& table, const StepRow* rows, cudaStream_t stream) {
+  launch_elements(embed_kernel, out.rows * out.cols, stream, device_rows(out), static_cast<const __nv_bfloat16*>(table.data), static_cast<long long>(table.stride), static_cast<int>(table.rows), rows);
 }
 
 void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const DeviceFacts& device, cudaStream_t stream) {

@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/dense_matrix.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/step_table.h"
 #include "kernels/ops.h"
@@ -16,8 +17,8 @@ namespace nvllm::cuda {
 
 /// Rows here are what a step's rows are, [rows], in device memory.
 ///
-/// out[t] = row rows[t].id of a BF16 table [vocab, hidden]; ids outside it give row 0.
-void embed(View<Bf16> out, const Bf16* table, std::int64_t vocab, const StepRow* rows, CUstream_st* stream);
+/// out[t] = row rows[t].id of a BF16 table; ids outside it give row 0.
+void embed(View<Bf16> out, const DenseView& table, const StepRow* rows, CUstream_st* stream);
 /// The bits are those of a product's own norm (MatvecCall::norm), given as many threads.
 void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const DeviceFacts& device, CUstream_st* stream);
 void head_norm(View<Bf16> x, std::int64_t heads, const DeviceNorm& norm, CUstream_st* stream);
