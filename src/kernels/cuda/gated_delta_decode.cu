@@ -17,30 +17,39 @@ using delta::Four;
 constexpr int kDim = 128, kTaps = 4;
 constexpr int kGroups = 16, kKeys = kDim / kGroups;  // a group of threads has eight consecutive keys' cells
 
-/// How 16 bytes of state hold columns.
+// CTAs a multiprocessor, whose loads are under way together. Compute capability 12.1 needs few bytes under way, and the
+// registers are better used.
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
+constexpr int kFloatCtas = 1, kBf16Ctas = 2;
+#else
+constexpr int kFloatCtas = 2, kBf16Ctas = 3;
+#endif
+
+/// How 16 bytes of state hold columns: parts of four. Cells are read and written once, so no cache need keep them.
 template <StateFormat>
 struct Cells;
 
 template <>
 struct Cells<StateFormat::kFloat> {
-  static constexpr int kColumns = 4, kCtas = 2;
-  static __device__ __forceinline__ void unpack(float (&to)[4], uint4 bits) {
-    to[0] = __uint_as_float(bits.x), to[1] = __uint_as_float(bits.y), to[2] = __uint_as_float(bits.z), to[3] = __uint_as_float(bits.w);
+  static constexpr int kColumns = 4, kCtas = kFloatCtas;
+  static __device__ __forceinline__ Four part(const uint4& bits, int) {
+    return {{__uint_as_float(bits.x), __uint_as_float(bits.y), __uint_as_float(bits.z), __uint_as_float(bits.w)}};
   }
-  static __device__ __forceinline__ uint4 pack(const float (&of)[4]) {
-    return {__float_as_uint(of[0]), __float_as_uint(of[1]), __float_as_uint(of[2]), __float_as_uint(of[3])};
+  static __device__ __forceinline__ void put(uint4& bits, int, const Four& of) {
+    bits = {__float_as_uint(of.x[0]), __float_as_uint(of.x[1]), __float_as_uint(of.x[2]), __float_as_uint(of.x[3])};
   }
 };
 
 template <>
 struct Cells<StateFormat::kBf16> {
-  static constexpr int kColumns = 8, kCtas = 3;
-  static __device__ __forceinline__ void unpack(float (&to)[8], uint4 bits) {
-    to[0] = delta::low_half(bits.x), to[1] = delta::high_half(bits.x), to[2] = delta::low_half(bits.y), to[3] = delta::high_half(bits.y);
-    to[4] = delta::low_half(bits.z), to[5] = delta::high_half(bits.z), to[6] = delta::low_half(bits.w), to[7] = delta::high_half(bits.w);
+  static constexpr int kColumns = 8, kCtas = kBf16Ctas;
+  static __device__ __forceinline__ Four part(const uint4& bits, int which) {
+    return delta::unpack_four(which == 0 ? uint2{bits.x, bits.y} : uint2{bits.z, bits.w});
   }
-  static __device__ __forceinline__ uint4 pack(const float (&of)[8]) {
-    return {delta::pack(of[0], of[1]), delta::pack(of[2], of[3]), delta::pack(of[4], of[5]), delta::pack(of[6], of[7])};
+  static __device__ __forceinline__ void put(uint4& bits, int which, const Four& of) {
+    const uint2 packed = delta::pack_four(of);
+    (which == 0 ? bits.x : bits.z) = packed.x;
+    (which == 0 ? bits.y : bits.w) = packed.y;
   }
 };
 
@@ -55,34 +64,32 @@ struct Board {
 template <StateFormat kFormat>
 constexpr int kThreads = kGroups * kDim / Cells<kFormat>::kColumns;
 
-/// Adds one group's cells under the keys and queries.
+/// Adds one group's cells under the keys and queries, four columns at a time, for which there are registers.
 template <StateFormat kFormat>
 __device__ __forceinline__ void read_cells(Board& board, const uint4 (&cells)[kKeys], int group, int column) {
-  constexpr int kColumns = Cells<kFormat>::kColumns;
-  float read[kColumns] = {}, answer[kColumns] = {}, match = 0;
 #pragma unroll
-  for (int i = 0; i < kKeys; i += 4) {
-    const float4 k4 = *reinterpret_cast<const float4*>(board.keys + group * kKeys + i);
-    const float4 q4 = *reinterpret_cast<const float4*>(board.queries + group * kKeys + i);
-    const float k[4] = {k4.x, k4.y, k4.z, k4.w}, q[4] = {q4.x, q4.y, q4.z, q4.w};
+  for (int part = 0; part < Cells<kFormat>::kColumns / 4; ++part) {
+    float read[4] = {}, answer[4] = {}, match = 0;
 #pragma unroll
-    for (int j = 0; j < 4; ++j) {
-      float s[kColumns];
-      Cells<kFormat>::unpack(s, cells[i + j]);
-      match = fmaf(k[j], q[j], match);
+    for (int i = 0; i < kKeys; i += 4) {
+      const float4 k4 = *reinterpret_cast<const float4*>(board.keys + group * kKeys + i);
+      const float4 q4 = *reinterpret_cast<const float4*>(board.queries + group * kKeys + i);
+      const float k[4] = {k4.x, k4.y, k4.z, k4.w}, q[4] = {q4.x, q4.y, q4.z, q4.w};
 #pragma unroll
-      for (int c = 0; c < kColumns; ++c) {
-        read[c] = fmaf(k[j], s[c], read[c]);
-        answer[c] = fmaf(q[j], s[c], answer[c]);
+      for (int j = 0; j < 4; ++j) {
+        const Four s = Cells<kFormat>::part(cells[i + j], part);
+        if (part == 0) match = fmaf(k[j], q[j], match);
+#pragma unroll
+        for (int c = 0; c < 4; ++c) {
+          read[c] = fmaf(k[j], s.x[c], read[c]);
+          answer[c] = fmaf(q[j], s.x[c], answer[c]);
+        }
       }
     }
+    *reinterpret_cast<float4*>(&board.read[group][column + part * 4]) = {read[0], read[1], read[2], read[3]};
+    *reinterpret_cast<float4*>(&board.answer[group][column + part * 4]) = {answer[0], answer[1], answer[2], answer[3]};
+    if (part == 0 && column == 0) board.match[group] = match;
   }
-#pragma unroll
-  for (int c = 0; c < kColumns; c += 4) {
-    *reinterpret_cast<float4*>(&board.read[group][column + c]) = {read[c], read[c + 1], read[c + 2], read[c + 3]};
-    *reinterpret_cast<float4*>(&board.answer[group][column + c]) = {answer[c], answer[c + 1], answer[c + 2], answer[c + 3]};
-  }
-  if (column == 0) board.match[group] = match;
 }
 
 /// Keeps the compiler from holding cells in both of their forms, for which there are no registers.
@@ -109,18 +116,22 @@ __device__ __forceinline__ float finish_column(Board& board, int column) {
 template <StateFormat kFormat>
 __device__ __forceinline__ void write_cells(const Board& board, uint4* state, const uint4 (&cells)[kKeys], int group, int column) {
   constexpr int kColumns = Cells<kFormat>::kColumns;
+  const float decay = board.gates.decay;
   float n[kColumns];
 #pragma unroll
   for (int c = 0; c < kColumns; ++c) n[c] = board.corrected[column + c];
-  const float decay = board.gates.decay;
 #pragma unroll
   for (int i = 0; i < kKeys; ++i) {
     const float k = board.keys[group * kKeys + i];
-    float s[kColumns];
-    Cells<kFormat>::unpack(s, cells[i]);
+    uint4 out;
 #pragma unroll
-    for (int c = 0; c < kColumns; ++c) s[c] = fmaf(k, n[c], s[c] * decay);
-    state[i * (kDim / kColumns)] = Cells<kFormat>::pack(s);
+    for (int part = 0; part < kColumns / 4; ++part) {
+      Four s = Cells<kFormat>::part(cells[i], part);
+#pragma unroll
+      for (int c = 0; c < 4; ++c) s.x[c] = fmaf(k, n[part * 4 + c], s.x[c] * decay);
+      Cells<kFormat>::put(out, part, s);
+    }
+    __stcs(state + i * (kDim / kColumns), out);
   }
 }
 
@@ -139,7 +150,7 @@ __global__ void __launch_bounds__(kThreads<kFormat>, Cells<kFormat>::kCtas) deco
   uint4* const state = static_cast<uint4*>(l.recurrent);
   uint4 cells[kKeys];
 #pragma unroll
-  for (int i = 0; i < kKeys; ++i) cells[i] = has_past ? state[first_cell + i * (kDim / kColumns)] : uint4{0, 0, 0, 0};
+  for (int i = 0; i < kKeys; ++i) cells[i] = has_past ? __ldcs(state + first_cell + i * (kDim / kColumns)) : uint4{0, 0, 0, 0};
   const int channel = l.channel(warp, head) + at;
   delta::Window<kTaps, true> window;
   float rate = 0, bias = 0;
@@ -169,9 +180,9 @@ __global__ void __launch_bounds__(kThreads<kFormat>, Cells<kFormat>::kCtas) deco
     if (at == 0) board.gates = gates;
   }
   __syncthreads();
+  read_cells<kFormat>(board, cells, group, column);
   const float gain = thread < kDim ? l.gain[thread] : 0;
   const float z = thread < kDim ? delta::load_one(l.z + row * l.z_stride + head * kDim + thread) : 0;
-  read_cells<kFormat>(board, cells, group, column);
   __syncthreads();
   const float core = thread < kDim ? finish_column(board, thread) : 0;
   __syncthreads();

@@ -422,7 +422,8 @@ __device__ __forceinline__ void take_chunk(float (&state)[16][4], float (&answer
 }
 
 /// Turns the warp's outputs over in shared memory and writes their rows.
-__device__ __forceinline__ void put_answers(__nv_bfloat16* room, const float (&answers)[8][4], Bf16* out, int out_stride, int rows, int lane) {
+__device__ __forceinline__ void put_answers(__nv_bfloat16* room, const float (&answers)[8][4], Bf16* out, int out_stride, int rows,
+                                            int lane) {
   const int g = lane / 4, t = lane % 4;
   __syncwarp();
 #pragma unroll
@@ -553,7 +554,8 @@ void delta_prefill(const DeltaArguments& arguments, const Lane& lane, int lane_i
   } else {
     delta::launch_rule(l, arguments.format, l.out, l.out_stride, conv, l.channels, only, stream);
   }
-  delta::launch_norm(l, l.out, l.out_stride, l.out, l.out_stride, only, std::min(1024, lane.token_count * l.value_heads / 4 + 1), stream);
+  const int norm_ctas = std::min(1024, lane.token_count * l.value_heads / 4 + 1);
+  delta::launch_norm(l, l.out, l.out_stride, l.out, l.out_stride, only, norm_ctas, stream);
 }
 
 }  // namespace nvllm::cuda
