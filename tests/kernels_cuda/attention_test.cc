@@ -75,11 +75,21 @@ class Step {
   std::vector<double> want() const {
     const int dim = shape_.head_dim, heads = shape_.heads, kv_heads = shape_.kv_heads;
     std::vector<double> query = prepared(query_, heads, query_stride(), head_stride(), q_gain_);
-    std::vector<double> key = prepared(key_, kv_heads, kv_heads * dim, dim, k_gain_);
+    std::vector<double> key(at(static_cast<std::int64_t>(rows_) * kv_heads * dim));
     std::vector<double> value(at(static_cast<std::int64_t>(rows_) * kv_heads * dim));
     for (std::size_t i = 0; i < value.size(); ++i) {
-      key[i] = kept(key[i], kKeyScale);
       value[i] = kept(to_float(value_[i]), kValueScale);
+    }
+    // Attention is held to the keys that the device keeps, and those to the oracle's by check_cache: a key that rounds
+    // the other way moves a score by more than attention itself may.
+    for (std::size_t lane = 0, r = 0; lane < sequences_.size(); ++lane) {
+      for (int i = 0; i < sequences_[lane].count; ++i, ++r) {
+        for (int h = 0; h < kv_heads; ++h) {
+          for (int d = 0; d < dim; ++d) {
+            key[(r * at(kv_heads) + at(h)) * at(dim) + at(d)] = decoded(keys_after_, place(lane, sequences_[lane].start + i, h) + at(d), kKeyScale);
+          }
+        }
+      }
     }
     std::vector<double> keys = keys_, values = values_;
     std::vector<Segment> segments;

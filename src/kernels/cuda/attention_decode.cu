@@ -65,12 +65,14 @@ AttentionParameters::AttentionParameters(const AttentionArguments& a, const Atte
       partials(static_cast<float4*>(workspace.partials())),
       statistics(static_cast<float2*>(workspace.statistics())),
       arrivals(workspace.arrivals()),
+      block_magic(static_cast<unsigned>((1ull << 32) / static_cast<unsigned>(a.geometry.block_tokens)) + 1),
       ratio(a.geometry.heads / a.geometry.kv_heads),
       groups_per_kv(attention_groups(a.geometry) / a.geometry.kv_heads),
       groups(attention_groups(a.geometry)),
       chunks_max(attention_chunks_max(a.geometry)) {
   NVLLM_CHECK_EQ(a.geometry.heads % a.geometry.kv_heads, 0);
   NVLLM_CHECK_EQ(a.geometry.block_tokens % 16, 0);
+  NVLLM_CHECK(a.geometry.block_tokens <= 1024);  // for positions below 2^22, block_magic divides exactly
   NVLLM_CHECK(a.geometry.rotary_dims <= a.geometry.head_dim);
   NVLLM_CHECK(a.step.lane_count <= workspace.lanes());
   NVLLM_CHECK(a.step.lane_count <= kAttentionLanesMax);

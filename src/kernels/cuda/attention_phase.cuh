@@ -39,6 +39,7 @@ struct AttentionParameters {
   float4* partials;    // [lanes, groups, chunks_max, units]
   float2* statistics;  // [lanes, groups, chunks_max, 8]: largest score and sum of weights
   unsigned* arrivals;  // [lanes, groups]
+  unsigned block_magic;  // a position's upper product with it is its block
   int ratio, groups_per_kv, groups, chunks_max;
   float score_factor;  // of a product, to the exponent of two
 
@@ -110,6 +111,7 @@ __device__ __forceinline__ void list_lanes(const AttentionParameters& a, LaneWor
   const StepTable& step = a.arguments.step;
   if (threadIdx.x >= 32) return;
   int before = 0;
+#pragma unroll 1
   for (int first = 0; first < step.lane_count; first += 32) {
     const int index = first + static_cast<int>(threadIdx.x);
     LaneWork work{0, 0, 1, 0};
@@ -148,7 +150,7 @@ struct AttentionItems {
     item.lane = lane;
     item.row = work.row;
     item.start = work.start;
-    item.group = within / work.chunks;
+    item.group = static_cast<int>(static_cast<unsigned>(within) / static_cast<unsigned>(work.chunks));
     item.chunk = within - item.group * work.chunks;
     item.chunks = work.chunks;
     item.first = item.chunk * work.chunk_tokens;
@@ -170,7 +172,7 @@ template <int kHeadDim>
 __device__ __forceinline__ long long run_offset(const AttentionParameters& a, const AttentionItem& item, int position) {
   const AttentionArguments& arguments = a.arguments;
   if (position >= item.end) return -1;
-  const int index = position / arguments.geometry.block_tokens;
+  const int index = static_cast<int>(__umulhi(static_cast<unsigned>(position), a.block_magic));
   if (index >= arguments.step.blocks_per_lane) return -1;
   const int block = __ldcg(arguments.step.blocks + static_cast<long long>(item.lane) * arguments.step.blocks_per_lane + index);
   if (block < 0 || block >= arguments.block_count) return -1;
@@ -249,16 +251,22 @@ __device__ __forceinline__ void prepare_item(const AttentionParameters& a, const
   const float* cosine = arguments.cosine == nullptr ? nullptr : arguments.cosine + row * half;
   const float* sine = arguments.sine + row * half;
   float* floats = reinterpret_cast<float*>(shared) + warp * kHeadDim;
-  if (warp < Layout::kHeads) {
-    const int of_ratio = within * Layout::kHeads + warp;
-    const bool there = of_ratio < a.ratio;
+  // One code for the three kinds of head: instructions that run once cost what it takes to fetch them.
+  if (warp >= Layout::kHeads + 2) return;
+  const bool is_query = warp < Layout::kHeads, is_key = warp == Layout::kHeads;
+  const int of_ratio = within * Layout::kHeads + warp, head = kv_head * a.ratio + of_ratio;
+  const bool there = is_query ? of_ratio < a.ratio : arguments.key != nullptr && item.has_own();
+  const Bf16* from = is_query ? arguments.query + row * arguments.query_stride + head * (arguments.has_gate ? 2 : 1) * kHeadDim
+                     : is_key ? arguments.key + row * arguments.key_stride + kv_head * kHeadDim
+                              : arguments.value + row * arguments.value_stride + kv_head * kHeadDim;
+  if (there) {
+    DeviceNorm norm = is_query ? arguments.q_norm : arguments.k_norm;
+    if (!is_query && !is_key) norm.gain = nullptr;
+    prepare_head<kHeadDim>(floats, reinterpret_cast<const __nv_bfloat16*>(from), norm, is_query || is_key ? cosine : nullptr, sine, half,
+                           lane);
+  }
+  if (is_query) {
     std::uint32_t* to = reinterpret_cast<std::uint32_t*>(shared + Layout::kQueryAt) + warp * Layout::kQueryStride / 2;
-    if (there) {
-      const int head = kv_head * a.ratio + of_ratio;
-      const auto* from = reinterpret_cast<const __nv_bfloat16*>(arguments.query) + row * arguments.query_stride +
-                         head * (arguments.has_gate ? 2 : 1) * kHeadDim;
-      prepare_head<kHeadDim>(floats, from, arguments.q_norm, cosine, sine, half, lane);
-    }
 #pragma unroll
     for (int i = 0; i < kHeadDim / 64; ++i) {
       const float2 x = there ? *reinterpret_cast<const float2*>(floats + 64 * i + 2 * lane) : float2{0, 0};
@@ -266,19 +274,19 @@ __device__ __forceinline__ void prepare_item(const AttentionParameters& a, const
     }
     return;
   }
-  if (warp >= Layout::kHeads + 2 || arguments.key == nullptr || !item.has_own()) return;
-  const bool is_key = warp == Layout::kHeads;
-  const auto* from = is_key ? reinterpret_cast<const __nv_bfloat16*>(arguments.key) + row * arguments.key_stride
-                            : reinterpret_cast<const __nv_bfloat16*>(arguments.value) + row * arguments.value_stride;
-  prepare_head<kHeadDim>(floats, from + kv_head * kHeadDim, is_key ? arguments.k_norm : DeviceNorm{}, is_key ? cosine : nullptr, sine,
-                         half, lane);
+  if (!there) return;
   const float scale = is_key ? arguments.key_scale : arguments.value_scale;
   std::byte* own = shared + Layout::kOwnAt + (is_key ? 0 : kHeadDim * Layout::Codes::kBytes);
   store_head<kHeadDim, kFormat>(own, floats, scale, lane);
   const long long offset = run_offset<kHeadDim>(a, item, item.start);
   if (offset < 0 || within != 0) return;
-  auto* cache = static_cast<std::byte*>(is_key ? arguments.keys : arguments.values);
-  store_head<kHeadDim, kFormat>(cache + offset * Layout::Codes::kBytes, floats, scale, lane);
+  __syncwarp();
+  // What stands in shared memory goes to the cache as it is, 4 bytes a lane.
+  auto* cache = static_cast<std::byte*>(is_key ? arguments.keys : arguments.values) + offset * Layout::Codes::kBytes;
+#pragma unroll
+  for (int at = lane * 4; at < kHeadDim * Layout::Codes::kBytes; at += 128) {
+    *reinterpret_cast<std::uint32_t*>(cache + at) = *reinterpret_cast<const std::uint32_t*>(own + at);
+  }
 }
 
 /// Scores of a warp's 16 positions by 8 heads over its slice, into shared memory.
@@ -335,13 +343,13 @@ __device__ __forceinline__ void weigh(const AttentionParameters& a, std::byte* s
     top = fmaxf(top, values[i]);
   }
   top = largest_of_warp(top);
-  const float factor = exp2f(largest - top);
+  const float factor = power_of_two(largest - top);
   float more = 0;
   using Pair = std::conditional_t<kFormat == KvFormat::kFp8, __half, __nv_bfloat16>;
   Pair* weights = reinterpret_cast<Pair*>(shared + Layout::kWeightsAt) + head * Layout::kWeightStride + lane;
 #pragma unroll
   for (int i = 0; i < kEach; ++i) {
-    const float weight = exp2f(values[i] - top);
+    const float weight = power_of_two(values[i] - top);
     more += weight;
     if constexpr (kFormat == KvFormat::kFp8) {
       weights[32 * i] = __float2half_rn(weight);
@@ -416,8 +424,8 @@ __device__ __forceinline__ void put_unit(const AttentionParameters& a, const Att
       const auto* gates = reinterpret_cast<const __nv_bfloat16*>(arguments.query) + row * arguments.query_stride +
                           (2 * head + 1) * kHeadDim + col;
       const float2 gate = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gates));
-      x = round_bf16(x) * round_bf16(1.0f / (1.0f + __expf(-gate.x)));
-      y = round_bf16(y) * round_bf16(1.0f / (1.0f + __expf(-gate.y)));
+      x = round_bf16(x) * rounded_sigmoid(gate.x);
+      y = round_bf16(y) * rounded_sigmoid(gate.y);
     }
     auto* out = reinterpret_cast<__nv_bfloat16*>(arguments.out) + row * arguments.out_stride + head * kHeadDim + col;
     *reinterpret_cast<std::uint32_t*>(out) = pack_bf16(x, y);
@@ -438,14 +446,15 @@ __device__ __forceinline__ void combine_chunks(const AttentionParameters& a, con
     top = largest_of_warp(top);
     for (int c = lane; c < item.chunks; c += 32) {
       const float2 of = __ldcg(from + c * Layout::kHeads);
-      const float weight = exp2f(of.x - top);
+      const float weight = power_of_two(of.x - top);
       weights[c * Layout::kHeads + warp] = weight;
       sum += weight * of.y;
     }
-    const float scale = a.arguments.value_scale / sum_of_warp(sum);
+    const float scale = __fdividef(a.arguments.value_scale, sum_of_warp(sum));
     for (int c = lane; c < item.chunks; c += 32) weights[c * Layout::kHeads + warp] *= scale;
   }
   __syncthreads();
+#pragma unroll 1
   for (int unit = threadIdx.x; unit < Layout::kUnits; unit += kThreads) {
     const int t = unit / 8 % 4;
     if (item.group % a.groups_per_kv * Layout::kHeads + 2 * t >= a.ratio) continue;
@@ -481,6 +490,7 @@ __device__ __forceinline__ void finish_item(const AttentionParameters& a, const 
   const auto* statistics = reinterpret_cast<const float2*>(shared + Layout::kStatisticsAt);
   const long long index = static_cast<long long>(item.lane) * a.groups + item.group;
   const long long place = index * a.chunks_max + item.chunk;
+#pragma unroll 1
   for (int unit = threadIdx.x; unit < Layout::kUnits; unit += kThreads) {
     const int t = unit / 8 % 4;
     if (item.group % a.groups_per_kv * Layout::kHeads + 2 * t >= a.ratio) continue;
@@ -490,18 +500,14 @@ __device__ __forceinline__ void finish_item(const AttentionParameters& a, const 
       const float4 more = meeting[group * Layout::kUnits + unit];
       sum = {sum.x + more.x, sum.y + more.y, sum.z + more.z, sum.w + more.w};
     }
-    if (item.chunks > 1) {
-      __stcg(a.partials + place * Layout::kUnits + unit, sum);
-    } else {
-      const float x = a.arguments.value_scale / statistics[2 * t].y, y = a.arguments.value_scale / statistics[2 * t + 1].y;
-      put_unit<kHeadDim, kFormat>(a, item, unit, {sum.x * x, sum.y * y, sum.z * x, sum.w * y});
-    }
+    __stcg(a.partials + place * Layout::kUnits + unit, sum);
   }
-  if (item.chunks == 1) return;
   if (threadIdx.x < Layout::kHeads) __stcg(a.statistics + place * Layout::kHeads + threadIdx.x, statistics[threadIdx.x]);
   __syncthreads();
   auto* arrived = reinterpret_cast<unsigned*>(shared + Layout::kArrivedAt);
-  if (threadIdx.x == 0) {
+  if (item.chunks == 1) {
+    *arrived = 0;
+  } else if (threadIdx.x == 0) {
     *arrived = ptx::add_acquire_release(a.arrivals + index, 1);
     if (*arrived == static_cast<unsigned>(item.chunks) - 1) a.arrivals[index] = 0;
   }

@@ -151,8 +151,8 @@ __device__ __forceinline__ void put_rows(const PrefillParameters& p, const float
       float x = sums[n][2 * r] * scale[r], y = sums[n][2 * r + 1] * scale[r];
       if (a.has_gate) {
         const float2 gate = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gates + 8 * n));
-        x = round_bf16(x) * round_bf16(1.0f / (1.0f + __expf(-gate.x)));
-        y = round_bf16(y) * round_bf16(1.0f / (1.0f + __expf(-gate.y)));
+        x = round_bf16(x) * rounded_sigmoid(gate.x);
+        y = round_bf16(y) * rounded_sigmoid(gate.y);
       }
       *reinterpret_cast<std::uint32_t*>(out + 8 * n) = pack_bf16(x, y);
     }
@@ -178,13 +178,13 @@ __device__ __forceinline__ void weigh(float (&scores)[kTile / 8][4], float (&sum
     }
     top = fmaxf(top, __shfl_xor_sync(~0u, top, 1));
     top = fmaxf(top, __shfl_xor_sync(~0u, top, 2));
-    const float scale = exp2f(largest[r] - top);
+    const float scale = power_of_two(largest[r] - top);
     largest[r] = top;
     float more = 0;
 #pragma unroll
     for (int n = 0; n < kTile / 8; ++n) {
 #pragma unroll
-      for (int i = 0; i < 2; ++i) more += scores[n][2 * r + i] = exp2f(scores[n][2 * r + i] - top);
+      for (int i = 0; i < 2; ++i) more += scores[n][2 * r + i] = power_of_two(scores[n][2 * r + i] - top);
     }
     total[r] = total[r] * scale + more;  // of this thread's positions; the four threads' meet at the end
 #pragma unroll

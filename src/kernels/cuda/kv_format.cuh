@@ -38,6 +38,22 @@ __device__ __forceinline__ std::uint32_t e4m3_pair_to_f16(std::uint32_t codes) {
   return out;
 }
 
+/// 2^x to two units of the last place, without the code for tiny results.
+__device__ __forceinline__ float power_of_two(float x) {
+  float out;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(out) : "f"(x));
+  return out;
+}
+
+/// BF16 as queries have it: sigmoid(x).
+__device__ __forceinline__ float rounded_sigmoid(float x) { return round_bf16(__fdividef(1.0f, 1.0f + __expf(-x))); }
+
+/// x / by, rounded as the division would, given 1 / by; for what E4M3 can hold.
+__device__ __forceinline__ float divide(float x, float by, float inverse) {
+  const float quotient = x * inverse;
+  return fmaf(fmaf(-quotient, by, x), inverse, quotient);
+}
+
 template <KvFormat kFormat>
 struct KvCodes;
 

@@ -42,7 +42,7 @@ __device__ __forceinline__ void prepare_head(float* row, const __nv_bfloat16* he
     float squares = 0;
 #pragma unroll
     for (int i = 0; i < kPairs; ++i) squares += x[i].x * x[i].x + x[i].y * x[i].y;
-    const float scale = 1.0f / sqrtf(sum_of_warp(squares) / kHeadDim + norm.epsilon);
+    const float scale = rsqrtf(sum_of_warp(squares) * (1.0f / kHeadDim) + norm.epsilon);
 #pragma unroll
     for (int i = 0; i < kPairs; ++i) {
       if (norm.zero_centred) {
@@ -70,12 +70,13 @@ __device__ __forceinline__ void prepare_head(float* row, const __nv_bfloat16* he
 /// Columns 2 l, 2 l + 1, 2 l + 64, ... of a head as the cache keeps them.
 template <int kHeadDim, KvFormat kFormat>
 __device__ __forceinline__ void store_head(std::byte* to, const float* row, float scale, int lane) {
+  const float inverse = 1.0f / scale;
 #pragma unroll
   for (int i = 0; i < kHeadDim / 64; ++i) {
     const int col = 64 * i + 2 * lane;
     const float2 x = *reinterpret_cast<const float2*>(row + col);
     if constexpr (kFormat == KvFormat::kFp8) {
-      *reinterpret_cast<std::uint16_t*>(to + col) = pack_e4m3(x.x / scale, x.y / scale);
+      *reinterpret_cast<std::uint16_t*>(to + col) = pack_e4m3(divide(x.x, scale, inverse), divide(x.y, scale, inverse));
     } else {
       *reinterpret_cast<std::uint32_t*>(to + 2 * col) = pack_bf16(x.x, x.y);
     }
