@@ -10,6 +10,7 @@
 #include "bench/profile/profile_tables.h"
 #include "base/units.h"
 #include "engine/runner_cpu.h"
+#include "engine/runner_cuda.h"
 #include "kernels/cpu/roofs.h"
 
 namespace nvllm::bench {
@@ -17,7 +18,6 @@ namespace nvllm::bench {
 namespace {
 
 using Clock = std::chrono::steady_clock;
-using CpuRunner = engine::ModelRunner<CpuOps>;
 
 constexpr std::size_t kSweepBytes = std::size_t{96} << 20;  // beyond last-level caches
 constexpr std::int64_t kWarmUpSteps = 2;
@@ -47,7 +47,7 @@ std::int64_t decode_positions(const SpeedOptions& options) {
 /// a token is does not change what it costs.
 class Batch {
  public:
-  Batch(CpuRunner& runner, const SpeedOptions& options) : runner_(runner), options_(options) {
+  Batch(engine::Runner& runner, const SpeedOptions& options) : runner_(runner), options_(options) {
     const engine::EngineLimits& limits = runner.limits();
     const std::int64_t positions = options.context + decode_positions(options);
     const std::int64_t each = ceil_div(positions, limits.kv_block_tokens);
@@ -98,12 +98,16 @@ class Batch {
     }
   }
 
-  CpuRunner& runner_;
+  engine::Runner& runner_;
   const SpeedOptions& options_;
   std::vector<std::vector<std::int32_t>> blocks_;
   engine::SamplingParams greedy_{.temperature = 0, .seed = {}, .logit_bias = {}};
   std::int64_t position_ = 0;
 };
+
+bool uses_gpu(const SpeedOptions& options) {
+  return options.engine.device == "cuda" || (options.engine.device == "auto" && engine::why_no_cuda().empty());
+}
 
 /// The options with every size settled for exactly this run.
 engine::EngineOptions sized(const SpeedOptions& options) {
@@ -111,7 +115,7 @@ engine::EngineOptions sized(const SpeedOptions& options) {
   out.thread_count = engine::worker_count(options.engine);
   out.max_num_seqs = options.batch;
   out.max_model_len = options.context + decode_positions(options);
-  out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min<std::int64_t>(options.context, 256));
+  out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min<std::int64_t>(options.context, uses_gpu(options) ? 2048 : 256));
   return out;
 }
 
@@ -136,18 +140,23 @@ Cost SpeedReport::step_cost() const {
 }
 
 SpeedReport measure_speed(const SpeedOptions& options) {
-  if (options.engine.device != "auto" && options.engine.device != "cpu") {
-    throw Error(ErrorKind::kUnsupported, fmt::format("--device {}: only the CPU is timed by this build", options.engine.device));
-  }
+  const bool gpu = uses_gpu(options);
   const engine::EngineOptions engine_options = sized(options);
   const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(options.model);
-  const std::unique_ptr<CpuRunner> runner = engine::make_cpu_runner(files, engine_options);
+  std::unique_ptr<engine::Runner> runner;
+  if (gpu) {
+    runner = engine::make_cuda_runner(files, engine_options, engine::plan_cuda_memory(files, engine_options));
+  } else {
+    runner = engine::make_cpu_runner(files, engine_options);
+  }
   SpeedReport report{.model = options.model, .device = runner->limits().device, .leg = runner->limits().leg,
                      .batch = options.batch, .context = options.context, .steps = options.steps,
                      .threads = engine_options.thread_count, .kernels = {}, .host_work = {}};
   cpu::WorkerPool pool(engine_options.thread_count);
   const std::vector<std::byte> sweep(kSweepBytes, std::byte{1});
+  const double gpu_sweep = gpu ? engine::cuda_read_sweep() : 0;
   const auto look = [&] {
+    if (gpu) return gpu_sweep;  // its memory has no neighbours
     const auto start = Clock::now();
     static_cast<void>(cpu::read_sweep(sweep, pool));
     return static_cast<double>(kSweepBytes) / seconds_since(start);

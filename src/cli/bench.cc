@@ -126,8 +126,12 @@ void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
   app.add_option("--batch", o.batch, "Sequences that decode together")->check(CLI::Range(1, 512))->capture_default_str();
   app.add_option("--context", o.context, "Prompt tokens of each sequence")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--steps", o.steps, "Decode steps to time")->check(CLI::Range(1, 100000))->capture_default_str();
-  app.add_option("--device", o.engine.device, "Where to run")->check(CLI::IsMember({"auto", "cpu"}))->capture_default_str();
-  app.add_option("--leg", o.engine.leg, "Which kernels are fused")->capture_default_str();
+  app.add_option("--device", o.engine.device, "Where to run")->check(CLI::IsMember({"auto", "cpu", "cuda"}))->capture_default_str();
+  app.add_option("--kv-cache-dtype", o.engine.kv_cache_dtype, "Number format of keys and values: auto, bf16, or on a GPU fp8_e4m3")->capture_default_str();
+  app.add_option("--mamba-ssm-cache-dtype", o.engine.state_dtype, "Number format of recurrent state: auto, float32, or on a GPU bfloat16")
+      ->capture_default_str();
+  CLI::Option* leg = app.add_option("--leg", o.engine.leg, "Which kernels are fused")->capture_default_str();
+  app.add_option("--fusion", o.engine.fusion, "A fusion plan without a name, as `serve --fusion` takes it")->excludes(leg);
   app.add_option("--threads", o.engine.thread_count, "CPU workers; 0: one per core")->check(CLI::Range(0, 1024))->capture_default_str();
   app.add_flag("--json", flags.json, "Print JSON");
 }

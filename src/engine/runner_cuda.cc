@@ -13,6 +13,7 @@
 #include "engine/weight_totals.h"
 #include "kernels/cuda/cuda_ops.h"
 #include "kernels/cuda/greedy.h"
+#include "kernels/cuda/read_sweep.h"
 #include "model/hybrid_model.h"
 
 namespace nvllm::engine {
@@ -169,6 +170,8 @@ std::string why_no_cuda() {
   std::string why_not;
   return cuda::find_device(facts, why_not) ? "" : why_not;
 }
+
+double cuda_read_sweep() { return cuda::read_sweep_bytes_per_second(); }
 
 MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOptions& options) {
   cuda::DeviceFacts facts;

@@ -12,6 +12,9 @@ namespace nvllm::engine {
 /// One sentence that says why this program cannot use a GPU here; empty if it can.
 std::string why_no_cuda();
 
+/// Bytes a second of a read-only pass over the GPU's memory.  Errors: Error(kDevice).
+double cuda_read_sweep();
+
 /// The plan for the first GPU, from the headers of the checkpoint alone. Without a budget it shares out nine tenths of
 /// the device's free memory.  Errors: as plan_memory; Error(kDevice) if there is no usable device.
 MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOptions& options);

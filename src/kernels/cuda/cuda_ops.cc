@@ -1,6 +1,7 @@
 #include "kernels/cuda/cuda_ops.h"
 
 #include <algorithm>
+#include <limits>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -74,6 +75,16 @@ bool can_stack(std::span<const MatrixSource> files) {
 }
 
 Cost matrix_cost(std::int64_t tokens, const CudaOps::Matrix& w) { return matmul_cost(tokens, w.rows, w.cols, w.bytes()); }
+
+Cost attend_cost(const AttentionContext<CudaOps>& context) {
+  Cost cost;
+  for (const Segment& segment : context.segments) cost = cost + attention_cost(context.shape, segment.start, segment.token_count);
+  return cost;
+}
+
+Cost mlp_cost(std::int64_t tokens, const MlpWeights<CudaOps>& w) {
+  return matrix_cost(tokens, w.gate_proj.weight) + matrix_cost(tokens, w.up_proj.weight) + matrix_cost(tokens, w.down_proj.weight);
+}
 
 }  // namespace
 
@@ -272,9 +283,7 @@ cuda::AttentionArguments CudaOps::attention_arguments(View<Bf16> out, const Atte
 }
 
 void CudaOps::run_attention(const cuda::AttentionArguments& arguments, const AttentionContext<CudaOps>& context) {
-  Cost cost;
-  for (const Segment& segment : context.segments) cost = cost + attention_cost(context.shape, segment.start, segment.token_count);
-  note("paged_attention", {0, context.shape.heads * context.shape.head_dim, 0}, cost);
+  note("paged_attention", {0, context.shape.heads * context.shape.head_dim, 0}, attend_cost(context));
   if (arguments.step.lane_count > 0) cuda::attention_decode(arguments, attention_workspace_, stream_);
   int index = arguments.step.lane_count;
   for (const cuda::Lane& lane : step_.prefill_lanes()) cuda::attention_prefill(arguments, lane, index++, stream_);
@@ -332,8 +341,9 @@ void CudaOps::delta_rule(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> 
 void CudaOps::gated_norm(View<Bf16> out, View<const Bf16> x, View<const Bf16> z, std::int64_t heads, const NormWeights& norm) {
   note("gated_norm", {x.rows, x.cols, 0}, elementwise_cost(x.rows * x.cols, 2, 1));
   cuda::DeltaArguments a{};
-  a.shape.value_heads = heads;
-  a.shape.value_dim = x.cols / heads;
+  // What the norm does not look at need only be a shape, and it keeps no slot of its own.
+  a.slot_count = std::numeric_limits<int>::max();
+  a.shape = {.key_heads = heads, .value_heads = heads, .key_dim = x.cols / heads, .value_dim = x.cols / heads, .conv_taps = 1};
   a.z = z.data;
   a.z_stride = static_cast<int>(z.stride);
   a.gated_norm = device_norm(norm);
@@ -397,9 +407,32 @@ MatvecCall CudaOps::add_call(View<Bf16> x, View<const Bf16> from, const Matrix& 
   return call;
 }
 
+bool CudaOps::is_one_kernel(std::int64_t rows, const Linear<CudaOps>& linear) const {
+  return few(rows) && linear.weight.own.row_tiles() > 0 && linear.bias.empty();
+}
+
+bool CudaOps::is_one_kernel(std::int64_t rows, const MlpWeights<CudaOps>& w) const {
+  const Matrix& gate = w.gate_proj.weight;
+  return is_one_kernel(rows, w.down_proj) && stacked(gate, w.up_proj.weight) && gate.stack->order() == cuda::RowOrder::kGateUp &&
+         w.gate_proj.bias.empty() && w.up_proj.bias.empty();
+}
+
+cuda::DecodeCall CudaOps::decode_call(View<Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,
+                                      const AttentionContext<CudaOps>& context) const {
+  return {layer_arguments(w, s, context), add_call(x, s.attended, w.o_proj.weight)};
+}
+
+cuda::PhaseDCall CudaOps::mlp_call(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const {
+  return {gate_up_call(x, w, s), add_call(x, s.mlp_act, w.down_proj.weight)};
+}
+
 void CudaOps::decode_kernel(View<Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s, const AttentionContext<CudaOps>& context) {
-  attend(w, s, context);
-  project_and_add(x, s.attended, w.o_proj, s);
+  if (!is_one_kernel(x.rows, w.o_proj) || !cuda::has_attention_phrases(geometry_of(context.shape, context.cache.block_tokens), device_)) {
+    attend(w, s, context);
+    return project_and_add(x, s.attended, w.o_proj, s);
+  }
+  note("DecodeKernel", {x.rows, w.o_proj.weight.rows, w.o_proj.weight.cols}, attend_cost(context) + matrix_cost(x.rows, w.o_proj.weight));
+  cuda::decode_kernel(decode_call(x, w, s, context), attention_workspace_, device_, workspace_, phrase_workspace_, stream_);
 }
 
 void CudaOps::project_and_add(View<Bf16> x, View<const Bf16> from, const Linear<CudaOps>& linear, Scratch<CudaOps>& s) {
@@ -448,14 +481,25 @@ void CudaOps::mlp_down_add(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<C
 }
 
 void CudaOps::phase_d_mlp(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) {
-  mlp_gate_up(x, w, s);
-  mlp_down_add(x, w, s);
+  if (!is_one_kernel(x.rows, w)) {
+    mlp_gate_up(x, w, s);
+    return mlp_down_add(x, w, s);
+  }
+  note("Phase_D_MLP_Kernel", {x.rows, w.down_proj.weight.rows, w.gate_proj.weight.cols}, mlp_cost(x.rows, w));
+  cuda::phase_d_mlp(mlp_call(x, w, s), device_, workspace_, phrase_workspace_, stream_);
 }
 
 void CudaOps::phase_e_beta(View<Bf16> x, const AttentionWeights<CudaOps>& attention, const MlpWeights<CudaOps>& feed_forward,
                            Scratch<CudaOps>& s, const AttentionContext<CudaOps>& context) {
-  decode_kernel(x, attention, s, context);
-  phase_d_mlp(x, feed_forward, s);
+  if (!is_one_kernel(x.rows, attention.o_proj) || !is_one_kernel(x.rows, feed_forward) ||
+      !cuda::has_attention_phrases(geometry_of(context.shape, context.cache.block_tokens), device_)) {
+    decode_kernel(x, attention, s, context);
+    return phase_d_mlp(x, feed_forward, s);
+  }
+  note("PhaseE_Beta_Kernel", {x.rows, x.cols, attention.o_proj.weight.cols},
+       attend_cost(context) + matrix_cost(x.rows, attention.o_proj.weight) + mlp_cost(x.rows, feed_forward));
+  cuda::phase_e_beta(decode_call(x, attention, s, context), mlp_call(x, feed_forward, s), attention_workspace_, device_, workspace_,
+                     phrase_workspace_, stream_);
 }
 
 void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>& w, Scratch<CudaOps>& s) {

@@ -141,6 +141,12 @@ class CudaOps {
                                                          const AttentionContext<CudaOps>& context) const;
   void run_attention(const cuda::AttentionArguments& arguments, const AttentionContext<CudaOps>& context);
   [[nodiscard]] cuda::DeltaArguments delta_arguments(const DeltaContext<CudaOps>& context) const;
+  /// Whether a phrase with these weights has a kernel of its own.
+  [[nodiscard]] bool is_one_kernel(std::int64_t rows, const Linear<CudaOps>& linear) const;
+  [[nodiscard]] bool is_one_kernel(std::int64_t rows, const MlpWeights<CudaOps>& w) const;
+  [[nodiscard]] cuda::DecodeCall decode_call(View<Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,
+                                             const AttentionContext<CudaOps>& context) const;
+  [[nodiscard]] cuda::PhaseDCall mlp_call(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const;
   /// x += from · Wᵀ (+ bias).
   void project_and_add(View<Bf16> x, View<const Bf16> from, const Linear<CudaOps>& linear, Scratch<CudaOps>& s);
   [[nodiscard]] cuda::MatvecCall gate_up_call(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const;

@@ -30,8 +30,8 @@ struct PhaseDCall {
 void phase_d_mlp(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, const PhraseWorkspace& phrases,
                  CUstream_st* stream);
 
-/// Whether there are kernels for the two phrases below: head_dim 256, as all of Qwen3.5 has it.
-[[nodiscard]] bool has_attention_phrases(const AttentionGeometry& geometry);
+/// Whether there are kernels for the two phrases below: head_dim 256, as all of Qwen3.5 has it, on compute capability 9.0.
+[[nodiscard]] bool has_attention_phrases(const AttentionGeometry& geometry, const DeviceFacts& device);
 
 /// q/k norm, rope, KV write, attention, output gate, output projection, residual add: DecodeKernel.
 struct DecodeCall {
