@@ -79,7 +79,10 @@ std::unique_ptr<Engine> open_engine(const std::string& model, const EngineOption
   for (const std::string& row : plan.describe()) log(LogLevel::kInfo, "engine", row);
   std::unique_ptr<Runner> runner = make_runner(files, options, plan, progress);
   const EngineLimits& limits = runner->limits();
-  if (options.deterministic && device_of(options) != Device::kCuda) {
+  if (options.deterministic && device_of(options) == Device::kCuda) {
+    throw Error(ErrorKind::kUnsupported, "--deterministic is not there for the GPU yet: use --device cpu, or leave the flag out");
+  }
+  if (options.deterministic) {
     log(LogLevel::kInfo, "engine",
         fmt::format("--deterministic changes nothing: {} gives the same request the same bits in any batch, chunking "
                     "and recomputation", limits.device));
@@ -87,7 +90,7 @@ std::unique_ptr<Engine> open_engine(const std::string& model, const EngineOption
   log(LogLevel::kInfo, "engine",
       fmt::format("ready device=\"{}\" leg={} fusion={} max_num_seqs={} max_model_len={} max_num_batched_tokens={} "
                   "kv_blocks={}",
-                  limits.device, limits.leg, fusion_spec(fusion_of(options)), limits.max_num_seqs, limits.max_model_len,
+                  limits.device, limits.leg, fusion_spec(device_of(options) == Device::kCuda ? cuda_fusion(options) : fusion_of(options)), limits.max_num_seqs, limits.max_model_len,
                   limits.max_num_batched_tokens, limits.kv_block_count));
   return std::make_unique<Engine>(std::move(runner), options.inbox_limit);
 }

@@ -154,7 +154,7 @@ cuda::KvFormat kv_format(const EngineOptions& options) {
 }
 
 CudaOpsOptions cuda_options(const EngineOptions& options, const EngineLimits& limits) {
-  return {.plan = fusion_of(options),
+  return {.plan = cuda_fusion(options),
           .tokens_max = round_up(limits.max_num_batched_tokens, kRowGranularity),
           .lanes_max = limits.max_num_seqs,
           .blocks_per_lane = ceil_div(limits.max_model_len, limits.kv_block_tokens),
@@ -169,6 +169,14 @@ std::string why_no_cuda() {
   cuda::DeviceFacts facts;
   std::string why_not;
   return cuda::find_device(facts, why_not) ? "" : why_not;
+}
+
+FusionPlan cuda_fusion(const EngineOptions& options) {
+  if (!options.fusion.empty() || options.leg != "default") return fusion_of(options);
+  // On an H200 the separate MLP kernels and DecodeKernel beat every leg that fuses more: docs/performance.md.
+  FusionPlan plan = parse_fusion("beta=none,decode=on,attention-mlp=two-kernels,other-mlp=two-kernels,inputs=on,delta=on");
+  plan.name = "default";
+  return plan;
 }
 
 double cuda_read_sweep() { return cuda::read_sweep_bytes_per_second(); }
@@ -193,7 +201,7 @@ MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOpt
 std::unique_ptr<Runner> make_cuda_runner(const checkpoint::Checkpoint& files, const EngineOptions& options, const MemoryPlan& plan,
                                          const LoadProgress& progress) {
   auto ops = std::make_unique<CudaOps>(cuda_options(options, plan.limits));
-  return std::make_unique<CudaRunner>(std::move(ops), files, fusion_of(options), plan.limits,
+  return std::make_unique<CudaRunner>(std::move(ops), files, cuda_fusion(options), plan.limits,
                                       counted(progress, weigh<CudaOps>(files).file_bytes));
 }
 

@@ -6,11 +6,16 @@
 #include "checkpoint/checkpoint.h"
 #include "engine/memory_plan.h"
 #include "engine/runner.h"
+#include "kernels/fusion_plan.h"
 
 namespace nvllm::engine {
 
 /// One sentence that says why this program cannot use a GPU here; empty if it can.
 std::string why_no_cuda();
+
+/// The fusion plan that the options ask for; leg `default` is the fastest that has been measured on a GPU.
+///   Errors: those of named_leg and parse_fusion.
+FusionPlan cuda_fusion(const EngineOptions& options);
 
 /// Bytes a second of a read-only pass over the GPU's memory.  Errors: Error(kDevice).
 double cuda_read_sweep();

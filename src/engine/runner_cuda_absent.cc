@@ -7,6 +7,8 @@ namespace nvllm::engine {
 
 std::string why_no_cuda() { return "this build has no CUDA backend"; }
 
+FusionPlan cuda_fusion(const EngineOptions& /*options*/) { throw Error(ErrorKind::kUnsupported, why_no_cuda() + "; use --device cpu"); }
+
 double cuda_read_sweep() { throw Error(ErrorKind::kUnsupported, why_no_cuda() + "; use --device cpu"); }
 
 MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& /*files*/, const EngineOptions& /*options*/) {
