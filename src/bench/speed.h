@@ -36,6 +36,7 @@ struct SpeedReport {
   double step_seconds = 0;              ///< median of the decode steps
   double profiled_step_seconds = 0;     ///< mean of the steps the kernels were timed in
   double read_bytes_per_second = 0;     ///< the sweep, median of looks between steps
+  bool kernels_timed = true;            ///< a GPU's kernels are counted, with what they must move, and not timed
   std::vector<KernelSpeed> kernels;     ///< most expensive first
   std::vector<KernelSpeed> host_work;   ///< named work of the host, the same
   BudgetClosure budget{};               ///< what was named against the steps without listening
@@ -45,7 +46,7 @@ struct SpeedReport {
   Cost step_cost() const;
 };
 
-/// Times prefill and decode of one model on the CPU, without a server: greedy sampling included,
+/// Times prefill and decode of one model on a CPU or GPU, without a server: greedy sampling included,
 /// scheduling and text not. Steps with and without a listener take turns and the read sweep runs between
 /// them, since clocks and neighbours drift.
 ///   Errors: those of engine::open_engine; Error(kUsage) if batch or context do not fit.
@@ -54,6 +55,7 @@ SpeedReport measure_speed(const SpeedOptions& options);
 /// "tokens/s and share of the roofline", then every kernel.
 std::string speed_summary(const SpeedReport& report);
 /// Every kernel and named host work: time, bytes, GB/s, share of the read sweep; then the budget.
+///   Errors: Error(kUnsupported) if kernels were not timed.
 std::string kernel_table(const SpeedReport& report);
 Json speed_json(const SpeedReport& report);
 
