@@ -146,27 +146,47 @@ class ScriptedServer {
       const std::string* key = exchange->request().header("Authorization");
       last_key_ = key == nullptr ? "" : *key;
     }
-    const int now = ++running_;
-    int most = most_running_;
-    while (now > most && !most_running_.compare_exchange_weak(most, now)) {
-    }
+    Running running(*this);
     const std::string unknown = unknown_field(request);
     if (features_.refuses_unknown && !unknown.empty()) {
+      running.end();
       exchange->respond({.status = 400, .body = R"({"error":{"message":"unknown field )" + unknown + "\"}}"});
     } else {
-      play(exchange, request, script_(request));
+      play(exchange, request, script_(request), running);
     }
-    --running_;
   }
 
-  void play(const ExchangePtr& exchange, const Json& request, const ScriptedReply& reply) {
+  /// A generation that counts as running until it ends: before its last byte is sent, since the client
+  /// may ask again as soon as it has read that one.
+  class Running {
+   public:
+    explicit Running(ScriptedServer& server) : server_(server) {
+      const int now = ++server_.running_;
+      int most = server_.most_running_;
+      while (now > most && !server_.most_running_.compare_exchange_weak(most, now)) {
+      }
+    }
+    ~Running() { end(); }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
+    void end() {
+      if (!std::exchange(ended_, true)) --server_.running_;
+    }
+
+   private:
+    ScriptedServer& server_;
+    bool ended_ = false;
+  };
+
+  void play(const ExchangePtr& exchange, const Json& request, const ScriptedReply& reply, Running& running) {
     const bool chat = exchange->request().path() == "/v1/chat/completions";
     if (reply.status != 200 || !reply.body.empty()) {
+      running.end();
       exchange->respond({.status = reply.status, .body = reply.body});
     } else if (wants(request, "stream") && features_.streaming) {
-      stream(exchange, request, reply, chat);
+      stream(exchange, request, reply, chat, running);
     } else {
-      whole(exchange, request, reply, chat);
+      whole(exchange, request, reply, chat, running);
     }
   }
 
@@ -211,7 +231,8 @@ class ScriptedServer {
     return choice;
   }
 
-  void stream(const ExchangePtr& exchange, const Json& request, const ScriptedReply& reply, bool chat) const {
+  void stream(const ExchangePtr& exchange, const Json& request, const ScriptedReply& reply, bool chat,
+              Running& running) const {
     exchange->start_stream({.content_type = "text/event-stream", .headers = {}, .body = ""});
     const auto send = [&](const Json& choices, const Json& extra) {
       Json chunk = extra;
@@ -233,11 +254,13 @@ class ScriptedServer {
       if (i == 0 && !reply.event_after_first.empty()) exchange->send(net::sse_event(reply.event_after_first));
     }
     if (wants(request, "stream_options") && features_.stream_usage) send(Json::array(), Json{{"usage", usage(count)}});
+    running.end();
     exchange->send(net::sse_event("[DONE]"));
     exchange->finish_stream();
   }
 
-  void whole(const ExchangePtr& exchange, const Json& request, const ScriptedReply& reply, bool chat) const {
+  void whole(const ExchangePtr& exchange, const Json& request, const ScriptedReply& reply, bool chat,
+             Running& running) const {
     const int count = piece_count(request, reply);
     std::string text;
     Json ids = Json::array();
@@ -252,6 +275,7 @@ class ScriptedServer {
     Json choice = choice_of(text, chat, "message");
     if (wants(request, "return_token_ids") && features_.token_ids) choice["token_ids"] = ids;
     choice["finish_reason"] = reply.finish_reason;
+    running.end();
     exchange->respond(
         {.body = dump_json(Json{{"id", "gen-1"}, {"choices", Json::array({choice})}, {"usage", usage(count)}})});
   }

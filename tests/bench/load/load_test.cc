@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cmath>
 #include <fstream>
+#include <latch>
 #include <set>
+#include <thread>
 
 #include "base/error.h"
 #include "bench/import/vllm_bench.h"
@@ -30,7 +33,14 @@ LoadOptions options_for(const ScriptedServer& server) {
 }
 
 TEST(Load, KeepsItsStreamsBusyAndCountsEveryToken) {
-  const ScriptedServer server(always({.pieces = std::vector<std::string>(8, "x "), .delay = milliseconds(5)}));
+  // No answer begins before three requests are there, however late a stream starts.
+  std::latch all_streams(3);
+  std::atomic<int> asked{0};
+  const ScriptedServer server([&](const Json&) {
+    if (asked++ < 3) all_streams.count_down();
+    for (int i = 0; i < 10'000 && !all_streams.try_wait(); ++i) std::this_thread::sleep_for(milliseconds(1));
+    return testing::ScriptedReply{.pieces = std::vector<std::string>(8, "x "), .delay = milliseconds(5)};
+  });
   const LoadResult result = run_load(options_for(server));
   EXPECT_EQ(result.completed, 12);
   EXPECT_EQ(result.failed, 0);
