@@ -103,10 +103,16 @@ __global__ void pause(long long cycles) {
 class Chain {
  public:
   Chain(std::vector<Shape> shapes, std::int64_t tokens, const DeviceFacts& facts)
-      : tokens_(tokens), facts_(facts), x_(tokens * kInner * 2), to_(tokens * 248320 * 4), gain_(kInner * 4), workspace_(64 << 20, 8192) {
+      : tokens_(tokens), facts_(facts), x_(tokens * kInner * 2), to_(tokens * 248320 * 4), gain_(kInner * 4) {
     for (std::uint64_t layer = 0; layer < kLayers; ++layer) {
       for (const Shape& shape : shapes) calls_.push_back({shape, random_matrix(shape, layer * 10 + shape.rows)});
     }
+    MatvecNeeds needs;
+    for (const auto& [shape, w] : calls_) {
+      const MatvecNeeds of = matvec_needs(w, facts);
+      needs = {std::max(needs.partial_bytes, of.partial_bytes), std::max(needs.arrivals, of.arrivals)};
+    }
+    workspace_ = MatvecWorkspace(needs);
     x_.fill(0x3c);
     to_.fill(0);
     gain_.fill(0);
@@ -119,7 +125,7 @@ class Chain {
                const auto& [shape, w] = calls_[i % calls_.size()];
                MatvecCall call{.x = x_.as<Bf16>(), .x_stride = shape.cols, .tokens = tokens_, .w = &w, .end = shape.end};
                call.out[0] = {to_.as<void>(), shape.end == MatvecEnd::kSwiglu ? shape.rows / 2 : shape.rows};
-               if (shape.cols == kHidden) call.norm = {.gain = gain_.as<float>(), .zero_centred = true};
+               if (shape.cols == kHidden && tokens_ <= kMatvecNormTokensMax) call.norm = {.gain = gain_.as<float>(), .zero_centred = true};
                nvfp4_matvec(call, facts_, workspace_, stream);
                if (pause_cycles > 0 && shape.end == MatvecEnd::kBf16) launch_early(pause, 48, 512, 0, stream, pause_cycles);
              }
@@ -163,11 +169,11 @@ int run(const std::string& json_path) {
       bytes += matrices.back().bytes();
     }
     const auto count = static_cast<std::int64_t>(matrices.size());
-    for (const std::int64_t tokens : {1, 2, 4, 8}) {
+    for (const std::int64_t tokens : {1, 8, 16, 32, 64}) {
       DeviceBuffer x(tokens * shape.cols * 2), to(tokens * shape.rows * 4);
       x.fill(0x3c);
       to.fill(0);
-      const MatvecWorkspace workspace(64 << 20, matrices[0].row_tiles());
+      const MatvecWorkspace workspace(matvec_needs(matrices[0], facts));
       const double before = sweep_gbs();
       const double seconds = seconds_of([&](cudaStream_t stream) {
         for (std::int64_t i = 0; i < kLaunches; ++i) {
@@ -184,7 +190,7 @@ int run(const std::string& json_path) {
                              {"gb_per_s", gbs}, {"sweep_gb_per_s", before}, {"of_sweep", of}});
     }
   }
-  for (const std::int64_t tokens : {1, 8}) {
+  for (const std::int64_t tokens : {1, 8, 16, 32, 64}) {
     Chain mlp({kShapes[0], kShapes[1]}, tokens, facts), layer({kShapes[2], kShapes[3], kShapes[0], kShapes[1]}, tokens, facts);
     const auto row = [&](const char* name, double seconds) {
       std::printf("%-34s %6lld %9.2f\n", name, static_cast<long long>(tokens), seconds * 1e6);

@@ -118,6 +118,8 @@ class Step {
     return out;
   }
 
+  int chunk_tokens = 0;  ///< StepTable::chunk_tokens
+
   /// The device's answer. Padding lanes have count 0; `split` cuts every prefill into pieces of so many rows, 0 asks for decode.
   std::vector<Bf16> got(int split = 0) {
     const int dim = shape_.head_dim, out_cols = shape_.heads * dim;
@@ -136,7 +138,7 @@ class Step {
       lanes.push_back({.first_row = s.count > 0 ? row : 0, .token_count = s.count, .start = s.start, .slot = -1});
       row += s.count;
     }
-    const DeviceBuffer lanes_device = device(lanes);
+    const DeviceBuffer lanes_device = device(lanes), chunk_device = device(std::vector<int>{chunk_tokens});
     DeviceBuffer out(std::max<std::int64_t>(rows_, 1) * out_cols * 2 + 64);
     out.fill(0xff);
     AttentionArguments a;
@@ -163,7 +165,7 @@ class Step {
       a.key_scale = kKeyScale;
       a.value_scale = kValueScale;
     }
-    a.step = {lanes_device.as<Lane>(), blocks.as<std::int32_t>(), blocks_per_lane_, static_cast<int>(lanes.size())};
+    a.step = {lanes_device.as<Lane>(), blocks.as<std::int32_t>(), blocks_per_lane_, static_cast<int>(lanes.size()), chunk_device.as<int>()};
     a.out = out.as<Bf16>();
     a.out_stride = out_cols;
     if (split == 0) {
@@ -357,6 +359,18 @@ TEST_F(AttentionOnDevice, AgreesWithTheOracleForSequencesOfEveryLength) {
       for (const int start : starts) sequences.push_back({start, 1, static_cast<std::uint64_t>(start * 10 + 100)});
       sequences.push_back({0, 0, 1});
       Step step(shape, sequences);
+      step.expect_close(step.got());
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_F(AttentionOnDevice, AgreesWithTheOracleForItemsOfEveryLength) {
+  for (const Shape& shape : {shapes()[0], shapes()[1], shapes()[6]}) {
+    Step step(shape, {{9, 0, 1}, {700, 1, 1}, {3, 1, 2}, {4300, 1, 4}, {0, 1, 5}, {511, 1, 6}});
+    for (const int chunk_tokens : {1, 16, 256, 512, 1280, 100'000}) {
+      step.chunk_tokens = chunk_tokens;
+      SCOPED_TRACE("items of " + std::to_string(chunk_tokens));
       step.expect_close(step.got());
       if (HasFatalFailure()) return;
     }

@@ -62,6 +62,7 @@ struct Product {
   std::vector<float> gain = {};  ///< of a zero-centred norm; empty: none
   std::vector<Bf16> dense = {};  ///< [dense_rows, cols]
   std::vector<float> dense_out = {};
+  bool by_teams = false;  ///< as devices do that have no warpgroup products
 
   std::int64_t cols() const { return parts[0].cols; }
   std::int64_t rows() const {
@@ -84,9 +85,9 @@ struct Product {
     out.fill(0xff);  // NaN in either type
     dense_to.fill(0xff);
     if (!start.empty()) out.upload(start.data(), out.bytes());
-    const DeviceFacts device = test::device_facts();
-    const MatvecCut cut = cut_matvec(w.row_tiles(), cols(), tokens, device);
-    const MatvecWorkspace workspace(cut.workspace_bytes, w.row_tiles());
+    DeviceFacts device = test::device_facts();
+    if (by_teams) device.shared_bytes = 99 * 1024;
+    const MatvecWorkspace workspace(matvec_needs(w, device));
     MatvecCall call{.x = x_device.as<Bf16>(), .x_stride = cols(), .tokens = tokens, .w = &w, .end = end};
     std::int64_t at = 0;
     for (std::size_t i = 0; i < parts.size(); ++i) {
@@ -124,28 +125,46 @@ TEST_F(Nvfp4MatvecOnDevice, AgreesWithDoublePrecisionForEveryShapeAndCountOfToke
     std::int64_t rows, cols;
   };
   for (const Shape shape : {Shape{16, 128}, Shape{1, 16}, Shape{33, 48}, Shape{512, 1024}, Shape{1000, 3584}, Shape{48, 17408}}) {
-    for (const std::int64_t tokens : {1, 2, 3, 5, 7, 8}) {
+    for (const std::int64_t tokens : {1, 2, 3, 5, 7, 8, 9, 16, 17, 32, 33, 64}) {
       Product product{{every_scale(shape.rows, shape.cols, 3)}, tokens};
-      const auto got = product.run(MatvecEnd::kFloat, shape.rows);
       const Reference want = reference_of(product.parts[0], product.x(), tokens);
-      for (std::size_t i = 0; i < got.size(); ++i) {
-        // Float sums of cols products, in any order: cols / 2 roundings on the way are generous.
-        const double bound = want.sizes[i] * std::exp2(-24) * (8 + std::sqrt(static_cast<double>(shape.cols)));
-        ASSERT_NEAR(got[i], want.sums[i], bound) << shape.rows << " x " << shape.cols << ", tokens " << tokens << ", at " << i;
+      for (const bool by_teams : {false, true}) {
+        product.by_teams = by_teams;
+        const auto got = product.run(MatvecEnd::kFloat, shape.rows);
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          // Float sums of cols products, in any order: cols / 2 roundings on the way are generous.
+          const double bound = want.sizes[i] * std::exp2(-24) * (8 + std::sqrt(static_cast<double>(shape.cols)));
+          ASSERT_NEAR(got[i], want.sums[i], bound) << shape.rows << " x " << shape.cols << ", tokens " << tokens << ", at " << i << (by_teams ? ", by teams" : "");
+        }
       }
     }
   }
 }
 
 TEST_F(Nvfp4MatvecOnDevice, GivesTheSameBitsEveryTime) {
-  Product product{{every_scale(1000, 5120, 5)}, 3};
-  const auto first = product.run(MatvecEnd::kFloat, 1000);
-  for (int i = 0; i < 20; ++i) ASSERT_EQ(product.run(MatvecEnd::kFloat, 1000), first);
+  for (const std::int64_t tokens : {1, 3, 16, 30, 64}) {
+    Product product{{every_scale(1000, 5120, 5)}, tokens};
+    const auto first = product.run(MatvecEnd::kFloat, 1000);
+    for (int i = 0; i < 20; ++i) ASSERT_EQ(product.run(MatvecEnd::kFloat, 1000), first);
+  }
+}
+
+TEST_F(Nvfp4MatvecOnDevice, ARowsBitsDoNotDependOnHowManyThereAre) {
+  if (!has_warpgroups(test::device_facts())) GTEST_SKIP() << "teams of warps cut the columns by the number of rows";
+  std::vector<float> want;
+  for (const std::int64_t tokens : {2, 8, 9, 16, 32, 64}) {
+    Product product{{every_scale(1000, 5120, 5)}, tokens};
+    auto got = product.run(MatvecEnd::kFloat, 1000);
+    got.resize(2000);  // of the first two rows
+    if (want.empty()) want = got;
+    ASSERT_EQ(got, want) << tokens;
+  }
 }
 
 TEST_F(Nvfp4MatvecOnDevice, AddsToTheResidualAsTwoRoundings) {
-  for (const std::int64_t tokens : {1, 2}) {
+  for (const std::int64_t tokens : {1, 2, 12, 31, 64}) {
     Product product{{every_scale(256, 512, 9)}, tokens};
+    product.by_teams = tokens == 2;
     const auto start = test::random_rows(256 * tokens, 11, 100.0f);
     const auto sums = product.run(MatvecEnd::kBf16, 256), added = product.run(MatvecEnd::kAdd, 256, start);
     for (std::size_t i = 0; i < sums.size(); ++i) EXPECT_EQ(added[i], round_to_bf16(to_float(start[i]) + sums[i]));
@@ -154,7 +173,7 @@ TEST_F(Nvfp4MatvecOnDevice, AddsToTheResidualAsTwoRoundings) {
 
 TEST_F(Nvfp4MatvecOnDevice, SwigluIsThatOfTheRoundedHalves) {
   const std::int64_t half = 100;
-  for (const std::int64_t tokens : {1, 5}) {
+  for (const std::int64_t tokens : {1, 5, 13, 32, 50}) {
     Product product{{test::random_matrix(MatrixFormat::kNvfp4, half, 512, 13), test::random_matrix(MatrixFormat::kNvfp4, half, 512, 14)}, tokens};
     product.parts[1].global_scale *= 3;
     const auto parts = product.run(MatvecEnd::kBf16, 2 * half);
@@ -171,7 +190,7 @@ TEST_F(Nvfp4MatvecOnDevice, SwigluIsThatOfTheRoundedHalves) {
 }
 
 TEST_F(Nvfp4MatvecOnDevice, StackedMatricesGiveWhatEachGivesAlone) {
-  for (const std::int64_t tokens : {1, 4}) {
+  for (const std::int64_t tokens : {1, 4, 20}) {
     const MatrixSource first = every_scale(70, 1024, 21), second = every_scale(33, 1024, 22);
     Product both{{first, second}, tokens}, alone{{second}, tokens};
     both.parts[1].global_scale = alone.parts[0].global_scale = 0.5f;
@@ -223,6 +242,7 @@ TEST_F(Nvfp4MatvecOnDevice, NormsRowsFirstAndMultipliesDenseRowsByTheSame) {
       Product product{{every_scale(9600, cols, 31)}, tokens};
       product.gain = test::random_floats(cols, 32);
       product.dense = test::random_rows(7 * cols, 33);
+      product.by_teams = cols == 1024;
       const auto got = product.run(MatvecEnd::kFloat, 9600);
       const auto x = normed_rows(product.x(), product.gain, tokens);
       MatrixSource few = product.parts[0];

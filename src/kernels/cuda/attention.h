@@ -7,6 +7,7 @@
 //   least 11 bits; what is attended, sigmoid(gate) and their product are rounded to BF16.
 
 #include <cstdint>
+#include <span>
 
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/step_table.h"
@@ -20,6 +21,19 @@ namespace nvllm::cuda {
 struct AttentionGeometry {
   int heads = 0, kv_heads = 0, head_dim = 0, rotary_dims = 0, block_tokens = 0;
 };
+
+inline constexpr int kAttentionGroupHeads = 8;  ///< query heads of one KV head that one item takes
+
+/// Head groups of a model: as many items as a sequence has at the least.
+[[nodiscard]] constexpr int attention_groups(const AttentionGeometry& g) {
+  return g.kv_heads * ((g.heads / g.kv_heads + kAttentionGroupHeads - 1) / kAttentionGroupHeads);
+}
+/// Positions that an item takes at a time.
+[[nodiscard]] constexpr int attention_tile_tokens(int head_dim) { return head_dim <= 128 ? 256 : 128; }
+
+/// Positions that items of a step should have at least (StepTable::chunk_tokens) for its longest CTA to end soonest, on
+/// `ctas` CTAs, for sequences of these lengths.
+[[nodiscard]] int attention_chunk_tokens(const AttentionGeometry& geometry, std::span<const int> lengths, int ctas);
 
 /// All pointers are device memory, aligned to 16 bytes as strides are to 8 elements.
 struct AttentionArguments {

@@ -22,16 +22,10 @@
 
 namespace nvllm::cuda {
 
-inline constexpr int kAttentionGroupHeads = 8;        // columns of the tensor cores' second operand
 inline constexpr int kAttentionWarps = 16;
 inline constexpr int kAttentionLanesMax = 256;
 inline constexpr int kAttentionItemsPerSequence = 132;  // at most, but for models of more KV heads
 
-/// Head groups of a model: as many items as a sequence has at the least.
-inline int attention_groups(const AttentionGeometry& g) {
-  const int ratio = g.heads / g.kv_heads;
-  return g.kv_heads * ((ratio + kAttentionGroupHeads - 1) / kAttentionGroupHeads);
-}
 inline int attention_chunks_max(const AttentionGeometry& g) { return std::max(1, kAttentionItemsPerSequence / attention_groups(g)); }
 
 struct AttentionParameters {
@@ -55,6 +49,7 @@ struct AttentionLayout {
   static constexpr int kSlices = kHeadDim / kSlice;
   static constexpr int kGroups = kAttentionWarps / kSlices;
   static constexpr int kTile = 16 * kGroups;  // positions
+  static_assert(kTile == attention_tile_tokens(kHeadDim));
   static constexpr int kProducts = kSlice / 16;  // of 16 columns
   static constexpr int kUnits = kSlices * kProducts * 32;  // of 2 columns by 2 heads: a thread's sums of one product
   // Keys: a thread's load is 16 bytes of a row, four threads stand side by side.
@@ -104,12 +99,13 @@ struct LaneWork {
   int row, start, chunk_tokens, chunks;
 };
 
-/// Fills the CTA's table of lanes and of the items before each. The cut depends on a sequence's length alone, so that
-/// its bits do not depend on its neighbours.
+/// Fills the CTA's table of lanes and of the items before each. Unless the step says how long items are at least, the cut
+/// depends on a sequence's length alone, so that its bits do not depend on its neighbours.
 template <int kTile>
 __device__ __forceinline__ void list_lanes(const AttentionParameters& a, LaneWork* lanes, int* items_before) {
   const StepTable& step = a.arguments.step;
   if (threadIdx.x >= 32) return;
+  const int least = step.chunk_tokens == nullptr ? kTile : max(kTile, __ldcg(step.chunk_tokens));
   int before = 0;
 #pragma unroll 1
   for (int first = 0; first < step.lane_count; first += 32) {
@@ -120,7 +116,7 @@ __device__ __forceinline__ void list_lanes(const AttentionParameters& a, LaneWor
       const int length = of.y == 1 ? of.z + 1 : 0;
       work.row = of.x;
       work.start = of.z;
-      work.chunk_tokens = max(kTile, ((length + a.chunks_max - 1) / a.chunks_max + 15) / 16 * 16);
+      work.chunk_tokens = max(least, ((length + a.chunks_max - 1) / a.chunks_max + 15) / 16 * 16);
       work.chunks = (length + work.chunk_tokens - 1) / work.chunk_tokens;
       lanes[index] = work;
     }

@@ -47,20 +47,6 @@ std::int64_t dense_bytes(const MatrixSource& file) {
   return file.format == MatrixFormat::kFp8 ? file.rows * cols + file.rows * cols / cuda::kDenseColsUnit * 4 : file.rows * cols * 2;
 }
 
-template <class T>
-View<T> rows_of(View<T> view, std::int64_t begin, std::int64_t count) {
-  return {view.row(begin), count, view.cols, view.stride};
-}
-
-// More rows than these are multiplied by a library, with the weights made BF16.
-constexpr std::int64_t kGroupedRowsMax = 64;
-
-/// Calls use(begin, count) for groups of rows that one launch can take.
-template <class Use>
-void in_groups(std::int64_t rows, const Use& use) {
-  for (std::int64_t begin = 0; begin < rows; begin += cuda::kMatvecTokensMax) use(begin, std::min(cuda::kMatvecTokensMax, rows - begin));
-}
-
 /// Whether a spelled-out leg multiplies by gate and up one after the other.
 bool keeps_apart(const FusionPlan& plan, Stacking use) {
   const MlpFusion fusion = use == Stacking::kAttentionGateUp ? plan.attention_mlp : plan.other_mlp;
@@ -119,10 +105,9 @@ std::vector<CudaOps::Matrix> CudaOps::prepare_stack(std::span<const MatrixSource
     out.push_back({.rows = files[i].rows, .cols = files[i].cols, .stack = stack, .part = i,
                    .own = interleaved ? Nvfp4DeviceMatrix{} : stack->part(i), .dense = nullptr});
   }
-  for (std::int64_t tokens = 1; tokens <= cuda::kMatvecTokensMax; ++tokens) {
-    partial_bytes_ = std::max(partial_bytes_, cuda::cut_matvec(stack->row_tiles(), stack->cols(), tokens, device_).workspace_bytes);
-  }
-  row_tiles_ = std::max(row_tiles_, stack->row_tiles());
+  const cuda::MatvecNeeds needs = cuda::matvec_needs(*stack, device_);
+  needs_.partial_bytes = std::max(needs_.partial_bytes, needs.partial_bytes);
+  needs_.arrivals = std::max(needs_.arrivals, needs.arrivals);
   return out;
 }
 
@@ -142,8 +127,9 @@ Buffer CudaOps::allocate(std::size_t bytes) {
 }
 
 void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& attention) {
-  workspace_ = cuda::MatvecWorkspace(partial_bytes_, row_tiles_);
-  attention_workspace_ = cuda::AttentionWorkspace(geometry_of(attention, options_.block_tokens), static_cast<int>(options_.lanes_max));
+  workspace_ = cuda::MatvecWorkspace(needs_);
+  attention_geometry_ = geometry_of(attention, options_.block_tokens);
+  attention_workspace_ = cuda::AttentionWorkspace(attention_geometry_, static_cast<int>(options_.lanes_max));
   phrase_workspace_ = cuda::PhraseWorkspace::make();
   prefill_ = std::make_unique<cuda::PrefillScratch>();
   if (delta.value_heads > 0) delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max));
@@ -158,7 +144,12 @@ std::int64_t CudaOps::matrix_bytes(const MatrixSource& file) {
 
 void CudaOps::upload_step(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
                           std::int64_t lane_count) {
-  step_.bring(ids, segments, logit_rows, lane_count, stream_);
+  lengths_.clear();
+  for (const Segment& segment : segments) {
+    if (segment.token_count == 1) lengths_.push_back(static_cast<int>(segment.start) + 1);
+  }
+  const int chunk_tokens = lengths_.empty() ? 0 : cuda::attention_chunk_tokens(attention_geometry_, lengths_, device_.multiprocessors);
+  step_.bring(ids, segments, logit_rows, lane_count, chunk_tokens, stream_);
 }
 
 void CudaOps::fill(void* to, std::int64_t bytes, std::uint8_t value) {
@@ -193,17 +184,15 @@ void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::s
   note("matmul", {x.rows, w.rows, w.cols}, matrix_cost(x.rows, w));
   if (w.dense) {
     multiply_dense(out.data, out.stride, x, *w.dense, cuda::ProductType::kBf16);
-  } else if (x.rows > kGroupedRowsMax) {
+  } else if (!few(x.rows)) {
     NVLLM_CHECK(w.own.row_tiles() > 0);
     const cuda::MatvecTarget to = target(out);
     cuda::prefill_matmul({&to, 1}, x.data, x.stride, x.rows, w.own, cuda::ProductType::kBf16, *prefill_, stream_);
   } else {
     NVLLM_CHECK(w.own.row_tiles() > 0);
-    in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
-      MatvecCall call = call_of(rows_of(x, begin, count), w.own, MatvecEnd::kBf16);
-      call.out[0] = target(rows_of(out, begin, count));
-      cuda::nvfp4_matvec(call, device_, workspace_, stream_);
-    });
+    MatvecCall call = call_of(x, w.own, MatvecEnd::kBf16);
+    call.out[0] = target(out);
+    cuda::nvfp4_matvec(call, device_, workspace_, stream_);
   }
   if (!bias.empty()) cuda::add_bias(out, bias.data(), stream_);
 }
@@ -211,15 +200,13 @@ void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::s
 void CudaOps::logits(View<float> out, View<const Bf16> x, const Matrix& head) {
   note("logits", {x.rows, head.rows, head.cols}, matrix_cost(x.rows, head));
   if (head.dense) return multiply_dense(out.data, out.stride, x, *head.dense, cuda::ProductType::kFloat);
-  if (x.rows > kGroupedRowsMax) {
-    const cuda::MatvecTarget to{out.data, out.stride};
+  const cuda::MatvecTarget to{out.data, out.stride};
+  if (!few(x.rows)) {
     return cuda::prefill_matmul({&to, 1}, x.data, x.stride, x.rows, head.own, cuda::ProductType::kFloat, *prefill_, stream_);
   }
-  in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
-    MatvecCall call = call_of(rows_of(x, begin, count), head.own, MatvecEnd::kFloat);
-    call.out[0] = {out.row(begin), out.stride};
-    cuda::nvfp4_matvec(call, device_, workspace_, stream_);
-  });
+  MatvecCall call = call_of(x, head.own, MatvecEnd::kFloat);
+  call.out[0] = to;
+  cuda::nvfp4_matvec(call, device_, workspace_, stream_);
 }
 
 void CudaOps::multiply_dense(void* out, std::int64_t out_stride, View<const Bf16> x, const cuda::DenseDeviceMatrix& w, cuda::ProductType type) {
@@ -358,6 +345,16 @@ void CudaOps::gather_rows(View<Bf16> out, View<const Bf16> x) {
 
 // ---- phrases
 
+void CudaOps::norm_first(MatvecCall& call, const NormWeights& norm, View<Bf16> normed) {
+  if (call.tokens <= cuda::kMatvecNormTokensMax) {
+    call.norm = device_norm(norm);
+    return;
+  }
+  rms_norm(normed, {call.x, call.tokens, call.w->cols(), call.x_stride}, norm);
+  call.x = normed.data;
+  call.x_stride = normed.stride;
+}
+
 void CudaOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s) {
   const View<Bf16> query = w.output_gate ? s.query_gate : s.query;
   const bool biased = !w.q_proj.bias.empty() || !w.k_proj.bias.empty() || !w.v_proj.bias.empty();
@@ -370,7 +367,7 @@ void CudaOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<
   const Nvfp4DeviceMatrix& stack = *w.q_proj.weight.stack;
   note("attention_inputs", {x.rows, stack.rows(), stack.cols()}, matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes()));
   MatvecCall call = call_of(x, stack, MatvecEnd::kBf16);
-  call.norm = device_norm(w.input_norm.view());
+  norm_first(call, w.input_norm.view(), s.normed);
   call.out[0] = target(query);
   call.out[1] = target(s.key);
   call.out[2] = target(s.value);
@@ -408,7 +405,7 @@ MatvecCall CudaOps::add_call(View<Bf16> x, View<const Bf16> from, const Matrix& 
 }
 
 bool CudaOps::is_one_kernel(std::int64_t rows, const Linear<CudaOps>& linear) const {
-  return few(rows) && linear.weight.own.row_tiles() > 0 && linear.bias.empty();
+  return rows <= cuda::kMatvecNormTokensMax && linear.weight.own.row_tiles() > 0 && linear.bias.empty();
 }
 
 bool CudaOps::is_one_kernel(std::int64_t rows, const MlpWeights<CudaOps>& w) const {
@@ -422,7 +419,7 @@ cuda::DecodeCall CudaOps::decode_call(View<Bf16> x, const AttentionWeights<CudaO
   return {layer_arguments(w, s, context), add_call(x, s.attended, w.o_proj.weight)};
 }
 
-cuda::PhaseDCall CudaOps::mlp_call(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const {
+cuda::PhaseDCall CudaOps::mlp_call(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) {
   return {gate_up_call(x, w, s), add_call(x, s.mlp_act, w.down_proj.weight)};
 }
 
@@ -445,9 +442,9 @@ void CudaOps::project_and_add(View<Bf16> x, View<const Bf16> from, const Linear<
   cuda::nvfp4_matvec(add_call(x, from, w), device_, workspace_, stream_);
 }
 
-MatvecCall CudaOps::gate_up_call(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const {
+MatvecCall CudaOps::gate_up_call(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) {
   MatvecCall call = call_of(x, *w.gate_proj.weight.stack, MatvecEnd::kSwiglu);
-  call.norm = device_norm(w.norm.view());
+  norm_first(call, w.norm.view(), s.normed);
   call.out[0] = target(s.mlp_act);
   return call;
 }
@@ -462,18 +459,19 @@ void CudaOps::mlp_gate_up(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scra
     matmul(s.mlp_up, s.normed, up, w.up_proj.bias);
     return swiglu(s.mlp_act, s.mlp_gate, s.mlp_up);
   }
-  note("mlp_gate_up", {x.rows, gate.rows + up.rows, gate.cols}, matrix_cost(x.rows, gate) + matrix_cost(x.rows, up));
-  if (x.rows > kGroupedRowsMax) {
+  const auto announce = [&] {
+    note("mlp_gate_up", {x.rows, gate.rows + up.rows, gate.cols}, matrix_cost(x.rows, gate) + matrix_cost(x.rows, up));
+  };
+  if (!few(x.rows)) {
     rms_norm(s.normed, x, w.norm.view());
+    announce();
     const cuda::MatvecTarget to[] = {target(s.mlp_gate), target(s.mlp_up)};
     cuda::prefill_matmul(to, s.normed.data, s.normed.stride, x.rows, *gate.stack, cuda::ProductType::kBf16, *prefill_, stream_);
     return swiglu(s.mlp_act, s.mlp_gate, s.mlp_up);
   }
-  in_groups(x.rows, [&](std::int64_t begin, std::int64_t count) {
-    MatvecCall call = gate_up_call(rows_of(x, begin, count), w, s);
-    call.out[0] = target(rows_of(s.mlp_act, begin, count));
-    cuda::nvfp4_matvec(call, device_, workspace_, stream_);
-  });
+  const MatvecCall call = gate_up_call(x, w, s);
+  announce();
+  cuda::nvfp4_matvec(call, device_, workspace_, stream_);
 }
 
 void CudaOps::mlp_down_add(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) {
@@ -513,14 +511,14 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
   }
   const Nvfp4DeviceMatrix& stack = *qkv.stack;
   MatvecCall call = call_of(x, stack, MatvecEnd::kBf16);
-  call.norm = device_norm(w.input_norm.view());
+  norm_first(call, w.input_norm.view(), s.normed);
   call.out[0] = target(s.delta_qkv);
   call.out[1] = target(s.delta_z);
   const auto plain = [&](const Matrix& m) {
     return m.dense && m.dense->view().format == cuda::DenseFormat::kBf16 && m.dense->view().stride == m.cols;
   };
-  const bool together = plain(b) && plain(a) && w.in_proj_b.bias.empty() &&
-                        cuda::cut_matvec(stack.row_tiles(), stack.cols(), x.rows, device_).ctas >= b.rows + a.rows;
+  const bool normed = x.rows > cuda::kMatvecNormTokensMax;
+  const bool together = !normed && plain(b) && plain(a) && w.in_proj_b.bias.empty() && cuda::matvec_ctas(stack, device_) >= b.rows + a.rows;
   Cost cost = matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes());
   if (together) {
     call.dense[0] = {static_cast<const Bf16*>(b.dense->view().data), b.rows, target(s.delta_b)};
@@ -530,7 +528,7 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
   note("delta_inputs", {x.rows, stack.rows(), stack.cols()}, cost);
   cuda::nvfp4_matvec(call, device_, workspace_, stream_);
   if (together) return;
-  rms_norm(s.normed, x, w.input_norm.view());
+  if (!normed) rms_norm(s.normed, x, w.input_norm.view());
   matmul(s.delta_b, s.normed, b, w.in_proj_b.bias);
   matmul(s.delta_a, s.normed, a, w.in_proj_a.bias);
 }
@@ -572,9 +570,9 @@ void CudaOps::fused_logits(View<float> out, View<Bf16> scratch, View<const Bf16>
     rms_norm(scratch, x, norm);
     return logits(out, scratch, head);
   }
-  note("logits", {x.rows, head.rows, head.cols}, matrix_cost(x.rows, head));
   MatvecCall call = call_of(x, head.own, MatvecEnd::kFloat);
-  call.norm = device_norm(norm);
+  norm_first(call, norm, scratch);
+  note("logits", {x.rows, head.rows, head.cols}, matrix_cost(x.rows, head));
   call.out[0] = {out.data, out.stride};
   cuda::nvfp4_matvec(call, device_, workspace_, stream_);
 }

@@ -85,7 +85,7 @@ class CudaOps {
                   std::span<const float> dt_bias, const DeltaContext<CudaOps>& context);
   void gated_norm(View<Bf16> out, View<const Bf16> x, View<const Bf16> z, std::int64_t heads, const NormWeights& norm);
 
-  // Phrases (kernels/composite.h). One launch each for up to kMatvecTokensMax rows; for more, the norm, the products
+  // Phrases (kernels/composite.h). One launch each for up to kMatvecNormTokensMax rows; for more, the norm, the products
   // and what lies between them are launches of their own.
   void fused_attention_inputs(View<const Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s);
   /// q/k norm, rope, KV write, attention and output gate, whatever the step's rows are.
@@ -146,10 +146,12 @@ class CudaOps {
   [[nodiscard]] bool is_one_kernel(std::int64_t rows, const MlpWeights<CudaOps>& w) const;
   [[nodiscard]] cuda::DecodeCall decode_call(View<Bf16> x, const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,
                                              const AttentionContext<CudaOps>& context) const;
-  [[nodiscard]] cuda::PhaseDCall mlp_call(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const;
+  [[nodiscard]] cuda::PhaseDCall mlp_call(View<Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s);
+  /// Norms the rows of a call: within it where there are few, before it where there are more.
+  void norm_first(cuda::MatvecCall& call, const NormWeights& norm, View<Bf16> normed);
   /// x += from · Wᵀ (+ bias).
   void project_and_add(View<Bf16> x, View<const Bf16> from, const Linear<CudaOps>& linear, Scratch<CudaOps>& s);
-  [[nodiscard]] cuda::MatvecCall gate_up_call(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s) const;
+  [[nodiscard]] cuda::MatvecCall gate_up_call(View<const Bf16> x, const MlpWeights<CudaOps>& w, Scratch<CudaOps>& s);
   [[nodiscard]] cuda::MatvecCall add_call(View<Bf16> x, View<const Bf16> from, const Matrix& w) const;
 
   CudaOpsOptions options_;
@@ -157,11 +159,13 @@ class CudaOps {
   cuda::Stream stream_;
   cuda::StepUpload step_;
   cuda::MatvecWorkspace workspace_;
+  cuda::AttentionGeometry attention_geometry_;
   cuda::AttentionWorkspace attention_workspace_;
+  std::vector<int> lengths_;  ///< of a step's sequences of one token
   cuda::PhraseWorkspace phrase_workspace_;
   std::unique_ptr<cuda::PrefillScratch> prefill_;
   cuda::DeviceBuffer delta_scratch_, frequencies_;
-  std::int64_t partial_bytes_ = 0, row_tiles_ = 0;  ///< the most of any matrix
+  cuda::MatvecNeeds needs_;  ///< the most of any matrix
   std::int64_t layer_ = -1;
   LaunchListener* listener_ = nullptr;
 };

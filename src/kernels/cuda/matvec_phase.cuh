@@ -14,6 +14,7 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/matvec_parts.cuh"
 #include "kernels/cuda/norm.cuh"
 #include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/ptx/bulk_copy.cuh"
@@ -33,50 +34,12 @@ inline constexpr int kRowPadBytes = 16;  // rows of x begin in different banks
 inline constexpr int kPairs = 128;       // of sums in a row tile by eight tokens: rows g and g + 8 of a group, for one token
 inline constexpr int kMeetingBytes = kWarps * kPairs * 8;
 
-/// Divides by what only the host knows, without the hundreds of cycles that a division takes.
-struct Divisor {
-  unsigned by = 1, magic = 0, shift = 0;
-
-  Divisor() = default;
-  explicit Divisor(int by_) : by(static_cast<unsigned>(by_)) {
-    while (shift < 31 && (1u << shift) < by) ++shift;
-    // Rounded up, it is exact for every dividend below 2^31 (Granlund and Montgomery 1994).
-    magic = static_cast<unsigned>(((1ull << 32) * ((1ull << shift) - by)) / by + 1);
-  }
-  __device__ __forceinline__ int divide(int value) const {
-    const unsigned n = static_cast<unsigned>(value);
-    return static_cast<int>((__umulhi(n, magic) + n) >> shift);
-  }
-};
-
-/// Rows of a matrix whose sums go to one place.
-struct MatvecOutput {
-  void* to = nullptr;
-  long long stride = 0;  ///< elements between the rows of two tokens
-  int rows = 0, first_tile = 0;
-  float factor = 1;  ///< of the sums
-};
-
-/// BF16 rows [rows, cols] multiplied by the same x: one CTA takes one row.
-struct MatvecDense {
-  const __nv_bfloat16* weights = nullptr;
-  __nv_bfloat16* to = nullptr;
-  long long stride = 0;
-  int rows = 0;
-};
-
-struct MatvecArguments {
+struct MatvecArguments : MatvecPlaces {
   const std::byte* tiles;
-  const __nv_bfloat16* x;
-  long long x_stride;
-  MatvecOutput outputs[kMatvecOutputsMax];
-  int output_count;
-  DeviceNorm norm;  ///< of the rows of x
-  MatvecDense dense[kMatvecDenseMax];
   float2* partials;  ///< [row_tiles, slots, kPairs]
   unsigned* arrivals;
   std::uint32_t scale_exponent;
-  int tokens, cols, row_tiles, col_tiles;
+  int row_tiles, col_tiles;
   int parts, chunks, part_chunks, slots;
   int teams;          // that have work: never more than steps, so that every team between two has some
   int share, longer;  // steps of a team; so many teams, the first, have one more
@@ -86,18 +49,6 @@ struct MatvecArguments {
   __device__ __forceinline__ int chunks_of(int part) const { return min(part_chunks, chunks - part * part_chunks); }
   __device__ __forceinline__ int first_step(int part, int row) const {
     return part * part_chunks * row_tiles + row * chunks_of(part);
-  }
-  __host__ __device__ bool has_dense() const { return dense[0].rows > 0; }
-  /// This CTA's row of BF16, or null; `to` is where its sums go.
-  __device__ __forceinline__ const __nv_bfloat16* dense_row(MatvecDense& of) const {
-    int row = blockIdx.x;
-    for (const MatvecDense& each : dense) {
-      of = each;
-      of.to += row;
-      if (row < each.rows) return each.weights + static_cast<long long>(row) * cols;
-      row -= each.rows;
-    }
-    return nullptr;
   }
   /// Bytes of a row of x in shared memory.
   __host__ __device__ int stride() const { return part_chunks * kChunkXBytes + kRowPadBytes; }
@@ -192,18 +143,12 @@ struct EarlyInputs {
 /// Where a unit of four columns goes: [tiles][2 halves of a tile][4 places][4 blocks][4 columns].
 __device__ __forceinline__ int place_of(int unit) { return unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4; }
 
-/// BF16 times the factor that one token's columns carry: exact.
-__device__ __forceinline__ uint2 lifted(uint2 values) {
-  const __nv_bfloat162 factor = as_pair(kOneTokenFactorBits);
-  return {as_bits(__hmul2(as_pair(values.x), factor)), as_bits(__hmul2(as_pair(values.y), factor))};
-}
-
 /// x in shared memory, normed on the way; what the rows of `dense` make of it on the way too.
 template <int kThreads, bool kOneToken, bool kPlain>
 struct Staging {
   using Early = EarlyInputs<kThreads, kPlain>;
 
-  static constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecTokensMax);
+  static constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecNormTokensMax);
   static constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
 
   const float* inverse;  ///< of each token, in shared memory
@@ -318,34 +263,12 @@ struct Staging {
 /// Ends one pair of sums: rows g and g + 8 of a group of 16, for one token.
 template <MatvecEnd kEnd>
 __device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int group, int g, int token, float2 sum) {
-  if (token >= a.tokens) return;
   if constexpr (kEnd == MatvecEnd::kSwiglu) {
-    const MatvecOutput& to = a.outputs[0];
-    const int row = (row_tile * 2 + group) * 8 + g;
-    if (row >= to.rows) return;
-    // Rounded as the products would be if they were stored, so that fusion changes no bit.
-    const float gate = rounded(sum.x * to.factor), up = rounded(sum.y * a.outputs[1].factor);
-    static_cast<__nv_bfloat16*>(to.to)[token * to.stride + row] = __float2bfloat16_rn(rounded_silu(gate) * up);
+    put_swiglu(a, row_tile, group, g, token, sum);
   } else {
-    int which = 0;
-    while (which + 1 < a.output_count && row_tile >= a.outputs[which + 1].first_tile) ++which;
-    const MatvecOutput& to = a.outputs[which];
-    const float values[2] = {sum.x * to.factor, sum.y * to.factor};
-#pragma unroll
-    for (int i = 0; i < 2; ++i) {
-      const int row = ((row_tile - to.first_tile) * 2 + group) * 16 + g + 8 * i;
-      if (row >= to.rows) continue;
-      const long long at = token * to.stride + row;
-      if constexpr (kEnd == MatvecEnd::kFloat) {
-        static_cast<float*>(to.to)[at] = values[i];
-      } else {
-        __nv_bfloat16& out = static_cast<__nv_bfloat16*>(to.to)[at];
-        float value = values[i];
-        // Past the first-level cache: in a larger kernel another multiprocessor may have written a neighbour.
-        if constexpr (kEnd == MatvecEnd::kAdd) value = __bfloat162float(__ldcg(&out)) + rounded(value);
-        out = __float2bfloat16_rn(value);
-      }
-    }
+    const SumPlaces places(a, row_tile, group, g * 4 + token / 2);
+    places.put<kEnd>(token % 2, sum.x, places.before<kEnd>(token % 2));
+    places.put<kEnd>(token % 2 + 2, sum.y, places.before<kEnd>(token % 2 + 2));
   }
 }
 
@@ -427,7 +350,7 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
 template <int kTeams, int kStages>
 struct MatvecMemory {
   static constexpr int kRings = kTeams * kWarps * kStages * kTile, kMeeting = kTeams * kMeetingBytes, kArrived = kTeams * 16;
-  static constexpr int kBarriers = kTeams * kWarps * kStages * 8, kScales = 4 * static_cast<int>(kMatvecTokensMax);
+  static constexpr int kBarriers = kTeams * kWarps * kStages * 8, kScales = 4 * static_cast<int>(kMatvecNormTokensMax);
   static constexpr int kFixedBytes = kRings + kMeeting + kArrived + kBarriers + kScales;
 };
 
@@ -557,8 +480,7 @@ class MatvecPhase {
   Sums sums_ = {};
 };
 
-// Hopper has 227 KB of shared memory a CTA and needs some 36 KB of weights under way; the small form is for the
-// 99 KB of compute capability 12.1, whose memory needs 7.
-inline constexpr int kLargeTeams = 3, kLargeStages = 2, kSmallTeams = 1, kSmallStages = 2;
+/// Steps of a warp's ring. Compute capability 12.1 has 99 KB of shared memory, and memory that needs 7 KB under way.
+inline constexpr int kTeamStages = 2;
 
 }  // namespace nvllm::cuda

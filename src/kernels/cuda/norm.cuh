@@ -51,6 +51,30 @@ __device__ __forceinline__ float4 normed(float4 x, float inverse, float4 gain, b
 /// sum + a · b, in order of columns.
 __device__ __forceinline__ float dot(float4 a, float4 b, float sum) { return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, fmaf(a.x, b.x, sum)))); }
 
+inline constexpr int kRowThreads = 64;  // that share a row's squares, two warps
+
+/// The squares of a row, `thread` of kRowThreads' part of them, added over its warp. Columns are a multiple of 8 or
+/// rows end in zeros; past the first-level cache, since an earlier phase of the same kernel may have written them.
+__device__ __forceinline__ float row_squares(const __nv_bfloat16* row, int cols, int thread) {
+  constexpr int kAtOnce = 10;  // loads on their way
+  float sum = 0;
+#pragma unroll 1
+  for (int first = thread * 8; first < cols; first += kAtOnce * kRowThreads * 8) {
+    uint4 x[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const int col = first + i * kRowThreads * 8;
+      x[i] = col < cols ? __ldcg(reinterpret_cast<const uint4*>(row + col)) : uint4{0, 0, 0, 0};
+    }
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      const float4 low = floats_of({x[i].x, x[i].y}), high = floats_of({x[i].z, x[i].w});
+      sum = dot(high, high, dot(low, low, sum));
+    }
+  }
+  return warp_sum(sum);
+}
+
 /// Adds one value of every thread of the CTA, for each token: within warps, then over warps, by trees. Every thread gets
 /// the sums. `scratch` has kThreads / 32 floats a token; all threads must be done with it.
 template <int kThreads, int kTokens>

@@ -6,38 +6,35 @@
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matvec_launch.cuh"
+#include "kernels/cuda/warpgroup_matvec.cuh"
 
 namespace nvllm::cuda {
 
 namespace {
 
-template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
-__global__ void __launch_bounds__(kTeams * kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
+template <MatvecEnd kEnd, bool kOneToken>
+__global__ void __launch_bounds__(kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
   extern __shared__ __align__(16) std::byte shared[];
-  make_rings<kTeams, kStages>(shared);
+  make_rings<1, kTeamStages>(shared);
   RingState ring;
-  MatvecPhase<kTeams, kStages, kEnd, kOneToken> phase(a, shared, ring);
+  MatvecPhase<1, kTeamStages, kEnd, kOneToken> phase(a, shared, ring);
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
   phase.run();
 }
 
-template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
+template <MatvecEnd kEnd, bool kOneToken>
 void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
-  auto* const kernel = nvfp4_matvec_kernel<kTeams, kStages, kEnd, kOneToken>;
+  auto* const kernel = nvfp4_matvec_kernel<kEnd, kOneToken>;
   static const bool allowed = allow_shared_memory(kernel);
   NVLLM_CHECK(allowed);
-  launch_early(kernel, ctas, kTeams * kTeamThreads, matvec_shared_bytes<kTeams, kStages>(arguments), stream, arguments);
+  launch_early(kernel, ctas, kTeamThreads, matvec_shared_bytes<1, kTeamStages>(arguments), stream, arguments);
 }
 
 template <MatvecEnd kEnd>
 void launch(const MatvecArguments& arguments, const MatvecCut& cut, cudaStream_t stream) {
-  if (cut.teams == kLargeTeams) {
-    if (arguments.tokens == 1) return launch<kLargeTeams, kLargeStages, kEnd, true>(arguments, cut.ctas, stream);
-    return launch<kLargeTeams, kLargeStages, kEnd, false>(arguments, cut.ctas, stream);
-  }
-  if (arguments.tokens == 1) return launch<kSmallTeams, kSmallStages, kEnd, true>(arguments, cut.ctas, stream);
-  launch<kSmallTeams, kSmallStages, kEnd, false>(arguments, cut.ctas, stream);
+  if (arguments.tokens == 1) return launch<kEnd, true>(arguments, cut.ctas, stream);
+  launch<kEnd, false>(arguments, cut.ctas, stream);
 }
 
 /// Random codes, and scales between 1 / 4 and 4.
@@ -56,7 +53,33 @@ __global__ void randomise(std::uint32_t* tiles, long long count, std::uint64_t s
 
 int up(std::int64_t value, std::int64_t unit) { return static_cast<int>((value + unit - 1) / unit); }
 
-bool is_large(const DeviceFacts& device) { return device.shared_bytes >= 200 * 1024; }
+std::int64_t element_bytes(MatvecEnd end) { return end == MatvecEnd::kFloat ? 4 : 2; }
+
+/// `count` rows of a call from row `begin` on.
+MatvecCall rows_of(const MatvecCall& call, std::int64_t begin, std::int64_t count) {
+  MatvecCall out = call;
+  out.x += begin * call.x_stride;
+  out.tokens = count;
+  for (MatvecTarget& to : out.out) {
+    if (to.to != nullptr) to.to = static_cast<std::byte*>(to.to) + begin * to.stride * element_bytes(call.end);
+  }
+  return out;
+}
+
+/// By teams of warps, eight rows at a time.
+void team_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
+  for (std::int64_t begin = 0; begin < call.tokens; begin += kMatvecNormTokensMax) {
+    const MatvecCall group = rows_of(call, begin, std::min(kMatvecNormTokensMax, call.tokens - begin));
+    const MatvecCut cut = cut_matvec(call.w->row_tiles(), call.w->cols(), group.tokens, device);
+    const MatvecArguments arguments = matvec_arguments(group, cut, workspace);
+    switch (call.end) {
+      case MatvecEnd::kBf16: launch<MatvecEnd::kBf16>(arguments, cut, stream); break;
+      case MatvecEnd::kFloat: launch<MatvecEnd::kFloat>(arguments, cut, stream); break;
+      case MatvecEnd::kAdd: launch<MatvecEnd::kAdd>(arguments, cut, stream); break;
+      case MatvecEnd::kSwiglu: launch<MatvecEnd::kSwiglu>(arguments, cut, stream); break;
+    }
+  }
+}
 
 }  // namespace
 
@@ -97,46 +120,56 @@ std::int64_t Nvfp4DeviceMatrix::rows() const {
   return std::accumulate(parts_.begin(), parts_.end(), std::int64_t{0}, [](std::int64_t sum, const Nvfp4Part& part) { return sum + part.rows; });
 }
 
-MatvecWorkspace::MatvecWorkspace(std::int64_t partial_bytes, std::int64_t row_tiles)
-    : partials_(partial_bytes), arrivals_(row_tiles * static_cast<std::int64_t>(sizeof(unsigned))) {
+MatvecWorkspace::MatvecWorkspace(const MatvecNeeds& needs)
+    : partials_(needs.partial_bytes), arrivals_(needs.arrivals * static_cast<std::int64_t>(sizeof(unsigned))) {
   arrivals_.fill(0);
 }
 
-int matvec_threads(const DeviceFacts& device) { return (is_large(device) ? kLargeTeams : kSmallTeams) * kTeamThreads; }
+bool has_warpgroups(const DeviceFacts& device) { return device.compute_capability == 90 && device.shared_bytes >= 227 * 1024; }
+
+MatvecNeeds matvec_needs(const Nvfp4DeviceMatrix& w, const DeviceFacts& device) {
+  if (has_warpgroups(device)) return warpgroup_matvec_needs(device);
+  MatvecNeeds needs{.arrivals = w.row_tiles()};
+  for (std::int64_t tokens = 1; tokens <= kMatvecNormTokensMax; ++tokens) {
+    needs.partial_bytes = std::max(needs.partial_bytes, cut_matvec(w.row_tiles(), w.cols(), tokens, device).partial_bytes);
+  }
+  return needs;
+}
+
+std::int64_t matvec_ctas(const Nvfp4DeviceMatrix& w, const DeviceFacts& device) {
+  if (has_warpgroups(device)) return warpgroup_matvec_ctas(w, device);
+  return cut_matvec(w.row_tiles(), w.cols(), 1, device).ctas;
+}
 
 MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tokens, const DeviceFacts& device) {
-  NVLLM_CHECK(tokens >= 1 && tokens <= kMatvecTokensMax);
-  MatvecCut cut{.teams = is_large(device) ? kLargeTeams : kSmallTeams};
-  const int fixed = is_large(device) ? MatvecMemory<kLargeTeams, kLargeStages>::kFixedBytes : MatvecMemory<kSmallTeams, kSmallStages>::kFixedBytes;
+  NVLLM_CHECK(tokens >= 1 && tokens <= kMatvecNormTokensMax);
+  MatvecCut cut;
   cut.chunks = up(up(cols, kTileCols), kWarps);
-  const auto room = ((device.shared_bytes - fixed) / tokens - kRowPadBytes) / kChunkXBytes;
+  const auto room = ((device.shared_bytes - MatvecMemory<1, kTeamStages>::kFixedBytes) / tokens - kRowPadBytes) / kChunkXBytes;
   NVLLM_CHECK(room >= 1);
   cut.parts = up(cut.chunks, room);
   cut.part_chunks = up(cut.chunks, cut.parts);
   cut.parts = up(cut.chunks, cut.part_chunks);
   const std::int64_t steps = row_tiles * cut.chunks;
-  cut.ctas = static_cast<int>(std::clamp<std::int64_t>(steps / cut.teams, 1, device.multiprocessors));
-  const std::int64_t shortest = std::max<std::int64_t>(1, steps / (cut.ctas * cut.teams));
+  cut.ctas = static_cast<int>(std::clamp<std::int64_t>(steps, 1, device.multiprocessors));
+  const std::int64_t shortest = std::max<std::int64_t>(1, steps / cut.ctas);
   cut.slots = cut.parts * static_cast<int>((cut.part_chunks - 1) / shortest + 2);
-  cut.workspace_bytes = row_tiles * cut.slots * kPairs * static_cast<std::int64_t>(sizeof(float2));
+  cut.partial_bytes = row_tiles * cut.slots * kPairs * static_cast<std::int64_t>(sizeof(float2));
   return cut;
 }
 
-MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, const MatvecWorkspace& workspace) {
+void fill_places(MatvecPlaces& a, const MatvecCall& call, float factor) {
   const Nvfp4DeviceMatrix& w = *call.w;
-  const bool one = call.tokens == 1;
-  NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax && call.dense[0].rows + call.dense[1].rows <= cut.ctas);
+  NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax);
   NVLLM_CHECK(call.end != MatvecEnd::kAdd || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.end == MatvecEnd::kSwiglu, w.order() == RowOrder::kGateUp);
-  MatvecArguments a{};
-  a.tiles = w.tiles();
   a.x = reinterpret_cast<const __nv_bfloat16*>(call.x);
   a.x_stride = call.x_stride;
   int tile = 0;
   for (std::size_t i = 0; i < w.parts().size(); ++i) {
     const Nvfp4Part& part = w.parts()[i];
     a.outputs[i] = {.to = call.out[i].to, .stride = call.out[i].stride, .rows = static_cast<int>(part.rows), .first_tile = tile,
-                    .factor = part.global_scale * (one ? kOneTokenUnpackFactor : kUnpackFactor)};
+                    .factor = part.global_scale * factor};
     tile += static_cast<int>(row_tiles_of(part.rows));
   }
   a.output_count = static_cast<int>(w.parts().size());
@@ -146,18 +179,27 @@ MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, c
     a.dense[i] = {.weights = reinterpret_cast<const __nv_bfloat16*>(rows.weights), .to = static_cast<__nv_bfloat16*>(rows.out.to),
                   .stride = rows.out.stride, .rows = static_cast<int>(rows.rows)};
   }
+  a.tokens = static_cast<int>(call.tokens);
+  a.cols = static_cast<int>(w.cols());
+}
+
+MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, const MatvecWorkspace& workspace) {
+  const Nvfp4DeviceMatrix& w = *call.w;
+  const bool one = call.tokens == 1;
+  NVLLM_CHECK(call.dense[0].rows + call.dense[1].rows <= cut.ctas);
+  MatvecArguments a{};
+  fill_places(a, call, one ? kOneTokenUnpackFactor : kUnpackFactor);
+  a.tiles = w.tiles();
   a.partials = static_cast<float2*>(workspace.partials());
   a.arrivals = workspace.arrivals();
   a.scale_exponent = one ? kOneTokenScaleExponent : kScaleExponent;
-  a.tokens = static_cast<int>(call.tokens);
-  a.cols = static_cast<int>(w.cols());
   a.row_tiles = static_cast<int>(w.row_tiles());
   a.col_tiles = static_cast<int>(w.col_tiles());
   a.parts = cut.parts;
   a.chunks = cut.chunks;
   a.part_chunks = cut.part_chunks;
   a.slots = cut.slots;
-  a.teams = std::min(cut.ctas * cut.teams, a.steps());
+  a.teams = std::min(cut.ctas, a.steps());
   a.share = a.steps() / a.teams;
   a.longer = a.steps() % a.teams;
   a.by_share = Divisor(a.share);
@@ -168,14 +210,11 @@ MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, c
 }
 
 void nvfp4_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
-  const MatvecCut cut = cut_matvec(call.w->row_tiles(), call.w->cols(), call.tokens, device);
-  const MatvecArguments arguments = matvec_arguments(call, cut, workspace);
-  switch (call.end) {
-    case MatvecEnd::kBf16: return launch<MatvecEnd::kBf16>(arguments, cut, stream);
-    case MatvecEnd::kFloat: return launch<MatvecEnd::kFloat>(arguments, cut, stream);
-    case MatvecEnd::kAdd: return launch<MatvecEnd::kAdd>(arguments, cut, stream);
-    case MatvecEnd::kSwiglu: return launch<MatvecEnd::kSwiglu>(arguments, cut, stream);
-  }
+  NVLLM_CHECK(call.tokens >= 1 && call.tokens <= kMatvecTokensMax);
+  NVLLM_CHECK(call.tokens <= kMatvecNormTokensMax || (call.norm.gain == nullptr && call.dense[0].rows == 0));
+  NVLLM_CHECK_EQ(call.x_stride % 8, 0);
+  if (has_warpgroups(device)) return warpgroup_matvec(call, device, workspace, stream);
+  team_matvec(call, device, workspace, stream);
 }
 
 }  // namespace nvllm::cuda

@@ -16,7 +16,8 @@ struct CUstream_st;  // cudaStream_t, so that callers need no CUDA header
 
 namespace nvllm::cuda {
 
-inline constexpr std::int64_t kMatvecTokensMax = 8;
+inline constexpr std::int64_t kMatvecTokensMax = 64;
+inline constexpr std::int64_t kMatvecNormTokensMax = 8;  ///< with a norm in front or BF16 rows beside it, or within a phrase
 inline constexpr int kMatvecOutputsMax = 4, kMatvecDenseMax = 2;
 
 /// What becomes of a sum. Each is rounded to BF16 first, but for kFloat.
@@ -59,21 +60,16 @@ class Nvfp4DeviceMatrix {
   std::shared_ptr<DeviceBuffer> tiles_;
 };
 
-/// How a product is cut over the device; depends on the matrix, the number of tokens and the device alone.
-struct MatvecCut {
-  int ctas = 0, teams = 0;  ///< each team of each CTA takes an equal share of all steps, in order
-  int chunks = 0;           ///< of the columns: a step is a chunk of one row tile, one tile a warp
-  int parts = 1;            ///< of the columns: as many as x needs to fit shared memory
-  int part_chunks = 0;      ///< chunks a part; the last may have fewer
-  int slots = 1;            ///< pieces of one row tile at most
-  std::int64_t workspace_bytes = 0;
+/// What products need besides their matrices.
+struct MatvecNeeds {
+  std::int64_t partial_bytes = 0, arrivals = 0;
 };
 
-/// Sums that more than one team contributes to. One per stream; zeroed once, left zeroed by every product.
+/// Sums that more than one CTA contributes to. One per stream; zeroed once, left ready by every product.
 class MatvecWorkspace {
  public:
   MatvecWorkspace() = default;
-  MatvecWorkspace(std::int64_t partial_bytes, std::int64_t row_tiles);
+  explicit MatvecWorkspace(const MatvecNeeds& needs);
   [[nodiscard]] void* partials() const { return partials_.as<void>(); }
   [[nodiscard]] unsigned* arrivals() const { return arrivals_.as<unsigned>(); }
 
@@ -81,7 +77,10 @@ class MatvecWorkspace {
   DeviceBuffer partials_, arrivals_;
 };
 
-[[nodiscard]] MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tokens, const DeviceFacts& device);
+/// What products with this matrix need, whatever the number of tokens.
+[[nodiscard]] MatvecNeeds matvec_needs(const Nvfp4DeviceMatrix& w, const DeviceFacts& device);
+/// CTAs of a product with this matrix: so many BF16 rows may be multiplied beside it.
+[[nodiscard]] std::int64_t matvec_ctas(const Nvfp4DeviceMatrix& w, const DeviceFacts& device);
 
 /// Where one part's sums go: rows of two tokens are `stride` elements apart.
 struct MatvecTarget {
@@ -98,21 +97,22 @@ struct MatvecDenseRows {
 
 /// A product and what is done on its way.
 struct MatvecCall {
-  const Bf16* x = nullptr;  ///< [tokens, cols], rows `x_stride` apart; 8-byte aligned, both
+  const Bf16* x = nullptr;  ///< [tokens, cols], rows `x_stride` apart; aligned to 16 bytes, both
   std::int64_t x_stride = 0, tokens = 0;
   const Nvfp4DeviceMatrix* w = nullptr;
   MatvecEnd end = MatvecEnd::kBf16;
   MatvecTarget out[kMatvecOutputsMax]{};  ///< of each part; kSwiglu has one
   DeviceNorm norm{};                    ///< of the rows of x, before the product; not with kAdd, and neither is `dense`
-  MatvecDenseRows dense[kMatvecDenseMax]{};  ///< together at most as many rows as the cut has CTAs
+  MatvecDenseRows dense[kMatvecDenseMax]{};  ///< together at most matvec_ctas() rows
 };
 
-/// out = end(norm(x) · Wᵀ), in one launch.
-///   Cost: reads the weights once. Sums are added in an order that only the cut decides: the same bits every time.
+/// out = end(norm(x) · Wᵀ). One launch on compute capability 9.0, elsewhere one for each eight rows.
+///   Cost: reads the weights once a launch. Sums are added in an order that only the matrix and the device decide: the same
+///   bits every time, and for more than one row whatever the number of rows.
 ///   Errors: Error(kDevice) if the launch fails.
 void nvfp4_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, CUstream_st* stream);
 
-/// Threads of a product's CTA. Whoever norms rows with as many gets the same bits.
-[[nodiscard]] int matvec_threads(const DeviceFacts& device);
+/// Whether products are made by warpgroups (warpgroup_phase.cuh) and not by teams of warps (matvec_phase.cuh).
+[[nodiscard]] bool has_warpgroups(const DeviceFacts& device);
 
 }  // namespace nvllm::cuda

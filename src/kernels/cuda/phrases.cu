@@ -7,52 +7,87 @@
 #include "kernels/cuda/grid_barrier.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matvec_launch.cuh"
+#include "kernels/cuda/warpgroup_matvec.cuh"
 
 namespace nvllm::cuda {
 
 namespace {
 
-// The form for large shared memory is for compute capability 9.0, the other for 12.1; neither is compiled for both.
-template <int kTeams>
-__device__ constexpr bool is_for_this_target() {
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ >= 1200
-  return kTeams == kSmallTeams;
+// Products by warpgroups are for compute capability 9.0, those by teams of warps for the others; a phrase's kernel
+// is compiled in one of the forms alone.
+struct WarpgroupForm {
+  static constexpr int kThreads = kPhaseThreads, kProductBytes = PhaseMemory<8>::kBytes;
+  using Arguments = PhaseArguments;
+  using Ring = PhaseRing;
+  template <MatvecEnd kEnd, bool kOneToken>
+  using Phase = WarpgroupPhase<8, kOneToken, kEnd>;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
+  static constexpr bool kCompiled = false;
 #else
-  return kTeams == kLargeTeams;
+  static constexpr bool kCompiled = true;
 #endif
-}
+  template <bool kOneToken>
+  __device__ __forceinline__ static void make(std::byte* shared) {
+    make_ring<8, kOneToken>(shared);
+  }
+  static Arguments arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
+    return phase_arguments(call, device, workspace);
+  }
+  static int shared_bytes(const Arguments& /*a*/) { return kProductBytes; }
+};
 
+struct TeamForm {
+  static constexpr int kThreads = kTeamThreads;
+  using Arguments = MatvecArguments;
+  using Ring = RingState;
+  template <MatvecEnd kEnd, bool kOneToken>
+  using Phase = MatvecPhase<1, kTeamStages, kEnd, kOneToken>;
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
+  static constexpr bool kCompiled = false;
+#else
+  static constexpr bool kCompiled = true;
+#endif
+  template <bool kOneToken>
+  __device__ __forceinline__ static void make(std::byte* shared) {
+    make_rings<1, kTeamStages>(shared);
+  }
+  static Arguments arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
+    return matvec_arguments(call, cut_matvec(call.w->row_tiles(), call.w->cols(), call.tokens, device), workspace);
+  }
+  static int shared_bytes(const Arguments& a) { return matvec_shared_bytes<1, kTeamStages>(a); }
+};
+
+template <class Form>
 struct PhaseDArguments {
-  MatvecArguments gate_up, down;
+  typename Form::Arguments gate_up, down;
   GridBarrier barrier;
 };
 
 struct DecodeArguments {
   AttentionParameters attention;
-  MatvecArguments project;
+  PhaseArguments project;
   GridBarrier barrier;
 };
 
 struct PhaseEArguments {
   DecodeArguments decode;
-  PhaseDArguments mlp;
+  PhaseDArguments<WarpgroupForm> mlp;
 };
 
 constexpr int kPhraseHeadDim = 256;
 
-/// Attention, and the output projection after it; the rings must have been made.
-template <int kTeams, int kStages, bool kOneToken, KvFormat kFormat>
-__device__ __forceinline__ void run_decode(const DecodeArguments& a, std::byte* shared, RingState& ring) {
-  // Beside the rings, where x will be.
-  attention_phase<kTeams * kTeamThreads, kPhraseHeadDim, kFormat>(a.attention, shared + MatvecMemory<kTeams, kStages>::kFixedBytes);
-  MatvecPhase<kTeams, kStages, MatvecEnd::kAdd, kOneToken> project(a.project, shared, ring);
+/// Attention, and the output projection after it; the ring must have been made.
+template <bool kOneToken, KvFormat kFormat>
+__device__ __forceinline__ void run_decode(const DecodeArguments& a, std::byte* shared, PhaseRing& ring) {
+  attention_phase<WarpgroupForm::kThreads, kPhraseHeadDim, kFormat>(a.attention, shared + WarpgroupForm::kProductBytes);
+  WarpgroupForm::Phase<MatvecEnd::kAdd, kOneToken> project(a.project, shared, ring);
   meet_grid(a.barrier);
   project.run();
 }
 
-template <int kTeams, int kStages, bool kOneToken>
-__device__ __forceinline__ void run_down(const PhaseDArguments& a, std::byte* shared, RingState& ring) {
-  MatvecPhase<kTeams, kStages, MatvecEnd::kAdd, kOneToken> down(a.down, shared, ring);
+template <class Form, bool kOneToken>
+__device__ __forceinline__ void run_down(const PhaseDArguments<Form>& a, std::byte* shared, typename Form::Ring& ring) {
+  typename Form::template Phase<MatvecEnd::kAdd, kOneToken> down(a.down, shared, ring);
   meet_grid(a.barrier);
   down.run();
 }
@@ -60,94 +95,99 @@ __device__ __forceinline__ void run_down(const PhaseDArguments& a, std::byte* sh
 }  // namespace
 
 // Outside the unnamed namespace: profiles show the name.
-template <int kTeams, int kStages, bool kOneToken>
-__global__ void __launch_bounds__(kTeams * kTeamThreads, 1) Phase_D_MLP_Kernel(const __grid_constant__ PhaseDArguments a) {
-  extern __shared__ __align__(16) std::byte shared[];
-  if constexpr (is_for_this_target<kTeams>()) {
-    make_rings<kTeams, kStages>(shared);
-    RingState ring;
-    MatvecPhase<kTeams, kStages, MatvecEnd::kSwiglu, kOneToken> gate_up(a.gate_up, shared, ring);
+template <class Form, bool kOneToken>
+__global__ void __launch_bounds__(Form::kThreads, 1) Phase_D_MLP_Kernel(const __grid_constant__ PhaseDArguments<Form> a) {
+  extern __shared__ __align__(1024) std::byte shared[];
+  if constexpr (Form::kCompiled) {
+    Form::template make<kOneToken>(shared);
+    typename Form::Ring ring;
+    typename Form::template Phase<MatvecEnd::kSwiglu, kOneToken> gate_up(a.gate_up, shared, ring);
     ptx::wait_for_dependencies();
     ptx::allow_dependents();
     gate_up.run();
-    run_down<kTeams, kStages, kOneToken>(a, shared, ring);
+    run_down<Form, kOneToken>(a, shared, ring);
   }
 }
 
-template <int kTeams, int kStages, bool kOneToken, KvFormat kFormat>
-__global__ void __launch_bounds__(kTeams * kTeamThreads, 1) DecodeKernel(const __grid_constant__ DecodeArguments a) {
-  extern __shared__ __align__(16) std::byte shared[];
-  if constexpr (is_for_this_target<kTeams>()) {
-    make_rings<kTeams, kStages>(shared);
-    RingState ring;
+template <bool kOneToken, KvFormat kFormat>
+__global__ void __launch_bounds__(WarpgroupForm::kThreads, 1) DecodeKernel(const __grid_constant__ DecodeArguments a) {
+  extern __shared__ __align__(1024) std::byte shared[];
+  if constexpr (WarpgroupForm::kCompiled) {
+    WarpgroupForm::make<kOneToken>(shared);
+    PhaseRing ring;
     ptx::wait_for_dependencies();
     ptx::allow_dependents();
-    run_decode<kTeams, kStages, kOneToken, kFormat>(a, shared, ring);
+    run_decode<kOneToken, kFormat>(a, shared, ring);
   }
 }
 
-template <int kTeams, int kStages, bool kOneToken, KvFormat kFormat>
-__global__ void __launch_bounds__(kTeams * kTeamThreads, 1) PhaseE_Beta_Kernel(const __grid_constant__ PhaseEArguments a) {
-  extern __shared__ __align__(16) std::byte shared[];
-  if constexpr (is_for_this_target<kTeams>()) {
-    make_rings<kTeams, kStages>(shared);
-    RingState ring;
+template <bool kOneToken, KvFormat kFormat>
+__global__ void __launch_bounds__(WarpgroupForm::kThreads, 1) PhaseE_Beta_Kernel(const __grid_constant__ PhaseEArguments a) {
+  extern __shared__ __align__(1024) std::byte shared[];
+  if constexpr (WarpgroupForm::kCompiled) {
+    WarpgroupForm::make<kOneToken>(shared);
+    PhaseRing ring;
     ptx::wait_for_dependencies();
     ptx::allow_dependents();
-    run_decode<kTeams, kStages, kOneToken, kFormat>(a.decode, shared, ring);
+    run_decode<kOneToken, kFormat>(a.decode, shared, ring);
     {
-      MatvecPhase<kTeams, kStages, MatvecEnd::kSwiglu, kOneToken> gate_up(a.mlp.gate_up, shared, ring);
+      WarpgroupForm::Phase<MatvecEnd::kSwiglu, kOneToken> gate_up(a.mlp.gate_up, shared, ring);
       meet_grid(a.mlp.barrier);
       gate_up.run();
     }
-    run_down<kTeams, kStages, kOneToken>(a.mlp, shared, ring);
+    run_down<WarpgroupForm, kOneToken>(a.mlp, shared, ring);
   }
 }
 
 namespace {
 
-template <int kStages, int kTeams, KvFormat kFormat>
-int decode_shared_bytes(const DecodeArguments& a) {
-  const int attention = MatvecMemory<kTeams, kStages>::kFixedBytes + kAttentionSharedBytes<kPhraseHeadDim, kFormat>;
-  return std::max(attention, matvec_shared_bytes<kTeams, kStages>(a.project));
-}
+template <KvFormat kFormat>
+constexpr int kDecodeBytes = WarpgroupForm::kProductBytes + kAttentionSharedBytes<kPhraseHeadDim, kFormat>;
 
 template <bool kOneToken, KvFormat kFormat>
 void launch_decode(const DecodeArguments& a, const DeviceFacts& device, cudaStream_t stream) {
-  auto* const kernel = DecodeKernel<kLargeTeams, kLargeStages, kOneToken, kFormat>;
+  auto* const kernel = DecodeKernel<kOneToken, kFormat>;
   static const bool allowed = allow_shared_memory(kernel);
   NVLLM_CHECK(allowed);
-  launch_early(kernel, device.multiprocessors, kLargeTeams * kTeamThreads, decode_shared_bytes<kLargeStages, kLargeTeams, kFormat>(a), stream, a);
+  launch_early(kernel, device.multiprocessors, WarpgroupForm::kThreads, kDecodeBytes<kFormat>, stream, a);
 }
 
 template <bool kOneToken, KvFormat kFormat>
 void launch_phase_e(const PhaseEArguments& a, const DeviceFacts& device, cudaStream_t stream) {
-  auto* const kernel = PhaseE_Beta_Kernel<kLargeTeams, kLargeStages, kOneToken, kFormat>;
+  auto* const kernel = PhaseE_Beta_Kernel<kOneToken, kFormat>;
   static const bool allowed = allow_shared_memory(kernel);
   NVLLM_CHECK(allowed);
-  const int bytes = std::max({decode_shared_bytes<kLargeStages, kLargeTeams, kFormat>(a.decode),
-                              matvec_shared_bytes<kLargeTeams, kLargeStages>(a.mlp.gate_up),
-                              matvec_shared_bytes<kLargeTeams, kLargeStages>(a.mlp.down)});
-  launch_early(kernel, device.multiprocessors, kLargeTeams * kTeamThreads, bytes, stream, a);
-}
-
-MatvecArguments arguments_of(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
-  return matvec_arguments(call, cut_matvec(call.w->row_tiles(), call.w->cols(), call.tokens, device), workspace);
+  launch_early(kernel, device.multiprocessors, WarpgroupForm::kThreads, kDecodeBytes<kFormat>, stream, a);
 }
 
 DecodeArguments decode_arguments(const DecodeCall& call, const AttentionWorkspace& attention, const DeviceFacts& device,
                                  const MatvecWorkspace& workspace, const PhraseWorkspace& phrases) {
-  return {.attention = AttentionParameters(call.attention, attention), .project = arguments_of(call.project, device, workspace),
+  return {.attention = AttentionParameters(call.attention, attention), .project = phase_arguments(call.project, device, workspace),
           .barrier = {phrases.barrier()}};
 }
 
-template <int kTeams, int kStages, bool kOneToken>
-void launch_phase_d(const PhaseDArguments& arguments, const DeviceFacts& device, cudaStream_t stream) {
-  auto* const kernel = Phase_D_MLP_Kernel<kTeams, kStages, kOneToken>;
+template <class Form>
+PhaseDArguments<Form> phase_d_arguments(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace,
+                                        const PhraseWorkspace& phrases) {
+  return {.gate_up = Form::arguments(call.gate_up, device, workspace), .down = Form::arguments(call.down, device, workspace),
+          .barrier = {phrases.barrier()}};
+}
+
+template <class Form, bool kOneToken>
+void launch_phase_d(const PhaseDArguments<Form>& arguments, const DeviceFacts& device, cudaStream_t stream) {
+  auto* const kernel = Phase_D_MLP_Kernel<Form, kOneToken>;
   static const bool allowed = allow_shared_memory(kernel);
   NVLLM_CHECK(allowed);
-  const int bytes = std::max(matvec_shared_bytes<kTeams, kStages>(arguments.gate_up), matvec_shared_bytes<kTeams, kStages>(arguments.down));
-  launch_early(kernel, device.multiprocessors, kTeams * kTeamThreads, bytes, stream, arguments);
+  const int bytes = std::max(Form::shared_bytes(arguments.gate_up), Form::shared_bytes(arguments.down));
+  launch_early(kernel, device.multiprocessors, Form::kThreads, bytes, stream, arguments);
+}
+
+template <class Form>
+void phase_d_of(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, const PhraseWorkspace& phrases,
+                cudaStream_t stream) {
+  const PhaseDArguments<Form> arguments = phase_d_arguments<Form>(call, device, workspace, phrases);
+  if (call.gate_up.tokens == 1) return launch_phase_d<Form, true>(arguments, device, stream);
+  launch_phase_d<Form, false>(arguments, device, stream);
 }
 
 }  // namespace
@@ -161,21 +201,13 @@ PhraseWorkspace PhraseWorkspace::make() {
 
 void phase_d_mlp(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, const PhraseWorkspace& phrases,
                  cudaStream_t stream) {
-  const PhaseDArguments arguments{.gate_up = arguments_of(call.gate_up, device, workspace),
-                                  .down = arguments_of(call.down, device, workspace),
-                                  .barrier = {phrases.barrier()}};
-  const bool one = call.gate_up.tokens == 1;
-  if (matvec_threads(device) == kLargeTeams * kTeamThreads) {
-    return one ? launch_phase_d<kLargeTeams, kLargeStages, true>(arguments, device, stream)
-               : launch_phase_d<kLargeTeams, kLargeStages, false>(arguments, device, stream);
-  }
-  return one ? launch_phase_d<kSmallTeams, kSmallStages, true>(arguments, device, stream)
-             : launch_phase_d<kSmallTeams, kSmallStages, false>(arguments, device, stream);
+  if (has_warpgroups(device)) return phase_d_of<WarpgroupForm>(call, device, workspace, phrases, stream);
+  phase_d_of<TeamForm>(call, device, workspace, phrases, stream);
 }
 
 bool has_attention_phrases(const AttentionGeometry& geometry, const DeviceFacts& device) {
-  // The small form has fewer threads than attention's tile takes.
-  return geometry.head_dim == kPhraseHeadDim && matvec_threads(device) == kLargeTeams * kTeamThreads;
+  // A team has fewer threads than attention's tile takes.
+  return geometry.head_dim == kPhraseHeadDim && has_warpgroups(device);
 }
 
 void decode_kernel(const DecodeCall& call, const AttentionWorkspace& attention, const DeviceFacts& device, const MatvecWorkspace& workspace,
@@ -191,9 +223,7 @@ void decode_kernel(const DecodeCall& call, const AttentionWorkspace& attention, 
 void phase_e_beta(const DecodeCall& decode, const PhaseDCall& mlp, const AttentionWorkspace& attention, const DeviceFacts& device,
                   const MatvecWorkspace& workspace, const PhraseWorkspace& phrases, cudaStream_t stream) {
   const PhaseEArguments a{.decode = decode_arguments(decode, attention, device, workspace, phrases),
-                          .mlp = {.gate_up = arguments_of(mlp.gate_up, device, workspace),
-                                  .down = arguments_of(mlp.down, device, workspace),
-                                  .barrier = {phrases.barrier()}}};
+                          .mlp = phase_d_arguments<WarpgroupForm>(mlp, device, workspace, phrases)};
   const bool one = decode.project.tokens == 1;
   if (decode.attention.format == KvFormat::kFp8) {
     return one ? launch_phase_e<true, KvFormat::kFp8>(a, device, stream) : launch_phase_e<false, KvFormat::kFp8>(a, device, stream);

@@ -1,6 +1,6 @@
 #pragma once
 
-// Stretches of a layer as one launch each, for decode steps of up to kMatvecTokensMax rows. All CTAs of the grid stay
+// Stretches of a layer as one launch each, for decode steps of up to kMatvecNormTokensMax rows. All CTAs of the grid stay
 // resident and meet between the phases; weights of the next phase are already on their way when they do.
 
 #include "kernels/cuda/attention.h"

@@ -8,7 +8,7 @@ namespace nvllm::cuda {
 
 StepUpload::StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane)
     : rows_max_(rows_max), lanes_max_(lanes_max), blocks_per_lane_(blocks_per_lane),
-      host_(lanes_max * static_cast<std::int64_t>(sizeof(Lane)) + rows_max * static_cast<std::int64_t>(sizeof(StepRow))),
+      host_(kLanesAt + lanes_max * static_cast<std::int64_t>(sizeof(Lane)) + rows_max * static_cast<std::int64_t>(sizeof(StepRow))),
       host_blocks_(lanes_max * blocks_per_lane * 4), device_(host_.bytes()), blocks_(host_blocks_.bytes()) {
   device_.fill(0);
   blocks_.fill(0xff);
@@ -25,10 +25,11 @@ void StepUpload::bring_blocks(std::int64_t lane, std::span<const std::int32_t> b
 }
 
 void StepUpload::bring(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
-                       std::int64_t lane_count, Stream& stream) {
+                       std::int64_t lane_count, int chunk_tokens, Stream& stream) {
   const auto count = static_cast<std::int64_t>(segments.size()), row_count = static_cast<std::int64_t>(ids.size());
   const std::int64_t padded_rows = row_count + lane_count - count;
   NVLLM_CHECK(lane_count >= count && lane_count <= lanes_max_ && padded_rows <= rows_max_);
+  *host_.as<int>() = chunk_tokens;
   std::fill_n(host_lanes(), lane_count, Lane{});
   std::fill_n(host_rows(), padded_rows, StepRow{});
   decode_count_ = std::ranges::count_if(segments, [](const Segment& s) { return s.token_count == 1; });
@@ -64,8 +65,8 @@ void StepUpload::bring(std::span<const std::int32_t> ids, std::span<const Segmen
 }
 
 StepTable StepUpload::table() const {
-  return {.lanes = device_.as<Lane>(), .blocks = blocks_.as<std::int32_t>(), .blocks_per_lane = static_cast<int>(blocks_per_lane_),
-          .lane_count = static_cast<int>(lane_count_)};
+  return {.lanes = device_lanes(), .blocks = blocks_.as<std::int32_t>(), .blocks_per_lane = static_cast<int>(blocks_per_lane_),
+          .lane_count = static_cast<int>(lane_count_), .chunk_tokens = device_.as<int>()};
 }
 
 StepTable StepUpload::decode_table() const {
@@ -78,6 +79,6 @@ std::span<const Lane> StepUpload::prefill_lanes() const {
   return {host_lanes() + decode_count_, static_cast<std::size_t>(lane_count_ - decode_count_)};
 }
 
-const StepRow* StepUpload::rows() const { return reinterpret_cast<const StepRow*>(device_.as<Lane>() + lanes_max_); }
+const StepRow* StepUpload::rows() const { return reinterpret_cast<const StepRow*>(device_lanes() + lanes_max_); }
 
 }  // namespace nvllm::cuda

@@ -21,7 +21,7 @@ class StepUpload {
   /// Queues the copies. Lanes of one token come first in the table, whatever the order of segments. Lanes beyond the
   /// segments, up to `lane_count`, have no token; so have rows beyond the ids, one for each of them.
   void bring(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
-             std::int64_t lane_count, Stream& stream);
+             std::int64_t lane_count, int chunk_tokens, Stream& stream);
 
   /// The lanes of one token, or all.
   [[nodiscard]] StepTable decode_table() const;
@@ -34,7 +34,9 @@ class StepUpload {
   [[nodiscard]] std::int64_t bytes() const { return device_.bytes() + blocks_.bytes(); }
 
  private:
-  [[nodiscard]] Lane* host_lanes() const { return host_.as<Lane>(); }
+  static constexpr std::int64_t kLanesAt = 16;  ///< bytes; what is of the whole step comes before
+  [[nodiscard]] Lane* host_lanes() const { return reinterpret_cast<Lane*>(host_.as<std::byte>() + kLanesAt); }
+  [[nodiscard]] Lane* device_lanes() const { return reinterpret_cast<Lane*>(device_.as<std::byte>() + kLanesAt); }
   [[nodiscard]] StepRow* host_rows() const { return reinterpret_cast<StepRow*>(host_lanes() + lanes_max_); }
   void bring_blocks(std::int64_t lane, std::span<const std::int32_t> blocks);
 

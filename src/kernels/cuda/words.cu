@@ -67,6 +67,7 @@ __global__ void embed_kernel(Rows<__nv_bfloat16> out, const __nv_bfloat16* table
   });
 }
 
+/// Squares added as products by teams of warps, of as many threads, add them.
 template <int kCtaThreads>
 __global__ void __launch_bounds__(kCtaThreads) rms_norm_kernel(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x, DeviceNorm norm) {
   __shared__ float scratch[kCtaThreads / 32];
@@ -81,6 +82,25 @@ __global__ void __launch_bounds__(kCtaThreads) rms_norm_kernel(Rows<__nv_bfloat1
   cta_sums<kCtaThreads>(squares, scratch);
   const float scale = inverse_rms(squares[0], x.cols, norm.epsilon);
   for (int col = threadIdx.x * 4; col < x.cols; col += kCtaThreads * 4) {
+    const float4 values = floats_of(__ldcg(reinterpret_cast<const uint2*>(x.row(row) + col)));
+    const float4 gain = *reinterpret_cast<const float4*>(norm.gain + col);
+    *reinterpret_cast<uint2*>(out.row(row) + col) = bits_of(normed(values, scale, gain, norm.zero_centred));
+  }
+}
+
+/// The same with the squares added as products by warpgroups add them.
+__global__ void __launch_bounds__(kThreads) rms_norm_kernel_by_two_warps(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x, DeviceNorm norm) {
+  __shared__ float squares[kRowThreads / 32];
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const int row = blockIdx.x;
+  if (threadIdx.x < kRowThreads) {
+    const float of = row_squares(x.row(row), x.cols, threadIdx.x);
+    if (threadIdx.x % 32 == 0) squares[threadIdx.x / 32] = of;
+  }
+  __syncthreads();
+  const float scale = inverse_rms(squares[0] + squares[1], x.cols, norm.epsilon);
+  for (int col = threadIdx.x * 4; col < x.cols; col += kThreads * 4) {
     const float4 values = floats_of(__ldcg(reinterpret_cast<const uint2*>(x.row(row) + col)));
     const float4 gain = *reinterpret_cast<const float4*>(norm.gain + col);
     *reinterpret_cast<uint2*>(out.row(row) + col) = bits_of(normed(values, scale, gain, norm.zero_centred));
@@ -188,14 +208,13 @@ void embed(View<Bf16> out, const DenseView& table, const StepRow* rows, cudaStre
 }
 
 void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const DeviceFacts& device, cudaStream_t stream) {
-  NVLLM_CHECK(x.cols % 4 == 0 && x.stride % 4 == 0 && out.stride % 4 == 0);
+  NVLLM_CHECK(x.cols % 8 == 0 && x.stride % 8 == 0 && out.stride % 4 == 0);
   if (x.rows == 0) return;
-  constexpr int kLarge = 768, kSmall = 256;
-  if (matvec_threads(device) == kLarge) {
-    launch_early(rms_norm_kernel<kLarge>, static_cast<int>(x.rows), kLarge, 0, stream, device_rows(out), device_rows(x), norm);
+  const auto rows = static_cast<int>(x.rows);
+  if (has_warpgroups(device)) {
+    launch_early(rms_norm_kernel_by_two_warps, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   } else {
-    NVLLM_CHECK_EQ(matvec_threads(device), kSmall);
-    launch_early(rms_norm_kernel<kSmall>, static_cast<int>(x.rows), kSmall, 0, stream, device_rows(out), device_rows(x), norm);
+    launch_early(rms_norm_kernel<kThreads>, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   }
 }
 

@@ -19,7 +19,7 @@ namespace nvllm::cuda {
 ///
 /// out[t] = row rows[t].id of a BF16 table; ids outside it give row 0.
 void embed(View<Bf16> out, const DenseView& table, const StepRow* rows, CUstream_st* stream);
-/// The bits are those of a product's own norm (MatvecCall::norm), given as many threads.
+/// The bits are those of a product's own norm (MatvecCall::norm) on the same device.
 void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const DeviceFacts& device, CUstream_st* stream);
 void head_norm(View<Bf16> x, std::int64_t heads, const DeviceNorm& norm, CUstream_st* stream);
 void add(View<Bf16> residual, View<const Bf16> x, CUstream_st* stream);

@@ -8,20 +8,30 @@
 
 namespace nvllm::cuda::ptx {
 
-/// Makes a barrier whose phase ends when one thread has arrived and all expected bytes have.
-__device__ __forceinline__ void init_barrier(std::uint32_t barrier) {
-  asm volatile("mbarrier.init.shared::cta.b64 [%0], 1;" ::"r"(barrier) : "memory");
+/// Makes a barrier whose phase ends when so many have arrived and all expected bytes have.
+__device__ __forceinline__ void init_barrier(std::uint32_t barrier, int arrivals = 1) {
+  asm volatile("mbarrier.init.shared::cta.b64 [%0], %1;" ::"r"(barrier), "r"(arrivals) : "memory");
 }
 
 /// Makes barriers just made visible to the copy engine.
 __device__ __forceinline__ void publish_barriers() { asm volatile("fence.mbarrier_init.release.cluster;" ::: "memory"); }
 
-/// Copies `bytes` (a multiple of 16, both ends aligned to 16) and lets the barrier's phase end with their arrival.
-__device__ __forceinline__ void copy_bulk(std::uint32_t shared, const std::byte* global, std::uint32_t bytes, std::uint32_t barrier) {
+/// Arrives, and lets the phase wait for so many bytes.
+__device__ __forceinline__ void expect_bytes(std::uint32_t barrier, std::uint32_t bytes) {
   asm volatile("mbarrier.arrive.expect_tx.shared::cta.b64 _, [%0], %1;" ::"r"(barrier), "r"(bytes) : "memory");
+}
+
+/// Copies `bytes` (a multiple of 16, both ends aligned to 16) that the barrier's phase waits for already.
+__device__ __forceinline__ void copy_expected(std::uint32_t shared, const std::byte* global, std::uint32_t bytes, std::uint32_t barrier) {
   asm volatile("cp.async.bulk.shared::cluster.global.mbarrier::complete_tx::bytes [%0], [%1], %2, [%3];" ::"r"(shared), "l"(global),
                "r"(bytes), "r"(barrier)
                : "memory");
+}
+
+/// Copies `bytes` (a multiple of 16, both ends aligned to 16) and lets the barrier's phase end with their arrival.
+__device__ __forceinline__ void copy_bulk(std::uint32_t shared, const std::byte* global, std::uint32_t bytes, std::uint32_t barrier) {
+  expect_bytes(barrier, bytes);
+  copy_expected(shared, global, bytes, barrier);
 }
 
 /// Ends a phase to which no bytes belong.

@@ -11,6 +11,12 @@ __device__ __forceinline__ std::uint32_t shared_address(const void* pointer) {
   return static_cast<std::uint32_t>(__cvta_generic_to_shared(pointer));
 }
 
+/// The same value, which the compiler then keeps instead of working it out again.
+__device__ __forceinline__ std::uint32_t opaque(std::uint32_t value) {
+  asm volatile("" : "+r"(value));
+  return value;
+}
+
 __device__ __forceinline__ uint4 load_shared_16(std::uint32_t address) {
   uint4 value;
   asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
@@ -29,6 +35,10 @@ __device__ __forceinline__ std::uint32_t load_shared_4(std::uint32_t address) {
   std::uint32_t value;
   asm volatile("ld.shared.u32 %0, [%1];" : "=r"(value) : "r"(address));
   return value;
+}
+
+__device__ __forceinline__ void store_shared_8(std::uint32_t address, uint2 value) {
+  asm volatile("st.shared.v2.u32 [%0], {%1,%2};" ::"r"(address), "r"(value.x), "r"(value.y) : "memory");
 }
 
 /// Waits for `threads` threads at barrier `number` in [1, 15].

@@ -1,0 +1,504 @@
+#pragma once
+
+// One NVFP4 product of up to 64 rows of x as what all threads of a kernel do together, by warpgroup instructions
+// (compute capability 9.0), so that it can be a kernel of its own or one phase of a larger one.
+//
+// All steps of the matrix, of 192 rows by 128 columns, lie in one line (block of rows, column tile), and each CTA takes an
+// equal piece of it, so that every multiprocessor reads equally much whatever the shape. Four warps bring: the copy
+// engine fills a ring with weights, the warps themselves with the same columns of x, normed on the way. Twelve warps make
+// BF16 of the codes in registers and multiply. Where the line is cut within a block of rows, the pieces meet in a
+// workspace, and the last CTA to arrive adds them in order, each warp its own rows.
+//
+// A CTA takes less than half a multiprocessor: while one product ends, the next one's ring fills.
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/matvec_parts.cuh"
+#include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/nvfp4_matvec.h"
+#include "kernels/cuda/ptx/bulk_copy.cuh"
+#include "kernels/cuda/ptx/matrix.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
+#include "kernels/cuda/ptx/warpgroup.cuh"
+#include "kernels/cuda/tile_product.cuh"
+
+namespace nvllm::cuda {
+
+inline constexpr int kWarpgroups = 3;  // that multiply, 64 rows each
+inline constexpr int kConsumerWarps = 4 * kWarpgroups, kProducerWarps = 4;
+inline constexpr int kPhaseThreads = (kConsumerWarps + kProducerWarps) * 32;
+inline constexpr int kBlockTiles = 2 * kWarpgroups;  // row tiles of a step
+inline constexpr int kStepBytes = kBlockTiles * static_cast<int>(kTileBytes);
+
+/// Shared memory of a product for up to kTokens rows of x: stages of weights and of x, their barriers, the norm's scales.
+template <int kTokens>
+struct PhaseMemory {
+  // Up to eight tokens are multiplied a warp at a time, which takes fewer instructions then.
+  static constexpr bool kWarpgroup = kTokens > 8;
+  static constexpr int kXStride = static_cast<int>(kTileCols) * 2 + (kWarpgroup ? 0 : 16);  // padded against bank conflicts
+  static constexpr int kXBytes = kTokens * kXStride;
+  static constexpr int kXAt = kWarpgroup ? (kStepBytes + 1023) / 1024 * 1024 : kStepBytes;
+  static constexpr int kStageBytes = kXAt + kXBytes;
+  static constexpr int kSmallBytes = 1024;
+  static constexpr int kCtas = kTokens <= 32 ? 2 : 1;  // on a multiprocessor; sums of more tokens need too many registers
+  static constexpr int kStages = ((kCtas == 2 ? 113 : 226) * 1024 - kSmallBytes) / kStageBytes;
+  // Of 64 a thread, or 128; 0: leave them so.
+  static constexpr int kProducerRegisters = kTokens < 32 ? 0 : kTokens == 32 ? 40 : 64;
+  static constexpr int kConsumerRegisters = kTokens < 32 ? 0 : kTokens == 32 ? 72 : 144;
+  static constexpr int kBarriersAt = kStages * kStageBytes;
+  static constexpr int kScratchAt = kBarriersAt + 2 * kStages * 8;
+  static constexpr int kBytes = kBarriersAt + kSmallBytes;
+  static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kBytes && (!kWarpgroup || kStageBytes % 1024 == 0));
+};
+
+struct PhaseArguments : MatvecPlaces {
+  const std::byte* tiles;
+  float4* partials;    // [CTAs, 2, eights of tokens, consumers]: of the block that a CTA begins in, and of a later one
+  unsigned* arrivals;  // [CTAs, consumer warps]: of the block whose first piece is that CTA's
+  std::uint32_t scale_exponent;
+  int row_tiles, col_tiles;
+  int ctas;           // that have work: never more than steps
+  int share, longer;  // steps of a CTA; so many, the first, have one more
+  Divisor by_share, by_longer_share, by_col_tiles;
+
+  __device__ __forceinline__ int first_step(int cta) const { return cta * share + min(cta, longer); }
+  __device__ __forceinline__ int owner_of(int step) const {
+    const int beyond = step - longer * (share + 1);
+    return beyond < 0 ? by_longer_share.divide(step) : longer + by_share.divide(beyond);
+  }
+};
+
+/// How far the ring has been used; goes on from one product of a kernel to the next.
+struct PhaseRing {
+  std::uint32_t stage = 0, parity = 0;
+
+  /// By less than a round.
+  template <int kStages>
+  __device__ __forceinline__ void advance(std::uint32_t steps) {
+    stage += steps;
+    if (stage < kStages) return;
+    stage -= kStages;
+    parity ^= 1;
+  }
+  template <int kStages>
+  __device__ __forceinline__ void advance_far(std::uint32_t steps) {
+    parity ^= (stage + steps) / kStages & 1;
+    stage = (stage + steps) % kStages;
+  }
+};
+
+/// Makes the ring's barriers, and zeros where a single row of x leaves gaps; once a kernel, by all threads.
+template <int kTokens, bool kOneToken>
+__device__ __forceinline__ void make_ring(std::byte* shared) {
+  using Memory = PhaseMemory<kTokens>;
+  if (threadIdx.x == 0) {
+    const std::uint32_t barriers = ptx::shared_address(shared) + Memory::kBarriersAt;
+    for (int stage = 0; stage < Memory::kStages; ++stage) {
+      ptx::init_barrier(barriers + stage * 8, 2);
+      ptx::init_barrier(barriers + (Memory::kStages + stage) * 8, kConsumerWarps);
+    }
+    ptx::publish_barriers();
+  }
+  if constexpr (kOneToken) {
+    constexpr int kPieces = Memory::kXBytes / 16;
+    for (int i = threadIdx.x; i < Memory::kStages * kPieces; i += kPhaseThreads) {
+      *reinterpret_cast<uint4*>(shared + i / kPieces * Memory::kStageBytes + Memory::kXAt + i % kPieces * 16) = uint4{0, 0, 0, 0};
+    }
+  }
+  __syncthreads();
+}
+
+/// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x. A lane's four codes of a block
+/// are columns 4 t ... 4 t + 3, so that these are in two places.
+template <int kTokens>
+__device__ __forceinline__ void store_columns(std::uint32_t x, int row, int col, uint4 values) {
+  if constexpr (PhaseMemory<kTokens>::kWarpgroup) {
+    // Rows of 64 columns; in a block's 32 bytes, columns 0, 1, 4, 5, ... and then 2, 3, 6, 7, ...; swizzled.
+    const std::uint32_t at = x + col / 64 * kTokens * 128 + row * 128 + ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
+    ptx::store_shared_8(at, {values.x, values.z});
+    ptx::store_shared_8(at ^ 16, {values.y, values.w});
+  } else {
+    // In a row, [2 halves of the blocks, 4 places t, 4 blocks, 4 columns].
+    const std::uint32_t at = x + row * PhaseMemory<kTokens>::kXStride + col / 64 * 128 + col % 16 * 8 + col % 64 / 16 * 8;
+    ptx::store_shared_8(at, {values.x, values.y});
+    ptx::store_shared_8(at + 32, {values.z, values.w});
+  }
+}
+
+/// One product: construction asks for the first weights, run() needs x.
+template <int kTokens, bool kOneToken, MatvecEnd kEnd>
+class WarpgroupPhase {
+  using Memory = PhaseMemory<kTokens>;
+  static constexpr int kEights = kTokens / 8;
+  static constexpr bool kNorms = kTokens == 8 && kEnd != MatvecEnd::kAdd;
+
+ public:
+  __device__ __forceinline__ WarpgroupPhase(const PhaseArguments& a, std::byte* shared, PhaseRing& ring)
+      : a_(a), shared_(shared), base_(ptx::opaque(ptx::shared_address(shared))), ring_(ring),
+        begin_(static_cast<int>(blockIdx.x) < a.ctas ? a.first_step(blockIdx.x) : 0),
+        end_(static_cast<int>(blockIdx.x) < a.ctas ? a.first_step(blockIdx.x + 1) : 0) {
+    const int producer = static_cast<int>(threadIdx.x) / 32 - kConsumerWarps;
+    if (producer < 0) return;
+    PhaseRing at = ring;
+    at.advance<Memory::kStages>(producer);
+#pragma unroll 1
+    for (int i = producer; i < min(end_ - begin_, Memory::kStages); i += kProducerWarps) {
+      bring_weights(begin_ + i, at);
+      at.advance<Memory::kStages>(kProducerWarps);
+    }
+  }
+
+  __device__ __forceinline__ void run() {
+    float* scratch = reinterpret_cast<float*>(shared_ + Memory::kScratchAt);
+    if constexpr (kNorms) {
+      if (a_.norm.gain != nullptr) find_scales(scratch);
+    }
+    const int warp = threadIdx.x / 32;
+    if (warp >= kConsumerWarps) {
+      if constexpr (Memory::kProducerRegisters > 0) ptx::give_registers<Memory::kProducerRegisters>();
+      bring(warp - kConsumerWarps, scratch + 8 * 16);
+    } else {
+      if constexpr (Memory::kConsumerRegisters > 0) ptx::take_registers<Memory::kConsumerRegisters>();
+      if constexpr (kNorms) multiply_dense(warp, scratch);
+      multiply(warp, threadIdx.x % 32);
+    }
+    ring_.advance_far<Memory::kStages>(end_ - begin_);
+  }
+
+ private:
+  __device__ __forceinline__ std::uint32_t full(const PhaseRing& at) const { return base_ + Memory::kBarriersAt + at.stage * 8; }
+  __device__ __forceinline__ std::uint32_t empty(const PhaseRing& at) const { return full(at) + Memory::kStages * 8; }
+
+  /// One warp asks for the weights of a step once its stage is free.
+  __device__ __forceinline__ void bring_weights(int step, const PhaseRing& at) const {
+    const int block = a_.by_col_tiles.divide(step), col_tile = step - block * a_.col_tiles, lane = threadIdx.x % 32;
+    const int tiles = min(kBlockTiles, a_.row_tiles - block * kBlockTiles);
+    ptx::wait_for_phase(empty(at), at.parity ^ 1);
+    if (lane == 0) ptx::expect_bytes(full(at), tiles * static_cast<int>(kTileBytes));
+    __syncwarp();
+    if (lane >= tiles) return;
+    const std::byte* from = a_.tiles + (static_cast<long long>(block * kBlockTiles + lane) * a_.col_tiles + col_tile) * kTileBytes;
+    ptx::copy_expected(base_ + at.stage * Memory::kStageBytes + lane * static_cast<int>(kTileBytes), from, static_cast<int>(kTileBytes),
+                       full(at));
+  }
+
+  /// One over the root-mean-square of each row of x, to `scratch` + 8 * 16; two warps a row, so that all rows are on
+  /// their way at once.
+  __device__ __forceinline__ void find_scales(float* scratch) const {
+    const int warp = threadIdx.x / 32, token = warp / 2;
+    if (token < a_.tokens) {
+      const float squares = row_squares(a_.x + token * a_.x_stride, a_.cols, threadIdx.x % kRowThreads);
+      if (threadIdx.x % 32 == 0) scratch[warp] = squares;
+    }
+    __syncthreads();
+    if (threadIdx.x < a_.tokens) scratch[8 * 16 + threadIdx.x] = inverse_rms(scratch[2 * threadIdx.x] + scratch[2 * threadIdx.x + 1], a_.cols, a_.norm.epsilon);
+    __syncthreads();
+  }
+
+  /// This CTA's row of BF16 by the rows of x, while their first columns are brought.
+  __device__ __forceinline__ void multiply_dense(int warp, float* scratch) const {
+    MatvecDense of;
+    const __nv_bfloat16* const row = a_.dense_row(of);
+    if (row == nullptr) return;  // the same for all of the CTA
+    constexpr int kMost = kOneToken ? 1 : kTokens, kConsumers = kConsumerWarps * 32;
+    float sums[kMost] = {};
+#pragma unroll 1
+    for (int col = threadIdx.x * 4; col < a_.cols; col += kConsumers * 4) {
+      const float4 w = floats_of(*reinterpret_cast<const uint2*>(row + col));
+      float4 gain{};
+      if (a_.norm.gain != nullptr) gain = *reinterpret_cast<const float4*>(a_.norm.gain + col);
+#pragma unroll
+      for (int token = 0; token < kMost; ++token) {
+        if (token >= a_.tokens) break;
+        uint2 x = __ldcg(reinterpret_cast<const uint2*>(a_.x + token * a_.x_stride + col));
+        if (a_.norm.gain != nullptr) x = bits_of(normed(floats_of(x), scratch[8 * 16 + token], gain, a_.norm.zero_centred));
+        sums[token] = dot(floats_of(x), w, sums[token]);
+      }
+    }
+#pragma unroll
+    for (int token = 0; token < kMost; ++token) {
+      const float sum = warp_sum(sums[token]);
+      if (threadIdx.x % 32 == 0) scratch[token * kConsumerWarps + warp] = sum;
+    }
+    ptx::meet(1, kConsumers);
+    const int token = threadIdx.x;
+    if (token >= a_.tokens) return;
+    float sum = 0;
+#pragma unroll
+    for (int i = 0; i < kConsumerWarps; ++i) sum += scratch[token * kConsumerWarps + i];
+    of.to[token * of.stride] = __float2bfloat16_rn(sum);
+  }
+
+  // A lane brings eight columns of every second row of x, from row lane / 16 on, a few rows at a time.
+  static constexpr int kRows = kOneToken ? 1 : kTokens / 2;
+  static constexpr int kAtOnce = kRows < 4 ? kRows : 4;
+
+  __device__ __forceinline__ uint4 norm(uint4 x, int row, const float4 (&gain)[2], const float* scales) const {
+    if constexpr (kNorms) {
+      if (a_.norm.gain != nullptr && row < a_.tokens) {
+        const float scale = scales[row];
+        const uint2 low = bits_of(normed(floats_of({x.x, x.y}), scale, gain[0], a_.norm.zero_centred));
+        const uint2 high = bits_of(normed(floats_of({x.z, x.w}), scale, gain[1], a_.norm.zero_centred));
+        x = {low.x, low.y, high.x, high.y};
+      }
+    }
+    if constexpr (kOneToken) {
+      const uint2 low = lifted({x.x, x.y}), high = lifted({x.z, x.w});
+      x = {low.x, low.y, high.x, high.y};
+    }
+    return x;
+  }
+
+  __device__ __forceinline__ void bring(int producer, const float* scales) const {
+    PhaseRing at = ring_;
+    at.advance<Memory::kStages>(producer);
+    const int lane = threadIdx.x % 32, within = lane % 16 * 8;
+    const bool works = !kOneToken || lane < 16;
+#pragma unroll 1
+    for (int i = producer; i < end_ - begin_; i += kProducerWarps) {
+      const int step = begin_ + i, col = (step - a_.by_col_tiles.divide(step) * a_.col_tiles) * static_cast<int>(kTileCols) + within;
+      const std::uint32_t to = base_ + at.stage * Memory::kStageBytes + Memory::kXAt;
+      const int tokens = works && col < a_.cols ? a_.tokens : 0;
+      int row = lane / 16;
+      const __nv_bfloat16* from = a_.x + row * a_.x_stride + col;
+      float4 gain[2] = {};
+      if constexpr (kNorms) {
+        if (a_.norm.gain != nullptr && tokens > 0) {
+          gain[0] = *reinterpret_cast<const float4*>(a_.norm.gain + col);
+          gain[1] = *reinterpret_cast<const float4*>(a_.norm.gain + col + 4);
+        }
+      }
+      uint4 x[kAtOnce];
+#pragma unroll 1
+      for (int first = 0; first < kRows; first += kAtOnce, row += 2 * kAtOnce, from += 2 * kAtOnce * a_.x_stride) {
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+          x[j] = row + 2 * j < tokens ? __ldcg(reinterpret_cast<const uint4*>(from + 2 * j * a_.x_stride)) : uint4{0, 0, 0, 0};
+        }
+        if (first == 0 && i >= Memory::kStages) bring_weights(step, at);
+        if (!works) continue;
+#pragma unroll
+        for (int j = 0; j < kAtOnce; ++j) {
+          x[j] = norm(x[j], row + 2 * j, gain, scales);
+          // The only row of x stands in another row for each of the tile's blocks, so that its product has a column of its own.
+          store_columns<kTokens>(to, kOneToken ? within / 16 : row + 2 * j, within, x[j]);
+        }
+      }
+      if constexpr (Memory::kWarpgroup) ptx::publish_to_products();
+      __syncwarp();
+      if (lane == 0) ptx::arrive(full(at));
+      at.advance<Memory::kStages>(kProducerWarps);
+    }
+  }
+
+  __device__ __forceinline__ void multiply(int warp, int lane) {
+    const int g = lane / 4, t = lane % 4, group = warp % 2;
+    std::uint32_t codes = base_ + warp / 2 * static_cast<int>(kTileBytes) + group * 512 + lane * 16;
+    std::uint32_t scales = base_ + warp / 2 * static_cast<int>(kTileBytes) + static_cast<int>(kTileCodeBytes) + group * 128 + g * 16 +
+                           (kOneToken ? t * 4 : 0);
+    // Kept in registers: the compiler would work them out anew every step.
+    codes = ptx::opaque(codes);
+    scales = ptx::opaque(scales);
+    PhaseRing at = ring_;
+    int step = begin_;
+#pragma unroll 1
+    while (step < end_) {
+      const int block = a_.by_col_tiles.divide(step), first = step - block * a_.col_tiles;
+      const int steps = min(a_.col_tiles - first, end_ - step);
+      float sums[kEights * 4] = {};
+      if constexpr (Memory::kWarpgroup) {
+        PhaseRing last = at;
+#pragma unroll 1
+        for (int i = 0; i < steps; ++i) {
+          add_tile(sums, codes, scales, at, last, i > 0, lane);
+          last = at;
+          at.advance<Memory::kStages>(1);
+        }
+        settle(sums);
+        __syncwarp();
+        if (lane == 0) ptx::arrive(empty(last));
+      } else {
+        const std::uint32_t x = base_ + Memory::kXAt + g * Memory::kXStride + t * 32;
+#pragma unroll 1
+        for (int i = 0; i < steps; ++i) {
+          const std::uint32_t offset = at.stage * Memory::kStageBytes;
+          ptx::wait_for_phase(full(at), at.parity);
+          if constexpr (kOneToken) {
+            add_tile_of_one(sums, codes + offset, scales + offset, x + offset);
+          } else {
+            add_tile_of_eight(sums, codes + offset, scales + offset, x + offset);
+          }
+          __syncwarp();
+          if (lane == 0) ptx::arrive(empty(at));
+          at.advance<Memory::kStages>(1);
+        }
+        if constexpr (kOneToken) {
+          sums[0] += __shfl_xor_sync(0xffffffffu, sums[0], 1);
+          sums[0] += __shfl_xor_sync(0xffffffffu, sums[0], 2);
+          sums[2] += __shfl_xor_sync(0xffffffffu, sums[2], 1);
+          sums[2] += __shfl_xor_sync(0xffffffffu, sums[2], 2);
+        }
+      }
+      finish(sums, block, first, steps, warp, lane);
+      step += steps;
+    }
+  }
+
+  /// Waits for all products.
+  template <int kCount>
+  __device__ __forceinline__ static void settle(float (&sums)[kCount]) {
+    ptx::wait_for_products<0>();
+#pragma unroll
+    for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
+  }
+
+  /// One step of several tokens; the stage of the step before is given back when its products are done.
+  __device__ __forceinline__ void add_tile(float (&sums)[kEights * 4], std::uint32_t codes, std::uint32_t scales, const PhaseRing& at,
+                                           const PhaseRing& last, bool has_last, int lane) const {
+    const std::uint32_t offset = at.stage * Memory::kStageBytes;
+    const ptx::SwizzledOperand x(base_ + offset + Memory::kXAt);
+    ptx::wait_for_phase(full(at), at.parity);
+    const uint4 bytes = ptx::load_shared_16(scales + offset);
+    constexpr int kBlocks = kTokens <= 8 ? 4 : 2;  // a group of products; more sums leave fewer registers
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint4 words = ptx::load_shared_16(codes + offset + half * 1024);
+      const BlockScales first(half == 0 ? bytes.x : bytes.z, a_.scale_exponent), second(half == 0 ? bytes.y : bytes.w, a_.scale_exponent);
+#pragma unroll
+      for (int begin = 0; begin < 4; begin += kBlocks) {
+        std::uint32_t of[kBlocks][4];
+#pragma unroll
+        for (int i = 0; i < kBlocks; i += 2) {
+          const bool low = begin + i == 0;
+          unpack_block(of[i], low ? words.x : words.z, low ? first.even : second.even);
+          unpack_block(of[i + 1], low ? words.y : words.w, low ? first.odd : second.odd);
+        }
+        ptx::fence_products();
+#pragma unroll
+        for (int i = 0; i < kBlocks; ++i) {
+          ptx::WarpgroupProduct<kTokens>::multiply(sums, of[i], x.at(half * kTokens * 128 + (begin + i) * 32), true);
+        }
+        ptx::commit_products();
+        ptx::wait_for_products<1>();
+        if (half == 0 && begin == 0 && has_last && lane == 0) ptx::arrive(empty(last));
+      }
+    }
+  }
+
+  /// One step of up to eight tokens.
+  __device__ __forceinline__ void add_tile_of_eight(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x) const {
+    const uint4 bytes = ptx::load_shared_16(scales);
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint4 words = ptx::load_shared_16(codes + half * 1024);
+      const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
+      multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, a_.scale_exponent, first);
+      multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, a_.scale_exponent, second);
+    }
+  }
+
+  /// One step of a single token: a product's columns are the tile's blocks, and their scales are applied to its sums.
+  __device__ __forceinline__ void add_tile_of_one(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x) const {
+    constexpr std::uint32_t kByte = 0x0ff00000;
+    const std::uint32_t bytes = ptx::load_shared_4(scales), exponent = a_.scale_exponent;
+    float dots[4] = {};
+#pragma unroll
+    for (int half = 0; half < 2; ++half) {
+      const uint4 words = ptx::load_shared_16(codes + half * 1024);
+      const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
+      std::uint32_t of[4];
+      spread_codes(of, words.x);
+      ptx::multiply_16x8x16(dots, of, first.x, first.y);
+      spread_codes(of, words.y);
+      ptx::multiply_16x8x16(dots, of, first.z, first.w);
+      spread_codes(of, words.z);
+      ptx::multiply_16x8x16(dots, of, second.x, second.y);
+      spread_codes(of, words.w);
+      ptx::multiply_16x8x16(dots, of, second.z, second.w);
+    }
+    sums[0] = fmaf(dots[0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[0]);
+    sums[0] = fmaf(dots[1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[0]);
+    sums[2] = fmaf(dots[2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[2]);
+    sums[2] = fmaf(dots[3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[2]);
+  }
+
+  /// Ends a warp's 16 rows, or leaves them to the last CTA that has a piece of them.
+  __device__ __forceinline__ void finish(float (&sums)[kEights * 4], int block, int first, int steps, int warp, int lane) const {
+    const int row_tile = block * kBlockTiles + warp / 2;
+    if (row_tile >= a_.row_tiles) return;
+    if (steps < a_.col_tiles && !gather(sums, block, warp, lane)) return;
+    if constexpr (kEnd == MatvecEnd::kSwiglu) {
+#pragma unroll
+      for (int i = 0; i < kEights * 2; ++i) {
+        const int at = i / 2 * 4 + i % 2;
+        put_swiglu(a_, row_tile, warp % 2, lane / 4, i / 2 * 8 + lane % 4 * 2 + i % 2, {sums[at], sums[at + 2]});
+      }
+    } else {
+      const SumPlaces places(a_, row_tile, warp % 2, lane);
+      float before[kEights * 4];
+#pragma unroll
+      for (int i = 0; i < kEights * 4; ++i) before[i] = places.before<kEnd>(i);  // all at once
+#pragma unroll
+      for (int i = 0; i < kEights * 4; ++i) places.put<kEnd>(i, sums[i], before[i]);
+    }
+  }
+
+  /// Leaves a warp's piece of a block in the workspace; the last to do so gets the sums of all pieces, and true.
+  __device__ __forceinline__ bool gather(float (&sums)[kEights * 4], int block, int warp, int lane) const {
+    constexpr int kConsumers = kConsumerWarps * 32, kPiece = kEights * kConsumers;
+    const int begin = block * a_.col_tiles, from = a_.owner_of(begin), to = a_.owner_of(begin + a_.col_tiles - 1);
+    // Of all CTAs only the first may have begun in an earlier block.
+    float4* const places = a_.partials + warp * 32 + lane;
+    float4* const first = places + (2 * from + (a_.first_step(from) < begin ? 1 : 0)) * kPiece;
+    const int cta = static_cast<int>(blockIdx.x);
+    float4* const mine = cta == from ? first : places + 2 * cta * kPiece;
+#pragma unroll
+    for (int i = 0; i < kEights; ++i) __stcg(mine + i * kConsumers, float4{sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]});
+    __syncwarp();
+    unsigned arrived = 0;
+    if (lane == 0) {
+      unsigned* const count = a_.arrivals + from * kConsumerWarps + warp;
+      arrived = ptx::add_acquire_release(count, 1);
+      if (arrived == static_cast<unsigned>(to - from)) *count = 0;
+    }
+    if (__shfl_sync(0xffffffffu, arrived, 0) != static_cast<unsigned>(to - from)) return false;
+#pragma unroll
+    for (int i = 0; i < kEights; ++i) {
+      const float4 piece = __ldcg(first + i * kConsumers);
+      sums[4 * i] = piece.x, sums[4 * i + 1] = piece.y, sums[4 * i + 2] = piece.z, sums[4 * i + 3] = piece.w;
+    }
+    constexpr int kAtOnce = kEights >= 4 ? 2 : 8 / kEights;  // pieces, as many as there are registers for
+#pragma unroll 1
+    for (int next = from + 1; next <= to; next += kAtOnce) {
+      float4 more[kAtOnce][kEights];
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+#pragma unroll
+        for (int i = 0; i < kEights; ++i) {
+          more[j][i] = next + j <= to ? __ldcg(places + (2 * (next + j) * kPiece + i * kConsumers)) : float4{0, 0, 0, 0};
+        }
+      }
+#pragma unroll
+      for (int j = 0; j < kAtOnce; ++j) {
+#pragma unroll
+        for (int i = 0; i < kEights; ++i) {
+          sums[4 * i] += more[j][i].x;
+          sums[4 * i + 1] += more[j][i].y;
+          sums[4 * i + 2] += more[j][i].z;
+          sums[4 * i + 3] += more[j][i].w;
+        }
+      }
+    }
+    return true;
+  }
+
+  const PhaseArguments& a_;
+  std::byte* shared_;
+  std::uint32_t base_;
+  PhaseRing& ring_;
+  int begin_, end_;
+};
+
+}  // namespace nvllm::cuda
