@@ -16,11 +16,12 @@ namespace {
 // Products by warpgroups are for compute capability 9.0, those by teams of warps for the others; a phrase's kernel
 // is compiled in one of the forms alone.
 struct WarpgroupForm {
-  static constexpr int kThreads = kPhaseThreads, kProductBytes = PhaseMemory<8>::kBytes;
+  using Shape = PhaseShape<8, 4, 113 * 1024>;
+  static constexpr int kThreads = Shape::kThreads, kProductBytes = Shape::kSharedBytes;
   using Arguments = PhaseArguments;
   using Ring = PhaseRing;
   template <MatvecEnd kEnd, bool kOneToken>
-  using Phase = WarpgroupPhase<8, kOneToken, kEnd>;
+  using Phase = WarpgroupPhase<Shape, kOneToken, kEnd>;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
   static constexpr bool kCompiled = false;
 #else
@@ -28,7 +29,7 @@ struct WarpgroupForm {
 #endif
   template <bool kOneToken>
   __device__ __forceinline__ static void make(std::byte* shared) {
-    make_ring<8, kOneToken>(shared);
+    make_ring<Shape, kOneToken>(shared);
   }
   static Arguments arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
     return phase_arguments(call, device, workspace);

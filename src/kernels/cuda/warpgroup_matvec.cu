@@ -3,6 +3,7 @@
 #include "kernels/cuda/warpgroup_matvec.cuh"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "base/check.h"
 #include "kernels/cuda/check.cuh"
@@ -12,42 +13,62 @@ namespace nvllm::cuda {
 
 namespace {
 
-template <int kTokens, bool kOneToken, MatvecEnd kEnd>
-__global__ void __launch_bounds__(kPhaseThreads, PhaseMemory<kTokens>::kCtas) warpgroup_matvec_kernel(const __grid_constant__ PhaseArguments a) {
+template <class Shape, bool kOneToken, MatvecEnd kEnd>
+__device__ __forceinline__ void run_product(const PhaseArguments& a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) std::byte shared[];
-  ptx::allow_dependents();  // at once: there is room for the next product's CTA beside this one's
-  make_ring<kTokens, kOneToken>(shared);
+  ptx::allow_dependents();  // at once: there may be room for the next product's CTA beside this one's
+  make_ring<Shape, kOneToken>(shared);
   PhaseRing ring;
-  WarpgroupPhase<kTokens, kOneToken, kEnd> phase(a, shared, ring);
+  WarpgroupPhase<Shape, kOneToken, kEnd> phase(a, shared, ring);
   ptx::wait_for_dependencies();
   phase.run();
 #endif
 }
 
-template <int kTokens, bool kOneToken, MatvecEnd kEnd>
-void launch(const PhaseArguments& arguments, cudaStream_t stream) {
-  auto* const kernel = warpgroup_matvec_kernel<kTokens, kOneToken, kEnd>;
-  constexpr int kBytes = PhaseMemory<kTokens>::kBytes;
-  static const bool allowed = [&] {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes), "raising shared memory");
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributePreferredSharedMemoryCarveout, cudaSharedmemCarveoutMaxShared), "preferring shared memory");
-    return true;
-  }();
-  NVLLM_CHECK(allowed);
-  launch_early(kernel, arguments.ctas, kPhaseThreads, kBytes, stream, arguments);
+template <MatvecEnd kEnd>
+using SharedShape = std::conditional_t<kEnd == MatvecEnd::kAdd, AddingShape, NormingShape>;
+
+/// Up to eight tokens.
+template <bool kOneToken, MatvecEnd kEnd>
+__global__ void __maxnreg__(kSharedPhaseRegisters) few_rows_kernel(const __grid_constant__ PhaseArguments a) {
+  run_product<SharedShape<kEnd>, kOneToken, kEnd>(a);
 }
 
-std::int64_t steps_of(const Nvfp4DeviceMatrix& w) { return (w.row_tiles() + kBlockTiles - 1) / kBlockTiles * w.col_tiles(); }
+template <int kTokens, MatvecEnd kEnd>
+__global__ void __launch_bounds__(WideShape<kTokens>::kThreads, 1) more_rows_kernel(const __grid_constant__ PhaseArguments a) {
+  run_product<WideShape<kTokens>, false, kEnd>(a);
+}
+
+template <class Shape>
+void launch(void (*kernel)(PhaseArguments), const PhaseArguments& arguments, cudaStream_t stream) {
+  launch_early(kernel, arguments.ctas, Shape::kThreads, Shape::kSharedBytes, stream, arguments);
+}
+
+template <bool kOneToken, MatvecEnd kEnd>
+void launch_few(const PhaseArguments& arguments, cudaStream_t stream) {
+  static const bool allowed = allow_shared_memory(few_rows_kernel<kOneToken, kEnd>);
+  NVLLM_CHECK(allowed);
+  launch<SharedShape<kEnd>>(few_rows_kernel<kOneToken, kEnd>, arguments, stream);
+}
+
+template <int kTokens, MatvecEnd kEnd>
+void launch_more(const PhaseArguments& arguments, cudaStream_t stream) {
+  static const bool allowed = allow_shared_memory(more_rows_kernel<kTokens, kEnd>);
+  NVLLM_CHECK(allowed);
+  launch<WideShape<kTokens>>(more_rows_kernel<kTokens, kEnd>, arguments, stream);
+}
 
 template <MatvecEnd kEnd>
 void launch(const PhaseArguments& a, bool one, cudaStream_t stream) {
-  if (one) return launch<8, true, kEnd>(a, stream);
-  if (a.tokens <= 8) return launch<8, false, kEnd>(a, stream);
-  if (a.tokens <= 16) return launch<16, false, kEnd>(a, stream);
-  if (a.tokens <= 32) return launch<32, false, kEnd>(a, stream);
-  launch<64, false, kEnd>(a, stream);
+  if (one) return launch_few<true, kEnd>(a, stream);
+  if (a.tokens <= 8) return launch_few<false, kEnd>(a, stream);
+  if (a.tokens <= 16) return launch_more<16, kEnd>(a, stream);
+  if (a.tokens <= 32) return launch_more<32, kEnd>(a, stream);
+  launch_more<64, kEnd>(a, stream);
 }
+
+std::int64_t steps_of(const Nvfp4DeviceMatrix& w) { return (w.row_tiles() + kBlockTiles - 1) / kBlockTiles * w.col_tiles(); }
 
 }  // namespace
 

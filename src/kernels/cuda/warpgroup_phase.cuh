@@ -9,7 +9,6 @@
 // BF16 of the codes in registers and multiply. Where the line is cut within a block of rows, the pieces meet in a
 // workspace, and the last CTA to arrive adds them in order, each warp its own rows.
 //
-// A CTA takes less than half a multiprocessor: while one product ends, the next one's ring fills.
 
 #include <cuda_bf16.h>
 
@@ -27,14 +26,16 @@
 namespace nvllm::cuda {
 
 inline constexpr int kWarpgroups = 3;  // that multiply, 64 rows each
-inline constexpr int kConsumerWarps = 4 * kWarpgroups, kProducerWarps = 4;
-inline constexpr int kPhaseThreads = (kConsumerWarps + kProducerWarps) * 32;
+inline constexpr int kConsumerWarps = 4 * kWarpgroups;
 inline constexpr int kBlockTiles = 2 * kWarpgroups;  // row tiles of a step
 inline constexpr int kStepBytes = kBlockTiles * static_cast<int>(kTileBytes);
 
-/// Shared memory of a product for up to kTokens rows of x: stages of weights and of x, their barriers, the norm's scales.
-template <int kTokens>
-struct PhaseMemory {
+/// What a CTA takes of a multiprocessor: for products of up to kTokens rows of x, so many warps that bring, and so much
+/// shared memory: stages of weights and of x, their barriers, the norm's scales.
+template <int kTokens_, int kProducerWarps_, int kSharedBytes_>
+struct PhaseShape {
+  static constexpr int kTokens = kTokens_, kProducerWarps = kProducerWarps_, kSharedBytes = kSharedBytes_;
+  static constexpr int kThreads = (kConsumerWarps + kProducerWarps) * 32;
   // Up to eight tokens are multiplied a warp at a time, which takes fewer instructions then.
   static constexpr bool kWarpgroup = kTokens > 8;
   static constexpr int kXStride = static_cast<int>(kTileCols) * 2 + (kWarpgroup ? 0 : 16);  // padded against bank conflicts
@@ -42,16 +43,24 @@ struct PhaseMemory {
   static constexpr int kXAt = kWarpgroup ? (kStepBytes + 1023) / 1024 * 1024 : kStepBytes;
   static constexpr int kStageBytes = kXAt + kXBytes;
   static constexpr int kSmallBytes = 1024;
-  static constexpr int kCtas = kTokens <= 32 ? 2 : 1;  // on a multiprocessor; sums of more tokens need too many registers
-  static constexpr int kStages = ((kCtas == 2 ? 113 : 226) * 1024 - kSmallBytes) / kStageBytes;
-  // Of 64 a thread, or 128; 0: leave them so.
-  static constexpr int kProducerRegisters = kTokens < 32 ? 0 : kTokens == 32 ? 40 : 64;
-  static constexpr int kConsumerRegisters = kTokens < 32 ? 0 : kTokens == 32 ? 72 : 144;
+  static constexpr int kStages = (kSharedBytes - kSmallBytes) / kStageBytes;
   static constexpr int kBarriersAt = kStages * kStageBytes;
   static constexpr int kScratchAt = kBarriersAt + 2 * kStages * 8;
-  static constexpr int kBytes = kBarriersAt + kSmallBytes;
-  static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kBytes && (!kWarpgroup || kStageBytes % 1024 == 0));
+  // Of 128 a thread; 0: leave them so.
+  static constexpr int kProducerRegisters = kTokens == 64 ? 64 : 0, kConsumerRegisters = kTokens == 64 ? 144 : 0;
+  static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kSharedBytes && (!kWarpgroup || kStageBytes % 1024 == 0));
 };
+
+// Products of few tokens share a multiprocessor: while one ends, the next one's ring fills. But two CTAs of one product must
+// not meet there, or others would have none. In a layer, products that add to the residual and products that do not
+// take turns; of the ones two CTAs have too much shared memory for one multiprocessor, of the others too many registers
+// (17 warps of 64 a thread each), and one of each is just right.
+using AddingShape = PhaseShape<8, 3, 121 * 1024>;
+using NormingShape = PhaseShape<8, 5, 105 * 1024>;
+inline constexpr int kSharedPhaseRegisters = 64;
+/// More tokens have a multiprocessor to themselves.
+template <int kTokens>
+using WideShape = PhaseShape<kTokens, 4, 226 * 1024>;
 
 struct PhaseArguments : MatvecPlaces {
   const std::byte* tiles;
@@ -90,21 +99,20 @@ struct PhaseRing {
 };
 
 /// Makes the ring's barriers, and zeros where a single row of x leaves gaps; once a kernel, by all threads.
-template <int kTokens, bool kOneToken>
+template <class Shape, bool kOneToken>
 __device__ __forceinline__ void make_ring(std::byte* shared) {
-  using Memory = PhaseMemory<kTokens>;
   if (threadIdx.x == 0) {
-    const std::uint32_t barriers = ptx::shared_address(shared) + Memory::kBarriersAt;
-    for (int stage = 0; stage < Memory::kStages; ++stage) {
+    const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
+    for (int stage = 0; stage < Shape::kStages; ++stage) {
       ptx::init_barrier(barriers + stage * 8, 2);
-      ptx::init_barrier(barriers + (Memory::kStages + stage) * 8, kConsumerWarps);
+      ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps);
     }
     ptx::publish_barriers();
   }
   if constexpr (kOneToken) {
-    constexpr int kPieces = Memory::kXBytes / 16;
-    for (int i = threadIdx.x; i < Memory::kStages * kPieces; i += kPhaseThreads) {
-      *reinterpret_cast<uint4*>(shared + i / kPieces * Memory::kStageBytes + Memory::kXAt + i % kPieces * 16) = uint4{0, 0, 0, 0};
+    constexpr int kPieces = Shape::kXBytes / 16;
+    for (int i = threadIdx.x; i < Shape::kStages * kPieces; i += Shape::kThreads) {
+      *reinterpret_cast<uint4*>(shared + i / kPieces * Shape::kStageBytes + Shape::kXAt + i % kPieces * 16) = uint4{0, 0, 0, 0};
     }
   }
   __syncthreads();
@@ -112,25 +120,25 @@ __device__ __forceinline__ void make_ring(std::byte* shared) {
 
 /// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x. A lane's four codes of a block
 /// are columns 4 t ... 4 t + 3, so that these are in two places.
-template <int kTokens>
+template <class Shape>
 __device__ __forceinline__ void store_columns(std::uint32_t x, int row, int col, uint4 values) {
-  if constexpr (PhaseMemory<kTokens>::kWarpgroup) {
+  if constexpr (Shape::kWarpgroup) {
     // Rows of 64 columns; in a block's 32 bytes, columns 0, 1, 4, 5, ... and then 2, 3, 6, 7, ...; swizzled.
-    const std::uint32_t at = x + col / 64 * kTokens * 128 + row * 128 + ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
+    const std::uint32_t at = x + col / 64 * Shape::kTokens * 128 + row * 128 + ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
     ptx::store_shared_8(at, {values.x, values.z});
     ptx::store_shared_8(at ^ 16, {values.y, values.w});
   } else {
     // In a row, [2 halves of the blocks, 4 places t, 4 blocks, 4 columns].
-    const std::uint32_t at = x + row * PhaseMemory<kTokens>::kXStride + col / 64 * 128 + col % 16 * 8 + col % 64 / 16 * 8;
+    const std::uint32_t at = x + row * Shape::kXStride + col / 64 * 128 + col % 16 * 8 + col % 64 / 16 * 8;
     ptx::store_shared_8(at, {values.x, values.y});
     ptx::store_shared_8(at + 32, {values.z, values.w});
   }
 }
 
 /// One product: construction asks for the first weights, run() needs x.
-template <int kTokens, bool kOneToken, MatvecEnd kEnd>
+template <class Shape, bool kOneToken, MatvecEnd kEnd>
 class WarpgroupPhase {
-  using Memory = PhaseMemory<kTokens>;
+  static constexpr int kTokens = Shape::kTokens;
   static constexpr int kEights = kTokens / 8;
   static constexpr bool kNorms = kTokens == 8 && kEnd != MatvecEnd::kAdd;
 
@@ -140,36 +148,52 @@ class WarpgroupPhase {
         begin_(static_cast<int>(blockIdx.x) < a.ctas ? a.first_step(blockIdx.x) : 0),
         end_(static_cast<int>(blockIdx.x) < a.ctas ? a.first_step(blockIdx.x + 1) : 0) {
     const int producer = static_cast<int>(threadIdx.x) / 32 - kConsumerWarps;
-    if (producer < 0) return;
+    if (producer < 0) {
+      prefetch_inputs();
+      return;
+    }
     PhaseRing at = ring;
-    at.advance<Memory::kStages>(producer);
+    at.advance<Shape::kStages>(producer);
 #pragma unroll 1
-    for (int i = producer; i < min(end_ - begin_, Memory::kStages); i += kProducerWarps) {
+    for (int i = producer; i < min(end_ - begin_, Shape::kStages); i += Shape::kProducerWarps) {
       bring_weights(begin_ + i, at);
-      at.advance<Memory::kStages>(kProducerWarps);
+      at.advance<Shape::kStages>(Shape::kProducerWarps);
     }
   }
 
   __device__ __forceinline__ void run() {
-    float* scratch = reinterpret_cast<float*>(shared_ + Memory::kScratchAt);
+    float* scratch = reinterpret_cast<float*>(shared_ + Shape::kScratchAt);
     if constexpr (kNorms) {
       if (a_.norm.gain != nullptr) find_scales(scratch);
     }
     const int warp = threadIdx.x / 32;
     if (warp >= kConsumerWarps) {
-      if constexpr (Memory::kProducerRegisters > 0) ptx::give_registers<Memory::kProducerRegisters>();
+      if constexpr (Shape::kProducerRegisters > 0) ptx::give_registers<Shape::kProducerRegisters>();
       bring(warp - kConsumerWarps, scratch + 8 * 16);
     } else {
-      if constexpr (Memory::kConsumerRegisters > 0) ptx::take_registers<Memory::kConsumerRegisters>();
+      if constexpr (Shape::kConsumerRegisters > 0) ptx::take_registers<Shape::kConsumerRegisters>();
       if constexpr (kNorms) multiply_dense(warp, scratch);
       multiply(warp, threadIdx.x % 32);
     }
-    ring_.advance_far<Memory::kStages>(end_ - begin_);
+    ring_.advance_far<Shape::kStages>(end_ - begin_);
   }
 
  private:
-  __device__ __forceinline__ std::uint32_t full(const PhaseRing& at) const { return base_ + Memory::kBarriersAt + at.stage * 8; }
-  __device__ __forceinline__ std::uint32_t empty(const PhaseRing& at) const { return full(at) + Memory::kStages * 8; }
+  __device__ __forceinline__ std::uint32_t full(const PhaseRing& at) const { return base_ + Shape::kBarriersAt + at.stage * 8; }
+  __device__ __forceinline__ std::uint32_t empty(const PhaseRing& at) const { return full(at) + Shape::kStages * 8; }
+
+  /// What else comes from memory, while there is time: behind the flood of weights each access would take microseconds.
+  __device__ __forceinline__ void prefetch_inputs() const {
+    if constexpr (kNorms) {
+      MatvecDense of;
+      const __nv_bfloat16* const row = a_.dense_row(of);
+      constexpr int kBytes = kConsumerWarps * 32 * ptx::kLineBytes;
+      for (int at = threadIdx.x * ptx::kLineBytes; at < a_.cols * 4; at += kBytes) {
+        if (a_.norm.gain != nullptr) ptx::prefetch_line(reinterpret_cast<const std::byte*>(a_.norm.gain) + at);
+        if (row != nullptr && at < a_.cols * 2) ptx::prefetch_line(reinterpret_cast<const std::byte*>(row) + at);
+      }
+    }
+  }
 
   /// One warp asks for the weights of a step once its stage is free.
   __device__ __forceinline__ void bring_weights(int step, const PhaseRing& at) const {
@@ -180,7 +204,7 @@ class WarpgroupPhase {
     __syncwarp();
     if (lane >= tiles) return;
     const std::byte* from = a_.tiles + (static_cast<long long>(block * kBlockTiles + lane) * a_.col_tiles + col_tile) * kTileBytes;
-    ptx::copy_expected(base_ + at.stage * Memory::kStageBytes + lane * static_cast<int>(kTileBytes), from, static_cast<int>(kTileBytes),
+    ptx::copy_expected(base_ + at.stage * Shape::kStageBytes + lane * static_cast<int>(kTileBytes), from, static_cast<int>(kTileBytes),
                        full(at));
   }
 
@@ -253,13 +277,13 @@ class WarpgroupPhase {
 
   __device__ __forceinline__ void bring(int producer, const float* scales) const {
     PhaseRing at = ring_;
-    at.advance<Memory::kStages>(producer);
+    at.advance<Shape::kStages>(producer);
     const int lane = threadIdx.x % 32, within = lane % 16 * 8;
     const bool works = !kOneToken || lane < 16;
 #pragma unroll 1
-    for (int i = producer; i < end_ - begin_; i += kProducerWarps) {
+    for (int i = producer; i < end_ - begin_; i += Shape::kProducerWarps) {
       const int step = begin_ + i, col = (step - a_.by_col_tiles.divide(step) * a_.col_tiles) * static_cast<int>(kTileCols) + within;
-      const std::uint32_t to = base_ + at.stage * Memory::kStageBytes + Memory::kXAt;
+      const std::uint32_t to = base_ + at.stage * Shape::kStageBytes + Shape::kXAt;
       const int tokens = works && col < a_.cols ? a_.tokens : 0;
       int row = lane / 16;
       const __nv_bfloat16* from = a_.x + row * a_.x_stride + col;
@@ -277,19 +301,19 @@ class WarpgroupPhase {
         for (int j = 0; j < kAtOnce; ++j) {
           x[j] = row + 2 * j < tokens ? __ldcg(reinterpret_cast<const uint4*>(from + 2 * j * a_.x_stride)) : uint4{0, 0, 0, 0};
         }
-        if (first == 0 && i >= Memory::kStages) bring_weights(step, at);
+        if (first == 0 && i >= Shape::kStages) bring_weights(step, at);
         if (!works) continue;
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
           x[j] = norm(x[j], row + 2 * j, gain, scales);
           // The only row of x stands in another row for each of the tile's blocks, so that its product has a column of its own.
-          store_columns<kTokens>(to, kOneToken ? within / 16 : row + 2 * j, within, x[j]);
+          store_columns<Shape>(to, kOneToken ? within / 16 : row + 2 * j, within, x[j]);
         }
       }
-      if constexpr (Memory::kWarpgroup) ptx::publish_to_products();
+      if constexpr (Shape::kWarpgroup) ptx::publish_to_products();
       __syncwarp();
       if (lane == 0) ptx::arrive(full(at));
-      at.advance<Memory::kStages>(kProducerWarps);
+      at.advance<Shape::kStages>(Shape::kProducerWarps);
     }
   }
 
@@ -308,22 +332,22 @@ class WarpgroupPhase {
       const int block = a_.by_col_tiles.divide(step), first = step - block * a_.col_tiles;
       const int steps = min(a_.col_tiles - first, end_ - step);
       float sums[kEights * 4] = {};
-      if constexpr (Memory::kWarpgroup) {
+      if constexpr (Shape::kWarpgroup) {
         PhaseRing last = at;
 #pragma unroll 1
         for (int i = 0; i < steps; ++i) {
           add_tile(sums, codes, scales, at, last, i > 0, lane);
           last = at;
-          at.advance<Memory::kStages>(1);
+          at.advance<Shape::kStages>(1);
         }
         settle(sums);
         __syncwarp();
         if (lane == 0) ptx::arrive(empty(last));
       } else {
-        const std::uint32_t x = base_ + Memory::kXAt + g * Memory::kXStride + t * 32;
+        const std::uint32_t x = base_ + Shape::kXAt + g * Shape::kXStride + t * 32;
 #pragma unroll 1
         for (int i = 0; i < steps; ++i) {
-          const std::uint32_t offset = at.stage * Memory::kStageBytes;
+          const std::uint32_t offset = at.stage * Shape::kStageBytes;
           ptx::wait_for_phase(full(at), at.parity);
           if constexpr (kOneToken) {
             add_tile_of_one(sums, codes + offset, scales + offset, x + offset);
@@ -332,7 +356,7 @@ class WarpgroupPhase {
           }
           __syncwarp();
           if (lane == 0) ptx::arrive(empty(at));
-          at.advance<Memory::kStages>(1);
+          at.advance<Shape::kStages>(1);
         }
         if constexpr (kOneToken) {
           sums[0] += __shfl_xor_sync(0xffffffffu, sums[0], 1);
@@ -357,8 +381,8 @@ class WarpgroupPhase {
   /// One step of several tokens; the stage of the step before is given back when its products are done.
   __device__ __forceinline__ void add_tile(float (&sums)[kEights * 4], std::uint32_t codes, std::uint32_t scales, const PhaseRing& at,
                                            const PhaseRing& last, bool has_last, int lane) const {
-    const std::uint32_t offset = at.stage * Memory::kStageBytes;
-    const ptx::SwizzledOperand x(base_ + offset + Memory::kXAt);
+    const std::uint32_t offset = at.stage * Shape::kStageBytes;
+    const ptx::SwizzledOperand x(base_ + offset + Shape::kXAt);
     ptx::wait_for_phase(full(at), at.parity);
     const uint4 bytes = ptx::load_shared_16(scales + offset);
     constexpr int kBlocks = kTokens <= 8 ? 4 : 2;  // a group of products; more sums leave fewer registers

@@ -11,6 +11,7 @@
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/norm.cuh"
 #include "kernels/cuda/nvfp4_matvec.h"
+#include "kernels/cuda/ptx/bulk_copy.cuh"
 #include "kernels/cuda/ptx/matrix.cuh"
 
 namespace nvllm::cuda {
@@ -91,6 +92,7 @@ __global__ void __launch_bounds__(kCtaThreads) rms_norm_kernel(Rows<__nv_bfloat1
 /// The same with the squares added as products by warpgroups add them.
 __global__ void __launch_bounds__(kThreads) rms_norm_kernel_by_two_warps(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x, DeviceNorm norm) {
   __shared__ float squares[kRowThreads / 32];
+  for (int col = threadIdx.x * 32; col < x.cols; col += kThreads * 32) ptx::prefetch_line(norm.gain + col);
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
   const int row = blockIdx.x;

@@ -34,6 +34,10 @@ __device__ __forceinline__ void copy_bulk(std::uint32_t shared, const std::byte*
   copy_expected(shared, global, bytes, barrier);
 }
 
+/// Asks for the line of second-level cache that holds an address; nobody waits for it.
+__device__ __forceinline__ void prefetch_line(const void* global) { asm volatile("prefetch.global.L2 [%0];" ::"l"(global)); }
+inline constexpr int kLineBytes = 128;
+
 /// Ends a phase to which no bytes belong.
 __device__ __forceinline__ void arrive(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
