@@ -36,7 +36,7 @@ struct SpeedReport {
   double step_seconds = 0;              ///< median of the decode steps
   double profiled_step_seconds = 0;     ///< mean of the steps the kernels were timed in
   double read_bytes_per_second = 0;     ///< the sweep, median of looks between steps
-  bool kernels_timed = true;            ///< a GPU's kernels are counted, with what they must move, and not timed
+  bool on_gpu = false;                  ///< kernels are timed launch by launch then, and steps are graphs
   std::vector<KernelSpeed> kernels;     ///< most expensive first
   std::vector<KernelSpeed> host_work;   ///< named work of the host, the same
   BudgetClosure budget{};               ///< what was named against the steps without listening
@@ -55,7 +55,6 @@ SpeedReport measure_speed(const SpeedOptions& options);
 /// "tokens/s and share of the roofline", then every kernel.
 std::string speed_summary(const SpeedReport& report);
 /// Every kernel and named host work: time, bytes, GB/s, share of the read sweep; then the budget.
-///   Errors: Error(kUnsupported) if kernels were not timed.
 std::string kernel_table(const SpeedReport& report);
 Json speed_json(const SpeedReport& report);
 

@@ -76,6 +76,7 @@ class CudaRunner final : public Runner {
       ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
       logits = forward(plan.ids, plan.segments, plan.logit_rows);
     }
+    ops_->report_launches();
     ops_->stream().wait();
     return sample(plan, logits);
   }
@@ -94,6 +95,8 @@ class CudaRunner final : public Runner {
   /// The forward, the likeliest tokens, and their copy to the host.
   View<const float> forward(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows) {
     const View<const float> logits = model_.forward({.ids = ids, .segments = segments, .logit_rows = logit_rows});
+    ops_->set_layer(-1);
+    ops_->announce("greedy_choice", logits.rows, logits.cols);
     cuda::greedy_choices(logits, greedy_, ops_->stream());
     const std::int64_t bytes = logits.rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice));
     if (bytes > 0) cuda::copy_to_host(choices_.as<void>(), greedy_.choices(), bytes, ops_->stream());

@@ -158,7 +158,11 @@ void CudaOps::fill(void* to, std::int64_t bytes, std::uint8_t value) {
 }
 
 void CudaOps::note(std::string_view operation, LaunchShape shape, Cost cost) {
-  if (listener_ != nullptr) listener_->on_launch({.operation = operation, .layer = layer_, .shape = shape, .cost = cost});
+  if (listener_ != nullptr) timer_.mark({.operation = operation, .layer = layer_, .shape = shape, .cost = cost}, stream_);
+}
+
+void CudaOps::report_launches() {
+  if (listener_ != nullptr) timer_.report(*listener_, stream_);
 }
 
 // ---- words

@@ -12,6 +12,7 @@
 #include "kernels/cuda/dense_matrix.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/gated_delta.h"
+#include "kernels/cuda/launch_timer.h"
 #include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/phrases.h"
 #include "kernels/cuda/prefill_matmul.h"
@@ -118,7 +119,11 @@ class CudaOps {
   void fill(void* to, std::int64_t bytes, std::uint8_t value);
 
   void set_layer(std::int64_t layer) { layer_ = layer; }
+  /// With a listener, launches are timed one by one and told of by report_launches(), which waits for them.
   void set_listener(LaunchListener* listener) { listener_ = listener; }
+  void report_launches();
+  /// What is launched from here on, besides words and phrases.
+  void announce(std::string_view operation, std::int64_t rows, std::int64_t cols) { note(operation, {rows, cols, 0}, {}); }
   [[nodiscard]] const cuda::DeviceFacts& device() const { return device_; }
   [[nodiscard]] cuda::Stream& stream() { return stream_; }
 
@@ -168,6 +173,7 @@ class CudaOps {
   cuda::MatvecNeeds needs_;  ///< the most of any matrix
   std::int64_t layer_ = -1;
   LaunchListener* listener_ = nullptr;
+  cuda::LaunchTimer timer_;
 };
 
 static_assert(Ops<CudaOps>);
