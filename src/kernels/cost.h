@@ -30,16 +30,16 @@ constexpr Cost elementwise_cost(std::int64_t elements, std::int64_t reads, std::
   return {elements * 2 * (reads + writes), elements};
 }
 
-/// Attention of one sequence: `tokens` new rows after `start` old ones, 2-byte cache.
-constexpr Cost attention_cost(const AttentionShape& s, std::int64_t start, std::int64_t tokens) {
+/// Attention of one sequence: `tokens` new rows after `start` old ones, `kv_bytes` each element of the cache.
+constexpr Cost attention_cost(const AttentionShape& s, std::int64_t start, std::int64_t tokens, std::int64_t kv_bytes = 2) {
   const std::int64_t pairs = tokens * start + tokens * (tokens + 1) / 2;
-  return {(start + tokens) * s.kv_heads * s.head_dim * 2 * 2 + tokens * s.heads * s.head_dim * 2 * 2,
+  return {(start + tokens) * s.kv_heads * s.head_dim * 2 * kv_bytes + tokens * s.heads * s.head_dim * 2 * 2,
           2 * pairs * s.heads * s.head_dim};
 }
 
 /// The delta rule of one sequence: the state is read and written once, whatever the token count.
-constexpr Cost delta_rule_cost(const DeltaShape& s, std::int64_t tokens) {
-  return {2 * s.recurrent_elements() * 4 + tokens * (s.channels() + s.value_heads * s.value_dim) * 2,
+constexpr Cost delta_rule_cost(const DeltaShape& s, std::int64_t tokens, std::int64_t state_bytes = 4) {
+  return {2 * s.recurrent_elements() * state_bytes + tokens * (s.channels() + s.value_heads * s.value_dim) * 2,
           4 * tokens * s.recurrent_elements()};
 }
 

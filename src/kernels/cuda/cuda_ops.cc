@@ -62,12 +62,6 @@ bool can_stack(std::span<const MatrixSource> files) {
 
 Cost matrix_cost(std::int64_t tokens, const CudaOps::Matrix& w) { return matmul_cost(tokens, w.rows, w.cols, w.bytes()); }
 
-Cost attend_cost(const AttentionContext<CudaOps>& context) {
-  Cost cost;
-  for (const Segment& segment : context.segments) cost = cost + attention_cost(context.shape, segment.start, segment.token_count);
-  return cost;
-}
-
 Cost mlp_cost(std::int64_t tokens, const MlpWeights<CudaOps>& w) {
   return matrix_cost(tokens, w.gate_proj.weight) + matrix_cost(tokens, w.up_proj.weight) + matrix_cost(tokens, w.down_proj.weight);
 }
@@ -163,6 +157,14 @@ void CudaOps::note(std::string_view operation, LaunchShape shape, Cost cost) {
 
 void CudaOps::report_launches() {
   if (listener_ != nullptr) timer_.report(*listener_, stream_);
+}
+
+Cost CudaOps::attend_cost(const AttentionContext<CudaOps>& context) const {
+  Cost cost;
+  for (const Segment& segment : context.segments) {
+    cost = cost + attention_cost(context.shape, segment.start, segment.token_count, kv_element_bytes());
+  }
+  return cost;
 }
 
 // ---- words
@@ -317,7 +319,7 @@ void CudaOps::causal_conv(View<Bf16> out, View<const Bf16> x, std::span<const fl
 void CudaOps::delta_rule(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> b, View<const Bf16> a, std::span<const float> a_log,
                          std::span<const float> dt_bias, const DeltaContext<CudaOps>& context) {
   Cost cost;
-  for (const Segment& segment : context.segments) cost = cost + delta_rule_cost(context.shape, segment.token_count);
+  for (const Segment& segment : context.segments) cost = cost + delta_rule_cost(context.shape, segment.token_count, state_element_bytes());
   note("delta_rule", {out.rows, out.cols, 0}, cost);
   cuda::DeltaArguments arguments = delta_arguments(context);
   arguments.b = b.data;
@@ -369,9 +371,9 @@ void CudaOps::fused_attention_inputs(View<const Bf16> x, const AttentionWeights<
     return matmul(s.value, s.normed, w.v_proj.weight, w.v_proj.bias);
   }
   const Nvfp4DeviceMatrix& stack = *w.q_proj.weight.stack;
-  note("attention_inputs", {x.rows, stack.rows(), stack.cols()}, matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes()));
   MatvecCall call = call_of(x, stack, MatvecEnd::kBf16);
   norm_first(call, w.input_norm.view(), s.normed);
+  note("attention_inputs", {x.rows, stack.rows(), stack.cols()}, matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes()));
   call.out[0] = target(query);
   call.out[1] = target(s.key);
   call.out[2] = target(s.value);
@@ -556,7 +558,7 @@ void CudaOps::fused_delta_mix(View<Bf16> x, const DeltaWeights<CudaOps>& w, Scra
   a.out_stride = stride(s.delta_core);
   Cost cost;
   for (const Segment& segment : context.segments) {
-    cost = cost + delta_rule_cost(context.shape, segment.token_count) + causal_conv_cost(context.shape, segment.token_count);
+    cost = cost + delta_rule_cost(context.shape, segment.token_count, state_element_bytes()) + causal_conv_cost(context.shape, segment.token_count);
   }
   note("delta_mix", {x.rows, s.delta_core.cols, 0}, cost);
   a.step = step_.decode_table();

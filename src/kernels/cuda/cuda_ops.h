@@ -139,6 +139,7 @@ class CudaOps {
 
  private:
   void note(std::string_view operation, LaunchShape shape, Cost cost);
+  [[nodiscard]] Cost attend_cost(const AttentionContext<CudaOps>& context) const;
   [[nodiscard]] bool few(std::int64_t tokens) const { return tokens <= cuda::kMatvecTokensMax; }
   void multiply_dense(void* out, std::int64_t out_stride, View<const Bf16> x, const cuda::DenseDeviceMatrix& w, cuda::ProductType type);
   [[nodiscard]] cuda::AttentionArguments attention_arguments(View<Bf16> out, const AttentionContext<CudaOps>& context) const;

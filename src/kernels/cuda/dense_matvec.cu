@@ -162,7 +162,9 @@ __global__ void __launch_bounds__(kWarps * 32, 2) dense_matvec_kernel(const Dens
 template <DenseFormat kFormat>
 void launch(DenseArguments arguments, cudaStream_t stream) {
   constexpr int kMany = 4;
-  const int fragments = arguments.tokens > kTokens ? kMany : 1;
+  // A few rows are few CTAs: then one for each eight tokens, whose columns of x arrive together.
+  constexpr int kFewRows = 1024;
+  const int fragments = arguments.tokens > kTokens && arguments.rows > kFewRows ? kMany : 1;
   arguments.token_groups = (arguments.tokens + fragments * kTokens - 1) / (fragments * kTokens);
   const int ctas = (arguments.rows + kRows - 1) / kRows * arguments.token_groups;
   if (fragments == 1) return launch_early(dense_matvec_kernel<kFormat, 1>, ctas, kWarps * 32, 0, stream, arguments);
