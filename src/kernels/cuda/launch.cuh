@@ -10,7 +10,8 @@
 namespace nvllm::cuda {
 
 template <class... Parameters, class... Values>
-void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shared_bytes, cudaStream_t stream,
+                 const Values&... values) {
   cudaLaunchAttribute attributes[2] = {};
   attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
   attributes[0].val.programmaticStreamSerializationAllowed = 1;
@@ -28,7 +29,8 @@ void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shar
 }
 
 template <class... Parameters, class... Values>
-void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream,
+                  const Values&... values) {
   launch_grid(kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
 }
 

@@ -98,7 +98,8 @@ struct Source {
     from = a.tiles + (static_cast<long long>(run.row) * a.col_tiles + tile) * kTile;
   }
   /// Asks for one tile; a step for which this warp has none ends its stage's phase all the same.
-  __device__ __forceinline__ void fetch(const MatvecArguments& a, std::uint32_t stage, std::uint32_t barrier, int warp, int lane) {
+  __device__ __forceinline__ void fetch(const MatvecArguments& a, std::uint32_t stage, std::uint32_t barrier, int warp,
+                                        int lane) {
     if (lane == 0 && tile_end > 0) {
       if (tile < tile_end) {
         ptx::copy_bulk(stage, from, kTile, barrier);
@@ -116,7 +117,8 @@ struct Source {
 /// to the residual has nothing but x.
 template <int kThreads, bool kPlain>
 struct EarlyInputs {
-  static constexpr int kUnitsMax = kThreads >= 512 ? 2 : 5, kPlainUnitsMax = 6;  ///< of four columns, a thread; without anything but x
+  static constexpr int kUnitsMax = kThreads >= 512 ? 2 : 5;  ///< of four columns, a thread
+  static constexpr int kPlainUnitsMax = 6;                   ///< where there is nothing but x
   float4 gain[kUnitsMax];
   uint2 dense[kUnitsMax];
 
@@ -364,7 +366,8 @@ template <int kTeams, int kStages>
 __device__ __forceinline__ void make_rings(std::byte* shared) {
   using Memory = MatvecMemory<kTeams, kStages>;
   if (threadIdx.x % 32 == 0) {
-    const std::uint32_t barriers = ptx::shared_address(shared) + Memory::kRings + Memory::kMeeting + Memory::kArrived + threadIdx.x / 32 * kStages * 8;
+    const std::uint32_t barriers = ptx::shared_address(shared) + Memory::kRings + Memory::kMeeting + Memory::kArrived +
+                                   threadIdx.x / 32 * kStages * 8;
     for (int stage = 0; stage < kStages; ++stage) ptx::init_barrier(barriers + stage * 8);
     ptx::publish_barriers();
   }
@@ -399,7 +402,9 @@ class MatvecPhase {
     Staging<kThreads, kOneToken, kPlain> staging;
     auto* scratch = reinterpret_cast<float*>(shared_ + Memory::kRings);
     const bool early = kOneToken && EarlyInputs<kThreads, kPlain>::fits(a_);
-    if (!kPlain && !early && a_.norm.gain != nullptr) staging.find_scales(a_, scratch, reinterpret_cast<float*>(activations - Memory::kScales));
+    if (!kPlain && !early && a_.norm.gain != nullptr) {
+      staging.find_scales(a_, scratch, reinterpret_cast<float*>(activations - Memory::kScales));
+    }
     int step = begin_;
     for (int part = 0; part < a_.parts; ++part) {  // together, since all teams share x
       if (part > 0) __syncthreads();

@@ -49,7 +49,9 @@ __device__ __forceinline__ float4 normed(float4 x, float inverse, float4 gain, b
 }
 
 /// sum + a · b, in order of columns.
-__device__ __forceinline__ float dot(float4 a, float4 b, float sum) { return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, fmaf(a.x, b.x, sum)))); }
+__device__ __forceinline__ float dot(float4 a, float4 b, float sum) {
+  return fmaf(a.w, b.w, fmaf(a.z, b.z, fmaf(a.y, b.y, fmaf(a.x, b.x, sum))));
+}
 
 inline constexpr int kRowThreads = 64;  // that share a row's squares, two warps
 

@@ -13,8 +13,8 @@ namespace nvllm::cuda {
 using Sums = float[2][4];  // of both groups of rows
 
 /// Adds two blocks' products of one group of rows; `x` holds the columns of both.
-__device__ __forceinline__ void multiply_blocks(float (&sums)[4], std::uint32_t even, std::uint32_t odd, std::uint32_t scale_bytes,
-                                                std::uint32_t exponent, uint4 x) {
+__device__ __forceinline__ void multiply_blocks(float (&sums)[4], std::uint32_t even, std::uint32_t odd,
+                                                std::uint32_t scale_bytes, std::uint32_t exponent, uint4 x) {
   const BlockScales scales(scale_bytes, exponent);
   std::uint32_t a[4];
   unpack_block(a, even, scales.even);
@@ -50,8 +50,8 @@ inline constexpr std::uint32_t kOneTokenScaleExponent = 0x30000000;  // 96 << 23
 /// The same for a single row of x, whose columns leave seven of a fragment's eight empty: each block of the tile
 /// gets one for itself, so that its scale is applied to its sum, in float, and not to its sixteen weights.
 /// `x` is where the four columns of this lane's block lie; sums are of rows g and g + 8 of both groups.
-__device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
-                                                     std::uint32_t exponent, int g) {
+__device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::uint32_t codes, std::uint32_t scales,
+                                                     std::uint32_t x, std::uint32_t exponent, int g) {
   constexpr std::uint32_t kByte = 0x0ff00000;
   const uint2 columns = ptx::load_shared_8(x);
   float dots[2][4] = {};
@@ -79,6 +79,47 @@ __device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::u
     sums[group][1] = fmaf(dots[group][2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[group][1]);
     sums[group][1] = fmaf(dots[group][3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[group][1]);
   }
+}
+
+/// One group of 16 rows of a tile by up to eight rows of x. `codes` and `x` are where this lane's lie, `scales` its quad's.
+__device__ __forceinline__ void multiply_group(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
+                                               std::uint32_t exponent) {
+  const uint4 bytes = ptx::load_shared_16(scales);
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 words = ptx::load_shared_16(codes + half * 1024);
+    const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
+    multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, exponent, first);
+    multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, exponent, second);
+  }
+}
+
+/// The same for a single row of x, of whose blocks each stands in a row of its own among zeros: so each block has a column
+/// of the product to itself, and its scale is applied to its sum. `scales` is where those of this lane's two blocks lie;
+/// sums 0 and 2 are of rows g and g + 8, in four parts, one a lane of a quad.
+__device__ __forceinline__ void multiply_group_by_one(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
+                                                      std::uint32_t exponent) {
+  constexpr std::uint32_t kByte = 0x0ff00000;
+  const std::uint32_t bytes = ptx::load_shared_4(scales);
+  float dots[4] = {};
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 words = ptx::load_shared_16(codes + half * 1024);
+    const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
+    std::uint32_t of[4];
+    spread_codes(of, words.x);
+    ptx::multiply_16x8x16(dots, of, first.x, first.y);
+    spread_codes(of, words.y);
+    ptx::multiply_16x8x16(dots, of, first.z, first.w);
+    spread_codes(of, words.z);
+    ptx::multiply_16x8x16(dots, of, second.x, second.y);
+    spread_codes(of, words.w);
+    ptx::multiply_16x8x16(dots, of, second.z, second.w);
+  }
+  sums[0] = fmaf(dots[0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[0]);
+  sums[0] = fmaf(dots[1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[0]);
+  sums[2] = fmaf(dots[2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[2]);
+  sums[2] = fmaf(dots[3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[2]);
 }
 
 }  // namespace nvllm::cuda

@@ -75,7 +75,8 @@ std::int64_t steps_of(const Nvfp4DeviceMatrix& w) { return (w.row_tiles() + kBlo
 
 MatvecNeeds warpgroup_matvec_needs(const DeviceFacts& device) {
   constexpr std::int64_t kPieceBytes = kMatvecTokensMax / 8 * kConsumerWarps * 32 * static_cast<std::int64_t>(sizeof(float4));
-  return {.partial_bytes = 2 * device.multiprocessors * kPieceBytes, .arrivals = std::int64_t{device.multiprocessors} * kConsumerWarps};
+  return {.partial_bytes = 2 * device.multiprocessors * kPieceBytes,
+          .arrivals = std::int64_t{device.multiprocessors} * kConsumerWarps};
 }
 
 std::int64_t warpgroup_matvec_ctas(const Nvfp4DeviceMatrix& w, const DeviceFacts& device) {

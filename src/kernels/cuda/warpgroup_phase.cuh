@@ -4,136 +4,23 @@
 // (compute capability 9.0), so that it can be a kernel of its own or one phase of a larger one.
 //
 // All steps of the matrix, of 192 rows by 128 columns, lie in one line (block of rows, column tile), and each CTA takes an
-// equal piece of it, so that every multiprocessor reads equally much whatever the shape. Four warps bring: the copy
+// equal piece of it, so that every multiprocessor reads equally much whatever the shape. Some warps bring: the copy
 // engine fills a ring with weights, the warps themselves with the same columns of x, normed on the way. Twelve warps make
 // BF16 of the codes in registers and multiply. Where the line is cut within a block of rows, the pieces meet in a
 // workspace, and the last CTA to arrive adds them in order, each warp its own rows.
-//
 
 #include <cuda_bf16.h>
 
 #include <cstdint>
 
-#include "kernels/cuda/matvec_parts.cuh"
 #include "kernels/cuda/norm.cuh"
-#include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/ptx/bulk_copy.cuh"
-#include "kernels/cuda/ptx/matrix.cuh"
 #include "kernels/cuda/ptx/shared.cuh"
 #include "kernels/cuda/ptx/warpgroup.cuh"
 #include "kernels/cuda/tile_product.cuh"
+#include "kernels/cuda/warpgroup_shape.cuh"
 
 namespace nvllm::cuda {
-
-inline constexpr int kWarpgroups = 3;  // that multiply, 64 rows each
-inline constexpr int kConsumerWarps = 4 * kWarpgroups;
-inline constexpr int kBlockTiles = 2 * kWarpgroups;  // row tiles of a step
-inline constexpr int kStepBytes = kBlockTiles * static_cast<int>(kTileBytes);
-
-/// What a CTA takes of a multiprocessor: for products of up to kTokens rows of x, so many warps that bring, and so much
-/// shared memory: stages of weights and of x, their barriers, the norm's scales.
-template <int kTokens_, int kProducerWarps_, int kSharedBytes_>
-struct PhaseShape {
-  static constexpr int kTokens = kTokens_, kProducerWarps = kProducerWarps_, kSharedBytes = kSharedBytes_;
-  static constexpr int kThreads = (kConsumerWarps + kProducerWarps) * 32;
-  // Up to eight tokens are multiplied a warp at a time, which takes fewer instructions then.
-  static constexpr bool kWarpgroup = kTokens > 8;
-  static constexpr int kXStride = static_cast<int>(kTileCols) * 2 + (kWarpgroup ? 0 : 16);  // padded against bank conflicts
-  static constexpr int kXBytes = kTokens * kXStride;
-  static constexpr int kXAt = kWarpgroup ? (kStepBytes + 1023) / 1024 * 1024 : kStepBytes;
-  static constexpr int kStageBytes = kXAt + kXBytes;
-  static constexpr int kSmallBytes = 1024;
-  static constexpr int kStages = (kSharedBytes - kSmallBytes) / kStageBytes;
-  static constexpr int kBarriersAt = kStages * kStageBytes;
-  static constexpr int kScratchAt = kBarriersAt + 2 * kStages * 8;
-  // Of 128 a thread; 0: leave them so.
-  static constexpr int kProducerRegisters = kTokens == 64 ? 64 : 0, kConsumerRegisters = kTokens == 64 ? 144 : 0;
-  static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kSharedBytes && (!kWarpgroup || kStageBytes % 1024 == 0));
-};
-
-// Products of few tokens share a multiprocessor: while one ends, the next one's ring fills. But two CTAs of one product must
-// not meet there, or others would have none. In a layer, products that add to the residual and products that do not
-// take turns; of the ones two CTAs have too much shared memory for one multiprocessor, of the others too many registers
-// (17 warps of 64 a thread each), and one of each is just right.
-using AddingShape = PhaseShape<8, 3, 121 * 1024>;
-using NormingShape = PhaseShape<8, 5, 105 * 1024>;
-inline constexpr int kSharedPhaseRegisters = 64;
-/// More tokens have a multiprocessor to themselves.
-template <int kTokens>
-using WideShape = PhaseShape<kTokens, 4, 226 * 1024>;
-
-struct PhaseArguments : MatvecPlaces {
-  const std::byte* tiles;
-  float4* partials;    // [CTAs, 2, eights of tokens, consumers]: of the block that a CTA begins in, and of a later one
-  unsigned* arrivals;  // [CTAs, consumer warps]: of the block whose first piece is that CTA's
-  std::uint32_t scale_exponent;
-  int row_tiles, col_tiles;
-  int ctas;           // that have work: never more than steps
-  int share, longer;  // steps of a CTA; so many, the first, have one more
-  Divisor by_share, by_longer_share, by_col_tiles;
-
-  __device__ __forceinline__ int first_step(int cta) const { return cta * share + min(cta, longer); }
-  __device__ __forceinline__ int owner_of(int step) const {
-    const int beyond = step - longer * (share + 1);
-    return beyond < 0 ? by_longer_share.divide(step) : longer + by_share.divide(beyond);
-  }
-};
-
-/// How far the ring has been used; goes on from one product of a kernel to the next.
-struct PhaseRing {
-  std::uint32_t stage = 0, parity = 0;
-
-  /// By less than a round.
-  template <int kStages>
-  __device__ __forceinline__ void advance(std::uint32_t steps) {
-    stage += steps;
-    if (stage < kStages) return;
-    stage -= kStages;
-    parity ^= 1;
-  }
-  template <int kStages>
-  __device__ __forceinline__ void advance_far(std::uint32_t steps) {
-    parity ^= (stage + steps) / kStages & 1;
-    stage = (stage + steps) % kStages;
-  }
-};
-
-/// Makes the ring's barriers, and zeros where a single row of x leaves gaps; once a kernel, by all threads.
-template <class Shape, bool kOneToken>
-__device__ __forceinline__ void make_ring(std::byte* shared) {
-  if (threadIdx.x == 0) {
-    const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
-    for (int stage = 0; stage < Shape::kStages; ++stage) {
-      ptx::init_barrier(barriers + stage * 8, 2);
-      ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps);
-    }
-    ptx::publish_barriers();
-  }
-  if constexpr (kOneToken) {
-    constexpr int kPieces = Shape::kXBytes / 16;
-    for (int i = threadIdx.x; i < Shape::kStages * kPieces; i += Shape::kThreads) {
-      *reinterpret_cast<uint4*>(shared + i / kPieces * Shape::kStageBytes + Shape::kXAt + i % kPieces * 16) = uint4{0, 0, 0, 0};
-    }
-  }
-  __syncthreads();
-}
-
-/// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x. A lane's four codes of a block
-/// are columns 4 t ... 4 t + 3, so that these are in two places.
-template <class Shape>
-__device__ __forceinline__ void store_columns(std::uint32_t x, int row, int col, uint4 values) {
-  if constexpr (Shape::kWarpgroup) {
-    // Rows of 64 columns; in a block's 32 bytes, columns 0, 1, 4, 5, ... and then 2, 3, 6, 7, ...; swizzled.
-    const std::uint32_t at = x + col / 64 * Shape::kTokens * 128 + row * 128 + ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
-    ptx::store_shared_8(at, {values.x, values.z});
-    ptx::store_shared_8(at ^ 16, {values.y, values.w});
-  } else {
-    // In a row, [2 halves of the blocks, 4 places t, 4 blocks, 4 columns].
-    const std::uint32_t at = x + row * Shape::kXStride + col / 64 * 128 + col % 16 * 8 + col % 64 / 16 * 8;
-    ptx::store_shared_8(at, {values.x, values.y});
-    ptx::store_shared_8(at + 32, {values.z, values.w});
-  }
-}
 
 /// One product: construction asks for the first weights, run() needs x.
 template <class Shape, bool kOneToken, MatvecEnd kEnd>
@@ -203,9 +90,9 @@ class WarpgroupPhase {
     if (lane == 0) ptx::expect_bytes(full(at), tiles * static_cast<int>(kTileBytes));
     __syncwarp();
     if (lane >= tiles) return;
-    const std::byte* from = a_.tiles + (static_cast<long long>(block * kBlockTiles + lane) * a_.col_tiles + col_tile) * kTileBytes;
-    ptx::copy_expected(base_ + at.stage * Shape::kStageBytes + lane * static_cast<int>(kTileBytes), from, static_cast<int>(kTileBytes),
-                       full(at));
+    constexpr int kBytes = static_cast<int>(kTileBytes);
+    const std::byte* from = a_.tiles + (static_cast<long long>(block * kBlockTiles + lane) * a_.col_tiles + col_tile) * kBytes;
+    ptx::copy_expected(base_ + at.stage * Shape::kStageBytes + lane * kBytes, from, kBytes, full(at));
   }
 
   /// One over the root-mean-square of each row of x, to `scratch` + 8 * 16; two warps a row, so that all rows are on
@@ -217,7 +104,10 @@ class WarpgroupPhase {
       if (threadIdx.x % 32 == 0) scratch[warp] = squares;
     }
     __syncthreads();
-    if (threadIdx.x < a_.tokens) scratch[8 * 16 + threadIdx.x] = inverse_rms(scratch[2 * threadIdx.x] + scratch[2 * threadIdx.x + 1], a_.cols, a_.norm.epsilon);
+    if (threadIdx.x < a_.tokens) {
+      const float squares = scratch[2 * threadIdx.x] + scratch[2 * threadIdx.x + 1];
+      scratch[8 * 16 + threadIdx.x] = inverse_rms(squares, a_.cols, a_.norm.epsilon);
+    }
     __syncthreads();
   }
 
@@ -282,7 +172,8 @@ class WarpgroupPhase {
     const bool works = !kOneToken || lane < 16;
 #pragma unroll 1
     for (int i = producer; i < end_ - begin_; i += Shape::kProducerWarps) {
-      const int step = begin_ + i, col = (step - a_.by_col_tiles.divide(step) * a_.col_tiles) * static_cast<int>(kTileCols) + within;
+      const int step = begin_ + i;
+      const int col = (step - a_.by_col_tiles.divide(step) * a_.col_tiles) * static_cast<int>(kTileCols) + within;
       const std::uint32_t to = base_ + at.stage * Shape::kStageBytes + Shape::kXAt;
       const int tokens = works && col < a_.cols ? a_.tokens : 0;
       int row = lane / 16;
@@ -306,7 +197,7 @@ class WarpgroupPhase {
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
           x[j] = norm(x[j], row + 2 * j, gain, scales);
-          // The only row of x stands in another row for each of the tile's blocks, so that its product has a column of its own.
+          // The only row of x stands in another row for each of the tile's blocks: a column of the product for each.
           store_columns<Shape>(to, kOneToken ? within / 16 : row + 2 * j, within, x[j]);
         }
       }
@@ -320,8 +211,8 @@ class WarpgroupPhase {
   __device__ __forceinline__ void multiply(int warp, int lane) {
     const int g = lane / 4, t = lane % 4, group = warp % 2;
     std::uint32_t codes = base_ + warp / 2 * static_cast<int>(kTileBytes) + group * 512 + lane * 16;
-    std::uint32_t scales = base_ + warp / 2 * static_cast<int>(kTileBytes) + static_cast<int>(kTileCodeBytes) + group * 128 + g * 16 +
-                           (kOneToken ? t * 4 : 0);
+    std::uint32_t scales = base_ + warp / 2 * static_cast<int>(kTileBytes) + static_cast<int>(kTileCodeBytes) +
+                           group * 128 + g * 16 + (kOneToken ? t * 4 : 0);
     // Kept in registers: the compiler would work them out anew every step.
     codes = ptx::opaque(codes);
     scales = ptx::opaque(scales);
@@ -350,9 +241,9 @@ class WarpgroupPhase {
           const std::uint32_t offset = at.stage * Shape::kStageBytes;
           ptx::wait_for_phase(full(at), at.parity);
           if constexpr (kOneToken) {
-            add_tile_of_one(sums, codes + offset, scales + offset, x + offset);
+            multiply_group_by_one(sums, codes + offset, scales + offset, x + offset, a_.scale_exponent);
           } else {
-            add_tile_of_eight(sums, codes + offset, scales + offset, x + offset);
+            multiply_group(sums, codes + offset, scales + offset, x + offset, a_.scale_exponent);
           }
           __syncwarp();
           if (lane == 0) ptx::arrive(empty(at));
@@ -378,18 +269,19 @@ class WarpgroupPhase {
     for (float& sum : sums) asm volatile("" : "+f"(sum)::"memory");
   }
 
-  /// One step of several tokens; the stage of the step before is given back when its products are done.
-  __device__ __forceinline__ void add_tile(float (&sums)[kEights * 4], std::uint32_t codes, std::uint32_t scales, const PhaseRing& at,
-                                           const PhaseRing& last, bool has_last, int lane) const {
+  /// One step of more than eight tokens; the stage of the step before is given back when its products are done.
+  __device__ __forceinline__ void add_tile(float (&sums)[kEights * 4], std::uint32_t codes, std::uint32_t scales,
+                                           const PhaseRing& at, const PhaseRing& last, bool has_last, int lane) const {
     const std::uint32_t offset = at.stage * Shape::kStageBytes;
     const ptx::SwizzledOperand x(base_ + offset + Shape::kXAt);
     ptx::wait_for_phase(full(at), at.parity);
     const uint4 bytes = ptx::load_shared_16(scales + offset);
-    constexpr int kBlocks = kTokens <= 8 ? 4 : 2;  // a group of products; more sums leave fewer registers
+    constexpr int kBlocks = 2;  // a group of products: for more there are not enough registers beside the sums
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
       const uint4 words = ptx::load_shared_16(codes + offset + half * 1024);
-      const BlockScales first(half == 0 ? bytes.x : bytes.z, a_.scale_exponent), second(half == 0 ? bytes.y : bytes.w, a_.scale_exponent);
+      const BlockScales first(half == 0 ? bytes.x : bytes.z, a_.scale_exponent);
+      const BlockScales second(half == 0 ? bytes.y : bytes.w, a_.scale_exponent);
 #pragma unroll
       for (int begin = 0; begin < 4; begin += kBlocks) {
         std::uint32_t of[kBlocks][4];
@@ -409,43 +301,6 @@ class WarpgroupPhase {
         if (half == 0 && begin == 0 && has_last && lane == 0) ptx::arrive(empty(last));
       }
     }
-  }
-
-  /// One step of up to eight tokens.
-  __device__ __forceinline__ void add_tile_of_eight(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x) const {
-    const uint4 bytes = ptx::load_shared_16(scales);
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint4 words = ptx::load_shared_16(codes + half * 1024);
-      const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
-      multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, a_.scale_exponent, first);
-      multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, a_.scale_exponent, second);
-    }
-  }
-
-  /// One step of a single token: a product's columns are the tile's blocks, and their scales are applied to its sums.
-  __device__ __forceinline__ void add_tile_of_one(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x) const {
-    constexpr std::uint32_t kByte = 0x0ff00000;
-    const std::uint32_t bytes = ptx::load_shared_4(scales), exponent = a_.scale_exponent;
-    float dots[4] = {};
-#pragma unroll
-    for (int half = 0; half < 2; ++half) {
-      const uint4 words = ptx::load_shared_16(codes + half * 1024);
-      const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
-      std::uint32_t of[4];
-      spread_codes(of, words.x);
-      ptx::multiply_16x8x16(dots, of, first.x, first.y);
-      spread_codes(of, words.y);
-      ptx::multiply_16x8x16(dots, of, first.z, first.w);
-      spread_codes(of, words.z);
-      ptx::multiply_16x8x16(dots, of, second.x, second.y);
-      spread_codes(of, words.w);
-      ptx::multiply_16x8x16(dots, of, second.z, second.w);
-    }
-    sums[0] = fmaf(dots[0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[0]);
-    sums[0] = fmaf(dots[1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[0]);
-    sums[2] = fmaf(dots[2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[2]);
-    sums[2] = fmaf(dots[3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[2]);
   }
 
   /// Ends a warp's 16 rows, or leaves them to the last CTA that has a piece of them.
@@ -479,7 +334,9 @@ class WarpgroupPhase {
     const int cta = static_cast<int>(blockIdx.x);
     float4* const mine = cta == from ? first : places + 2 * cta * kPiece;
 #pragma unroll
-    for (int i = 0; i < kEights; ++i) __stcg(mine + i * kConsumers, float4{sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]});
+    for (int i = 0; i < kEights; ++i) {
+      __stcg(mine + i * kConsumers, float4{sums[4 * i], sums[4 * i + 1], sums[4 * i + 2], sums[4 * i + 3]});
+    }
     __syncwarp();
     unsigned arrived = 0;
     if (lane == 0) {

@@ -1,0 +1,127 @@
+#pragma once
+
+// What a product by warpgroups (warpgroup_phase.cuh) takes of a multiprocessor, how its ring of shared memory is laid out
+// and used, and what its kernels are told.
+
+#include <cstdint>
+
+#include "kernels/cuda/matvec_parts.cuh"
+#include "kernels/cuda/nvfp4_tiles.h"
+#include "kernels/cuda/ptx/bulk_copy.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
+
+namespace nvllm::cuda {
+
+inline constexpr int kWarpgroups = 3;  // that multiply, 64 rows each
+inline constexpr int kConsumerWarps = 4 * kWarpgroups;
+inline constexpr int kBlockTiles = 2 * kWarpgroups;  // row tiles of a step
+inline constexpr int kStepBytes = kBlockTiles * static_cast<int>(kTileBytes);
+
+/// What a CTA takes of a multiprocessor: for products of up to kTokens rows of x, so many warps that bring, and so much
+/// shared memory: stages of weights and of x, their barriers, the norm's scales.
+template <int kTokens_, int kProducerWarps_, int kSharedBytes_>
+struct PhaseShape {
+  static constexpr int kTokens = kTokens_, kProducerWarps = kProducerWarps_, kSharedBytes = kSharedBytes_;
+  static constexpr int kThreads = (kConsumerWarps + kProducerWarps) * 32;
+  // Up to eight tokens are multiplied a warp at a time, which takes fewer instructions then.
+  static constexpr bool kWarpgroup = kTokens > 8;
+  static constexpr int kXStride = static_cast<int>(kTileCols) * 2 + (kWarpgroup ? 0 : 16);  // padded against bank conflicts
+  static constexpr int kXBytes = kTokens * kXStride;
+  static constexpr int kXAt = kWarpgroup ? (kStepBytes + 1023) / 1024 * 1024 : kStepBytes;
+  static constexpr int kStageBytes = kXAt + kXBytes;
+  static constexpr int kSmallBytes = 1024;
+  static constexpr int kStages = (kSharedBytes - kSmallBytes) / kStageBytes;
+  static constexpr int kBarriersAt = kStages * kStageBytes;
+  static constexpr int kScratchAt = kBarriersAt + 2 * kStages * 8;
+  // Of 128 a thread; 0: leave them so.
+  static constexpr int kProducerRegisters = kTokens == 64 ? 64 : 0, kConsumerRegisters = kTokens == 64 ? 144 : 0;
+  static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kSharedBytes);
+  static_assert(!kWarpgroup || kStageBytes % 1024 == 0);
+};
+
+// Products of few tokens share a multiprocessor: while one ends, the next one's ring fills. But two CTAs of one product must
+// not meet there, or others would have none. In a layer, products that add to the residual and products that do not
+// take turns; of the ones two CTAs have too much shared memory for one multiprocessor, of the others too many registers
+// (17 warps of 64 a thread each), and one of each is just right.
+using AddingShape = PhaseShape<8, 3, 121 * 1024>;
+using NormingShape = PhaseShape<8, 5, 105 * 1024>;
+inline constexpr int kSharedPhaseRegisters = 64;
+/// More tokens have a multiprocessor to themselves.
+template <int kTokens>
+using WideShape = PhaseShape<kTokens, 4, 226 * 1024>;
+
+struct PhaseArguments : MatvecPlaces {
+  const std::byte* tiles;
+  float4* partials;    // [CTAs, 2, eights of tokens, consumers]: of the block that a CTA begins in, and of a later one
+  unsigned* arrivals;  // [CTAs, consumer warps]: of the block whose first piece is that CTA's
+  std::uint32_t scale_exponent;
+  int row_tiles, col_tiles;
+  int ctas;           // that have work: never more than steps
+  int share, longer;  // steps of a CTA; so many, the first, have one more
+  Divisor by_share, by_longer_share, by_col_tiles;
+
+  __device__ __forceinline__ int first_step(int cta) const { return cta * share + min(cta, longer); }
+  __device__ __forceinline__ int owner_of(int step) const {
+    const int beyond = step - longer * (share + 1);
+    return beyond < 0 ? by_longer_share.divide(step) : longer + by_share.divide(beyond);
+  }
+};
+
+/// How far the ring has been used; goes on from one product of a kernel to the next.
+struct PhaseRing {
+  std::uint32_t stage = 0, parity = 0;
+
+  /// By less than a round.
+  template <int kStages>
+  __device__ __forceinline__ void advance(std::uint32_t steps) {
+    stage += steps;
+    if (stage < kStages) return;
+    stage -= kStages;
+    parity ^= 1;
+  }
+  template <int kStages>
+  __device__ __forceinline__ void advance_far(std::uint32_t steps) {
+    parity ^= (stage + steps) / kStages & 1;
+    stage = (stage + steps) % kStages;
+  }
+};
+
+/// Makes the ring's barriers, and zeros where a single row of x leaves gaps; once a kernel, by all threads.
+template <class Shape, bool kOneToken>
+__device__ __forceinline__ void make_ring(std::byte* shared) {
+  if (threadIdx.x == 0) {
+    const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
+    for (int stage = 0; stage < Shape::kStages; ++stage) {
+      ptx::init_barrier(barriers + stage * 8, 2);
+      ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps);
+    }
+    ptx::publish_barriers();
+  }
+  if constexpr (kOneToken) {
+    constexpr int kPieces = Shape::kXBytes / 16;
+    for (int i = threadIdx.x; i < Shape::kStages * kPieces; i += Shape::kThreads) {
+      *reinterpret_cast<uint4*>(shared + i / kPieces * Shape::kStageBytes + Shape::kXAt + i % kPieces * 16) = uint4{0, 0, 0, 0};
+    }
+  }
+  __syncthreads();
+}
+
+/// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x. A lane's four codes of a block
+/// are columns 4 t ... 4 t + 3, so that these are in two places.
+template <class Shape>
+__device__ __forceinline__ void store_columns(std::uint32_t x, int row, int col, uint4 values) {
+  if constexpr (Shape::kWarpgroup) {
+    // Rows of 64 columns; in a block's 32 bytes, columns 0, 1, 4, 5, ... and then 2, 3, 6, 7, ...; swizzled.
+    const std::uint32_t at = x + col / 64 * Shape::kTokens * 128 + row * 128 +
+                             ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
+    ptx::store_shared_8(at, {values.x, values.z});
+    ptx::store_shared_8(at ^ 16, {values.y, values.w});
+  } else {
+    // In a row, [2 halves of the blocks, 4 places t, 4 blocks, 4 columns].
+    const std::uint32_t at = x + row * Shape::kXStride + col / 64 * 128 + col % 16 * 8 + col % 64 / 16 * 8;
+    ptx::store_shared_8(at, {values.x, values.y});
+    ptx::store_shared_8(at + 32, {values.z, values.w});
+  }
+}
+
+}  // namespace nvllm::cuda
