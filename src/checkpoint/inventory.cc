@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "checkpoint/kv_scales.h"
 
 namespace nvllm::checkpoint {
 
@@ -31,14 +32,13 @@ bool is_skipped(const ModelConfig& config, std::string_view name) {
 }
 
 /// Names of the scales that checkpoints with an FP8 KV cache carry, in both spellings.
-std::set<std::string> kv_scale_names(const ModelConfig& config) {
+std::set<std::string> all_kv_scale_names(const ModelConfig& config) {
   std::set<std::string> names;
   for (std::int64_t i = 0; i < config.layer_count(); ++i) {
     if (config.layers[static_cast<std::size_t>(i)] != LayerKind::kFullAttention) continue;
-    const LayerNames layer = layer_names(config, i);
-    const std::string attention = layer.k_proj.substr(0, layer.k_proj.rfind('.'));
-    names.insert({layer.k_proj + ".k_scale", layer.v_proj + ".v_scale", attention + ".k_scale",
-                  attention + ".v_scale"});
+    const KvScaleNames of = kv_scale_names(layer_names(config, i));
+    names.insert(of.key.begin(), of.key.end());
+    names.insert(of.value.begin(), of.value.end());
   }
   return names;
 }
@@ -109,7 +109,7 @@ Inventory take_inventory(const ModelConfig& config, const TensorFiles& files) {
       known.insert(fmt::format("{}.{}", stored, companion));
     }
   }
-  const std::set<std::string> kv_scales = kv_scale_names(config);
+  const std::set<std::string> kv_scales = all_kv_scale_names(config);
   for (const auto& [name, tensor] : files.all()) {
     if (known.contains(name)) continue;
     if (is_skipped(config, name)) {

@@ -29,6 +29,7 @@ struct AttentionWeights {
   Linear<B> q_proj, k_proj, v_proj, o_proj;
   NormParameters q_norm, k_norm;  ///< empty gain: the family has none
   bool output_gate = false;       ///< q_proj yields [heads, 2, head_dim]: query and gate
+  float key_scale = 1, value_scale = 1;  ///< of a cache whose elements have one byte
 };
 
 template <class B>

@@ -27,6 +27,7 @@ struct KvCache {
   std::int64_t block_tokens = 0;
   std::int64_t kv_heads = 0;
   std::int64_t head_dim = 0;
+  float key_scale = 1, value_scale = 1;  ///< of elements of one byte: times these they are the numbers
 
   /// Elements from the start of `keys` (or `values`) to one head's vector at one position.
   std::int64_t offset(std::span<const std::int32_t> blocks, std::int64_t position, std::int64_t head) const {

@@ -169,12 +169,15 @@ class HybridModel {
   void allocate_pools() {
     using checkpoint::LayerKind;
     const std::int64_t kv = sizes_.kv_blocks * config_.kv_head_count * sizes_.kv_block_tokens * config_.head_dim * kv_element_bytes();
-    for (std::size_t i = 0; i < layers_of_kind(config_, LayerKind::kFullAttention).size(); ++i) {
+    for (const LayerWeights<B>& layer : weights_.layers) {
+      if (!layer.attention) continue;
       auto& keys = pools_.emplace_back(take_memory(kv));
       typename B::Kv* key_data = keys.template as<typename B::Kv>();
       auto& values = pools_.emplace_back(take_memory(kv));
-      caches_.push_back({key_data, values.template as<typename B::Kv>(), sizes_.kv_blocks,
-                         sizes_.kv_block_tokens, config_.kv_head_count, config_.head_dim});
+      caches_.push_back({.keys = key_data, .values = values.template as<typename B::Kv>(),
+                         .block_count = sizes_.kv_blocks, .block_tokens = sizes_.kv_block_tokens,
+                         .kv_heads = config_.kv_head_count, .head_dim = config_.head_dim,
+                         .key_scale = layer.attention->key_scale, .value_scale = layer.attention->value_scale});
     }
     const DeltaShape shape = delta_shape(config_);
     for (std::size_t i = 0; i < layers_of_kind(config_, LayerKind::kGatedDelta).size(); ++i) {

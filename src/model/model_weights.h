@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "checkpoint/checkpoint.h"
+#include "checkpoint/kv_scales.h"
 #include "checkpoint/weight_names.h"
 #include "kernels/layer_weights.h"
 
@@ -71,6 +72,7 @@ class WeightLoader {
   AttentionWeights<B> attention(const checkpoint::LayerNames& n) {
     const bool biased = config_.attention_bias;
     std::vector<Linear<B>> inputs = side_by_side({n.q_proj, n.k_proj, n.v_proj}, biased, Stacking::kInputs);
+    const checkpoint::KvScales scales = checkpoint::kv_scales(files_, n);
     return {.input_norm = norm(n.input_norm, norm_style()),
             .q_proj = std::move(inputs[0]),
             .k_proj = std::move(inputs[1]),
@@ -78,7 +80,9 @@ class WeightLoader {
             .o_proj = linear(n.o_proj, config_.output_bias),
             .q_norm = config_.qk_norm ? norm(n.q_norm, norm_style()) : NormParameters{},
             .k_norm = config_.qk_norm ? norm(n.k_norm, norm_style()) : NormParameters{},
-            .output_gate = config_.attention_output_gate};
+            .output_gate = config_.attention_output_gate,
+            .key_scale = scales.key,
+            .value_scale = scales.value};
   }
 
   DeltaWeights<B> delta(const checkpoint::LayerNames& n) {

@@ -257,7 +257,8 @@ void CudaOps::write_kv(const AttentionContext<CudaOps>& context, View<const Bf16
   note("write_kv", {keys.rows, 2 * keys.cols, 0}, elementwise_cost(2 * keys.rows * keys.cols, 1, 1));
   const KvCache<std::byte>& c = context.cache;
   cuda::write_kv({.keys = c.keys, .values = c.values, .format = options_.kv_format, .block_count = c.block_count,
-                  .block_tokens = c.block_tokens, .kv_heads = c.kv_heads, .head_dim = c.head_dim},
+                  .block_tokens = c.block_tokens, .kv_heads = c.kv_heads, .head_dim = c.head_dim,
+                  .key_scale = c.key_scale, .value_scale = c.value_scale},
                  keys, values, step_.table(), step_.rows(), stream_);
 }
 
@@ -268,7 +269,10 @@ cuda::AttentionArguments CudaOps::attention_arguments(View<Bf16> out, const Atte
   a.values = context.cache.values;
   a.format = options_.kv_format;
   a.block_count = static_cast<int>(context.cache.block_count);
-  a.key_scale = a.value_scale = 1;
+  if (options_.kv_format == cuda::KvFormat::kFp8) {
+    a.key_scale = context.cache.key_scale;
+    a.value_scale = context.cache.value_scale;
+  }
   a.step = step_.decode_table();
   a.out = out.data;
   a.out_stride = static_cast<int>(out.stride);
