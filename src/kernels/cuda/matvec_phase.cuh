@@ -117,8 +117,8 @@ struct Source {
 /// to the residual has nothing but x.
 template <int kThreads, bool kPlain>
 struct EarlyInputs {
-  static constexpr int kUnitsMax = kThreads >= 512 ? 2 : 5;  ///< of four columns, a thread
-  static constexpr int kPlainUnitsMax = 6;                   ///< where there is nothing but x
+  static constexpr int kUnitsMax = 5;       ///< of four columns, a thread
+  static constexpr int kPlainUnitsMax = 6;  ///< where there is nothing but x
   float4 gain[kUnitsMax];
   uint2 dense[kUnitsMax];
 
