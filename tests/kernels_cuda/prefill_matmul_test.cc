@@ -127,6 +127,7 @@ TEST_F(PrefillMatmulOnDevice, AgreesWithDoublePrecisionForNvfp4) {
   });
   expect_product(both[1], 130, ProductType::kFloat, [&](void* out, const void* x, PrefillScratch& scratch) {
     DeviceBuffer of_gate(130 * 224 * 4);
+    of_gate.fill(0xff);
     const MatvecTarget to[] = {{of_gate.as<void>(), 224}, {out, 224}};
     prefill_matmul(to, x, 512, 130, together, ProductType::kFloat, scratch, nullptr);
     std::vector<float> wait(1);

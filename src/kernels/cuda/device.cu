@@ -6,6 +6,14 @@
 
 namespace nvllm::cuda {
 
+namespace {
+
+/// Waits for the default stream. Fills of device memory and short copies to it return before they are done, and no
+/// other stream of nvllm waits for them.
+void settle(const char* doing) { check(cudaStreamSynchronize(cudaStreamLegacy), doing); }
+
+}  // namespace
+
 bool find_device(DeviceFacts& facts, std::string& why_not) {
   int count = 0;
   if (const cudaError_t status = cudaGetDeviceCount(&count); status != cudaSuccess) {
@@ -55,6 +63,7 @@ Buffer DeviceBuffer::release() && {
 void DeviceBuffer::upload(const void* from, std::int64_t bytes, std::int64_t at) {
   NVLLM_CHECK(at >= 0 && bytes >= 0 && at + bytes <= bytes_);
   check(cudaMemcpy(as<char>() + at, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice), "copying to the device");
+  settle("copying to the device");
 }
 
 void DeviceBuffer::download(void* to, std::int64_t bytes, std::int64_t at) const {
@@ -63,7 +72,9 @@ void DeviceBuffer::download(void* to, std::int64_t bytes, std::int64_t at) const
 }
 
 void DeviceBuffer::fill(std::uint8_t value) {
-  if (bytes_ > 0) check(cudaMemset(data_, value, static_cast<std::size_t>(bytes_)), "filling device memory");
+  if (bytes_ == 0) return;
+  check(cudaMemset(data_, value, static_cast<std::size_t>(bytes_)), "filling device memory");
+  settle("filling device memory");
 }
 
 }  // namespace nvllm::cuda

@@ -44,7 +44,7 @@ class DeviceBuffer {
   /// Copies from or to host memory, and waits.
   void upload(const void* from, std::int64_t bytes, std::int64_t at = 0);
   void download(void* to, std::int64_t bytes, std::int64_t at = 0) const;
-  /// Sets every byte.
+  /// Sets every byte, and waits.
   void fill(std::uint8_t value);
 
  private:
