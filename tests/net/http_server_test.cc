@@ -266,9 +266,8 @@ TEST_F(HttpServerTest, ClosesAConnectionThatTakesNothing) {
   const auto exchange = kept();
   exchange->start_stream({.content_type = "text/plain"});
   const std::string block(64 * 1024, 'x');
-  for (int i = 0; i < 4096 && exchange->send(block) == SendResult::kSent; ++i) {
-    std::this_thread::sleep_for(milliseconds(1));
-  }
+  // Also when it was full once: a busy server may only have been late, and its socket then takes all there is.
+  EXPECT_TRUE(eventually([&] { return exchange->send(block) == SendResult::kGone || gone_count_ == 1; }));
   EXPECT_TRUE(eventually([&] { return gone_count_ == 1; }));
 }
 
