@@ -5,6 +5,7 @@
 
 #include <cuda_runtime.h>
 
+#include "base/check.h"
 #include "kernels/cuda/check.cuh"
 
 namespace nvllm::cuda {
@@ -41,6 +42,14 @@ bool allow_shared_memory(Kernel kernel) {
   check(cudaDeviceGetAttribute(&bytes, cudaDevAttrMaxSharedMemoryPerBlockOptin, 0), "reading the device's shared memory");
   check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, bytes), "raising shared memory");
   return true;
+}
+
+/// The same for a kernel that may need more shared memory than kernels have without asking.
+template <auto kKernel, class... Values>
+void launch_roomy(int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+  static const bool allowed = allow_shared_memory(kKernel);
+  NVLLM_CHECK(allowed);
+  launch_early(kKernel, ctas, threads, shared_bytes, stream, values...);
 }
 
 }  // namespace nvllm::cuda

@@ -69,6 +69,18 @@ struct MatvecPlaces {
   }
 };
 
+/// Steps lie in one line, of which each CTA takes a run: all but the first `longer` have `share`, those have one more. The
+/// first step of a CTA, and the CTA that owns a step.
+template <class Arguments>
+__device__ __forceinline__ int share_begin(const Arguments& a, int cta) {
+  return cta * a.share + min(cta, a.longer);
+}
+template <class Arguments>
+__device__ __forceinline__ int owner_of(const Arguments& a, int step) {
+  const int beyond = step - a.longer * (a.share + 1);
+  return beyond < 0 ? a.by_longer_share.divide(step) : a.longer + a.by_share.divide(beyond);
+}
+
 /// BF16 times the factor that one token's columns carry: exact.
 __device__ __forceinline__ uint2 lifted(uint2 values) {
   const __nv_bfloat162 factor = as_pair(kOneTokenFactorBits);

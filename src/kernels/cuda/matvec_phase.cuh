@@ -3,12 +3,12 @@
 // One NVFP4 product as what all threads of a kernel do together, so that it can be a kernel of its own or one phase
 // of a larger one.
 //
-// A CTA is several teams that share x in shared memory; a team is eight warps that work on one row tile at
-// a time, side by side along the columns: a step is one tile of each warp. All steps of the matrix lie in one
-// line (part of the columns, row tile, chunk) and each team takes an equal piece of it, so that every
-// multiprocessor reads equally much whatever the shape. Weights come through rings of shared memory that
-// each warp fills for itself. The warps' sums of a row tile meet in shared memory; where the line is cut
-// within a row tile, the pieces meet in a workspace, and the last team to arrive adds them in order.
+// A CTA is a team of eight warps that share x in shared memory and work on one row tile at a time, side by side
+// along the columns: a step is one tile of each warp. All steps of the matrix lie in one line (part of the
+// columns, row tile, chunk) and each CTA takes an equal piece of it, so that every multiprocessor reads equally
+// much whatever the shape. Weights come through rings of shared memory that each warp fills for itself. The
+// warps' sums of a row tile meet in shared memory; where the line is cut within a row tile, the pieces meet in a
+// workspace, and the last CTA to arrive adds them in order.
 
 #include <cuda_bf16.h>
 
@@ -27,7 +27,7 @@ namespace nvllm::cuda {
 inline constexpr int kWarps = 8;  // of a team
 inline constexpr int kTeamThreads = kWarps * 32;
 inline constexpr int kTile = static_cast<int>(kTileBytes);
-inline constexpr int kScalesAt = static_cast<int>(kTileCodeBytes);
+inline constexpr int kTileScalesAt = static_cast<int>(kTileCodeBytes);
 inline constexpr int kXTileBytes = 2 * static_cast<int>(kTileCols);  // one token's columns of a tile
 inline constexpr int kChunkXBytes = kWarps * kXTileBytes;
 inline constexpr int kRowPadBytes = 16;  // rows of x begin in different banks
@@ -36,13 +36,13 @@ inline constexpr int kMeetingBytes = kWarps * kPairs * 8;
 
 struct MatvecArguments : MatvecPlaces {
   const std::byte* tiles;
-  float2* partials;  ///< [row_tiles, slots, kPairs]
-  unsigned* arrivals;
+  float2* partials;    ///< [row_tiles, slots, kPairs]
+  unsigned* arrivals;  ///< [row_tiles]
   std::uint32_t scale_exponent;
   int row_tiles, col_tiles;
   int parts, chunks, part_chunks, slots;
-  int teams;          // that have work: never more than steps, so that every team between two has some
-  int share, longer;  // steps of a team; so many teams, the first, have one more
+  int ctas;           // that have work: never more than steps, so that every CTA between two has some
+  int share, longer;  // steps of a CTA; so many, the first, have one more
   Divisor by_share, by_longer_share, by_chunks, by_last_chunks;
 
   __host__ __device__ int steps() const { return row_tiles * chunks; }
@@ -54,14 +54,7 @@ struct MatvecArguments : MatvecPlaces {
   __host__ __device__ int stride() const { return part_chunks * kChunkXBytes + kRowPadBytes; }
 };
 
-/// The first step of a team, and the team that owns a step.
-__device__ __forceinline__ int share_begin(const MatvecArguments& a, int team) { return team * a.share + min(team, a.longer); }
-__device__ __forceinline__ int owner_of(const MatvecArguments& a, int step) {
-  const int beyond = step - a.longer * (a.share + 1);
-  return beyond < 0 ? a.by_longer_share.divide(step) : a.longer + a.by_share.divide(beyond);
-}
-
-/// A run of steps within one row tile: what is left of its chunks, or of the team's share.
+/// A run of steps within one row tile: what is left of its chunks, or of the CTA's share.
 struct Run {
   int part, row, chunk, steps;
 
@@ -115,7 +108,7 @@ struct Source {
 
 /// What of a product's inputs no earlier kernel writes, loaded while that one ends; for one token. A product that adds
 /// to the residual has nothing but x.
-template <int kThreads, bool kPlain>
+template <bool kPlain>
 struct EarlyInputs {
   static constexpr int kUnitsMax = 5;       ///< of four columns, a thread
   static constexpr int kPlainUnitsMax = 6;  ///< where there is nothing but x
@@ -124,7 +117,7 @@ struct EarlyInputs {
 
   __device__ __forceinline__ static bool fits(const MatvecArguments& a) {
     const bool plain = kPlain || (a.norm.gain == nullptr && !a.has_dense());
-    return a.parts == 1 && a.cols <= (plain ? kPlainUnitsMax : kUnitsMax) * kThreads * 4;
+    return a.parts == 1 && a.cols <= (plain ? kPlainUnitsMax : kUnitsMax) * kTeamThreads * 4;
   }
   __device__ __forceinline__ void load(const MatvecArguments& a) {
     if constexpr (kPlain) return;
@@ -132,7 +125,7 @@ struct EarlyInputs {
     const __nv_bfloat16* const row = a.dense_row(of);
 #pragma unroll
     for (int i = 0; i < kUnitsMax; ++i) {
-      const int col = (threadIdx.x + i * kThreads) * 4;
+      const int col = (threadIdx.x + i * kTeamThreads) * 4;
       const bool there = col < a.cols;
       gain[i] = {};
       dense[i] = {};
@@ -146,9 +139,9 @@ struct EarlyInputs {
 __device__ __forceinline__ int place_of(int unit) { return unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4; }
 
 /// x in shared memory, normed on the way; what the rows of `dense` make of it on the way too.
-template <int kThreads, bool kOneToken, bool kPlain>
+template <bool kOneToken, bool kPlain>
 struct Staging {
-  using Early = EarlyInputs<kThreads, kPlain>;
+  using Early = EarlyInputs<kPlain>;
 
   static constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecNormTokensMax);
   static constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
@@ -165,14 +158,14 @@ struct Staging {
   __device__ __forceinline__ void find_scales(const MatvecArguments& a, float* scratch, float* scales) {
     float squares[kMost] = {};
 #pragma unroll 1
-    for (int col = threadIdx.x * 4; col < a.cols; col += kThreads * 4) {
+    for (int col = threadIdx.x * 4; col < a.cols; col += kTeamThreads * 4) {
 #pragma unroll
       for (int token = 0; token < kMost; ++token) {
         const float4 values = floats_of(columns(a, token, col));
         squares[token] = dot(values, values, squares[token]);
       }
     }
-    cta_sums<kThreads>(squares, scratch);
+    cta_sums<kTeamThreads>(squares, scratch);
     if (threadIdx.x == 0) {
 #pragma unroll
       for (int token = 0; token < kMost; ++token) scales[token] = inverse_rms(squares[token], a.cols, a.norm.epsilon);
@@ -186,7 +179,7 @@ struct Staging {
     constexpr int kUnits = Early::kUnitsMax, kPlainUnits = Early::kPlainUnitsMax;
     uint2 values[kPlainUnits];
 #pragma unroll
-    for (int i = 0; i < kPlainUnits; ++i) values[i] = columns(a, 0, (threadIdx.x + i * kThreads) * 4);
+    for (int i = 0; i < kPlainUnits; ++i) values[i] = columns(a, 0, (threadIdx.x + i * kTeamThreads) * 4);
     if (!kPlain && a.norm.gain != nullptr) {
       float square[1] = {};
 #pragma unroll
@@ -194,7 +187,7 @@ struct Staging {
         const float4 of = floats_of(values[i]);
         square[0] = dot(of, of, square[0]);
       }
-      cta_sums<kThreads>(square, scratch);
+      cta_sums<kTeamThreads>(square, scratch);
       const float scale = inverse_rms(square[0], a.cols, a.norm.epsilon);
 #pragma unroll
       for (int i = 0; i < kUnits; ++i) {
@@ -208,10 +201,10 @@ struct Staging {
     const int units = a.chunks * kWarps * kUnitsPerTile;  // those beyond the columns, of the last chunk, are zeros
 #pragma unroll
     for (int i = 0; i < kPlainUnits; ++i) {
-      const int unit = threadIdx.x + i * kThreads;
+      const int unit = threadIdx.x + i * kTeamThreads;
       if (unit < units) *reinterpret_cast<uint2*>(to + place_of(unit) * 8) = lifted(values[i]);
     }
-    for (int unit = threadIdx.x + kPlainUnits * kThreads; unit < units; unit += kThreads) {
+    for (int unit = threadIdx.x + kPlainUnits * kTeamThreads; unit < units; unit += kTeamThreads) {
       *reinterpret_cast<uint2*>(to + place_of(unit) * 8) = uint2{0, 0};
     }
   }
@@ -223,7 +216,7 @@ struct Staging {
     MatvecDense of;
     const __nv_bfloat16* const row = a.dense_row(of);
 #pragma unroll 1
-    for (int unit = threadIdx.x; unit < units; unit += kThreads) {
+    for (int unit = threadIdx.x; unit < units; unit += kTeamThreads) {
       const int col = (first + unit) * 4;
       uint2 values[kMost];
 #pragma unroll
@@ -252,7 +245,7 @@ struct Staging {
   __device__ __forceinline__ void end_dense(const MatvecArguments& a, float* scratch) {
     MatvecDense of;
     if (a.dense_row(of) == nullptr) return;  // the same for all of the CTA
-    cta_sums<kThreads>(dense, scratch);
+    cta_sums<kTeamThreads>(dense, scratch);
     const int token = threadIdx.x;
     if (token >= a.tokens) return;
     float sum = dense[0];
@@ -274,7 +267,7 @@ __device__ __forceinline__ void put(const MatvecArguments& a, int row_tile, int 
   }
 }
 
-/// Pieces of a row tile, in the parts before `part` and in all, and the first team that has one in `part`.
+/// Pieces of a row tile, in the parts before `part` and in all, and the first CTA that has one in `part`.
 struct Pieces {
   int before = 0, all = 0, first = 0;
 
@@ -289,32 +282,22 @@ struct Pieces {
   }
 };
 
-/// One team, as its threads see it.
-template <int kTeams>
-struct Team {
-  int number = threadIdx.x / kTeamThreads, thread = threadIdx.x % kTeamThreads;
-  int warp = thread / 32, lane = thread % 32;
-
-  __device__ __forceinline__ int global() const { return blockIdx.x * kTeams + number; }
-  __device__ __forceinline__ void meet() const { ptx::meet(number + 1, kTeamThreads); }
-};
-
-/// Adds the warps' sums of a row tile and ends them, or leaves them to the last team that has a piece of it.
-template <int kTeams, MatvecEnd kEnd>
-__device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<kTeams>& team, int row_tile, int part, Sums& sums,
-                                           float2* meeting, unsigned* arrived) {
-  team.meet();  // whoever added the last row tile has read this place
+/// Adds the warps' sums of a row tile and ends them, or leaves them to the last CTA that has a piece of it.
+template <MatvecEnd kEnd>
+__device__ __forceinline__ void finish_row(const MatvecArguments& a, int row_tile, int part, Sums& sums, float2* meeting,
+                                           unsigned* arrived) {
+  __syncthreads();  // whoever added the last row tile has read this place
 #pragma unroll
   for (int group = 0; group < 2; ++group) {
     float(&of)[4] = sums[group];
-    float2* to = meeting + team.warp * kPairs + group * 64 + team.lane;
+    float2* to = meeting + threadIdx.x / 32 * kPairs + group * 64 + threadIdx.x % 32;
     to[0] = {of[0], of[2]};
     to[32] = {of[1], of[3]};
     of[0] = of[1] = of[2] = of[3] = 0;
   }
   const Pieces pieces(a, row_tile, part);
-  team.meet();
-  const int pair = (team.thread + row_tile % 2 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
+  __syncthreads();
+  const int pair = (static_cast<int>(threadIdx.x) + row_tile % 2 * kPairs) % kTeamThreads;  // in turn, so that no warp falls behind
   const int lane = pair % 32, group = pair / 64, g = lane / 4, token = lane % 4 * 2 + pair / 32 % 2;
   float2 sum{0, 0};
   if (pair < kPairs) {
@@ -330,11 +313,11 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
     return;
   }
   float2* row = a.partials + static_cast<long long>(row_tile) * a.slots * kPairs + pair;
-  if (pair < kPairs) __stcg(row + (pieces.before + team.global() - pieces.first) * kPairs, sum);
-  team.meet();
-  // One thread publishes what all of its team have written, and sees what the others published.
+  if (pair < kPairs) __stcg(row + (pieces.before + static_cast<int>(blockIdx.x) - pieces.first) * kPairs, sum);
+  __syncthreads();
+  // One thread publishes what all of its CTA have written, and sees what the others published.
   if (pair == 0) *arrived = ptx::add_acquire_release(a.arrivals + row_tile, 1);
-  team.meet();
+  __syncthreads();
   if (*arrived != static_cast<unsigned>(pieces.all) - 1) return;
   if (pair < kPairs) {
     sum = {0, 0};
@@ -348,12 +331,14 @@ __device__ __forceinline__ void finish_row(const MatvecArguments& a, const Team<
   if (pair == 0) a.arrivals[row_tile] = 0;
 }
 
-/// Shared memory of a product: rings, meeting places, words for arrivals, the rings' barriers, the norm's scales, then x.
-template <int kTeams, int kStages>
+/// Steps of a warp's ring. Compute capability 12.1 has 99 KB of shared memory, and memory that needs 7 KB under way.
+inline constexpr int kTeamStages = 2;
+
+/// Shared memory of a product: rings, meeting place, a word for arrivals, the rings' barriers, the norm's scales, then x.
 struct MatvecMemory {
-  static constexpr int kRings = kTeams * kWarps * kStages * kTile, kMeeting = kTeams * kMeetingBytes, kArrived = kTeams * 16;
-  static constexpr int kBarriers = kTeams * kWarps * kStages * 8, kScales = 4 * static_cast<int>(kMatvecNormTokensMax);
-  static constexpr int kFixedBytes = kRings + kMeeting + kArrived + kBarriers + kScales;
+  static constexpr int kMeetingAt = kWarps * kTeamStages * kTile, kArrivedAt = kMeetingAt + kMeetingBytes;
+  static constexpr int kBarriersAt = kArrivedAt + 16, kScalesAt = kBarriersAt + kWarps * kTeamStages * 8;
+  static constexpr int kFixedBytes = kScalesAt + 4 * static_cast<int>(kMatvecNormTokensMax);
 };
 
 /// How far a warp's ring has been used; goes on from one product of a kernel to the next.
@@ -362,51 +347,47 @@ struct RingState {
 };
 
 /// Makes the rings' barriers; once a kernel, by every warp for itself.
-template <int kTeams, int kStages>
 __device__ __forceinline__ void make_rings(std::byte* shared) {
-  using Memory = MatvecMemory<kTeams, kStages>;
   if (threadIdx.x % 32 == 0) {
-    const std::uint32_t barriers = ptx::shared_address(shared) + Memory::kRings + Memory::kMeeting + Memory::kArrived +
-                                   threadIdx.x / 32 * kStages * 8;
-    for (int stage = 0; stage < kStages; ++stage) ptx::init_barrier(barriers + stage * 8);
+    const std::uint32_t barriers =
+        ptx::shared_address(shared) + MatvecMemory::kBarriersAt + threadIdx.x / 32 * kTeamStages * 8;
+    for (int stage = 0; stage < kTeamStages; ++stage) ptx::init_barrier(barriers + stage * 8);
     ptx::publish_barriers();
   }
   __syncwarp();
 }
 
 /// One product: construction asks for the first weights, run() needs x.
-template <int kTeams, int kStages, MatvecEnd kEnd, bool kOneToken>
+template <MatvecEnd kEnd, bool kOneToken>
 class MatvecPhase {
-  using Memory = MatvecMemory<kTeams, kStages>;
-  static constexpr int kThreads = kTeams * kTeamThreads;
+  using Memory = MatvecMemory;
   static constexpr bool kPlain = kEnd == MatvecEnd::kAdd;
 
  public:
   __device__ __forceinline__ MatvecPhase(const MatvecArguments& a, std::byte* shared, RingState& state)
-      : a_(a), shared_(shared), state_(state), idle_(team_.global() >= a.teams),
-        begin_(idle_ ? 0 : share_begin(a, team_.global())), end_(idle_ ? 0 : share_begin(a, team_.global() + 1)),
-        source_(a, begin_, end_, team_.warp) {
+      : a_(a), shared_(shared), state_(state), idle_(static_cast<int>(blockIdx.x) >= a.ctas),
+        begin_(idle_ ? 0 : share_begin(a, blockIdx.x)), end_(idle_ ? 0 : share_begin(a, blockIdx.x + 1)),
+        source_(a, begin_, end_, warp_) {
     const std::uint32_t base = ptx::shared_address(shared);
-    const int warp = team_.number * kWarps + team_.warp;
-    ring_ = base + warp * kStages * kTile;
-    barriers_ = base + Memory::kRings + Memory::kMeeting + Memory::kArrived + warp * kStages * 8;
-    for (std::uint32_t i = 0, stage = state.stage; i < kStages; ++i) {
-      source_.fetch(a, ring_ + stage * kTile, barriers_ + stage * 8, team_.warp, team_.lane);
-      stage = stage + 1 == kStages ? 0 : stage + 1;
+    ring_ = base + warp_ * kTeamStages * kTile;
+    barriers_ = base + Memory::kBarriersAt + warp_ * kTeamStages * 8;
+    for (std::uint32_t i = 0, stage = state.stage; i < kTeamStages; ++i) {
+      source_.fetch(a, ring_ + stage * kTile, barriers_ + stage * 8, warp_, lane_);
+      stage = stage + 1 == kTeamStages ? 0 : stage + 1;
     }
     if constexpr (kOneToken) early_.load(a);
   }
 
   __device__ __forceinline__ void run() {
     std::byte* activations = shared_ + Memory::kFixedBytes;
-    Staging<kThreads, kOneToken, kPlain> staging;
-    auto* scratch = reinterpret_cast<float*>(shared_ + Memory::kRings);
-    const bool early = kOneToken && EarlyInputs<kThreads, kPlain>::fits(a_);
+    Staging<kOneToken, kPlain> staging;
+    auto* scratch = reinterpret_cast<float*>(shared_ + Memory::kMeetingAt);
+    const bool early = kOneToken && EarlyInputs<kPlain>::fits(a_);
     if (!kPlain && !early && a_.norm.gain != nullptr) {
-      staging.find_scales(a_, scratch, reinterpret_cast<float*>(activations - Memory::kScales));
+      staging.find_scales(a_, scratch, reinterpret_cast<float*>(shared_ + Memory::kScalesAt));
     }
     int step = begin_;
-    for (int part = 0; part < a_.parts; ++part) {  // together, since all teams share x
+    for (int part = 0; part < a_.parts; ++part) {  // together, since all warps share x
       if (part > 0) __syncthreads();
       if (early) {
         staging.stage_early(a_, activations, early_, scratch);
@@ -416,29 +397,28 @@ class MatvecPhase {
       __syncthreads();
       if (!kPlain && part + 1 == a_.parts && a_.has_dense()) {
         staging.end_dense(a_, scratch);
-        __syncthreads();  // the teams' sums meet where these did
+        __syncthreads();  // the warps' sums meet where these did
       }
       const int part_end = min(end_, a_.first_step(part, 0) + a_.chunks_of(part) * a_.row_tiles);
       while (step < part_end) {
         const Run run(a_, step, part_end);
         multiply(run, ptx::shared_address(activations));
         step += run.steps;
-        auto* meeting = reinterpret_cast<float2*>(shared_ + Memory::kRings + team_.number * kMeetingBytes);
-        auto* arrived = reinterpret_cast<unsigned*>(shared_ + Memory::kRings + Memory::kMeeting + team_.number * 16);
-        finish_row<kTeams, kEnd>(a_, team_, run.row, part, sums_, meeting, arrived);
+        finish_row<kEnd>(a_, run.row, part, sums_, reinterpret_cast<float2*>(shared_ + Memory::kMeetingAt),
+                         reinterpret_cast<unsigned*>(shared_ + Memory::kArrivedAt));
       }
     }
   }
 
  private:
   __device__ __forceinline__ void multiply(const Run& run, std::uint32_t activations) {
-    const int g = team_.lane / 4, t = team_.lane % 4;
+    const int g = lane_ / 4, t = lane_ % 4;
     // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
-    const std::uint32_t x = kOneToken ? team_.warp * kXTileBytes + t * 32 + g / 4 * 128 + g % 4 * 8
-                                      : (g < a_.tokens ? g : 0) * a_.stride() + team_.warp * kXTileBytes + t * 32;
-    const std::uint32_t codes = ring_ + team_.lane * 16, scales = ring_ + kScalesAt + g * 16 + (kOneToken ? t * 4 : 0);
+    const std::uint32_t x = kOneToken ? warp_ * kXTileBytes + t * 32 + g / 4 * 128 + g % 4 * 8
+                                      : (g < a_.tokens ? g : 0) * a_.stride() + warp_ * kXTileBytes + t * 32;
+    const std::uint32_t codes = ring_ + lane_ * 16, scales = ring_ + kTileScalesAt + g * 16 + (kOneToken ? t * 4 : 0);
     std::uint32_t columns = activations + x + run.chunk * kChunkXBytes;
-    int tile = run.tile(a_, team_.warp);
+    int tile = run.tile(a_, warp_);
     float of_one[2][2] = {};
     for (int left = run.steps; left > 0; --left) {
       const std::uint32_t barrier = barriers_ + state_.stage * 8, at = state_.stage * kTile;
@@ -451,8 +431,8 @@ class MatvecPhase {
         }
       }
       __syncwarp();
-      source_.fetch(a_, ring_ + at, barrier, team_.warp, team_.lane);
-      if (++state_.stage == kStages) {
+      source_.fetch(a_, ring_ + at, barrier, warp_, lane_);
+      if (++state_.stage == kTeamStages) {
         state_.stage = 0;
         state_.parity ^= 1;
       }
@@ -476,16 +456,13 @@ class MatvecPhase {
   const MatvecArguments& a_;
   std::byte* shared_;
   RingState& state_;
-  Team<kTeams> team_;
+  int warp_ = threadIdx.x / 32, lane_ = threadIdx.x % 32;
   bool idle_;
   int begin_, end_;
   Source source_;
   std::uint32_t ring_, barriers_;
-  EarlyInputs<kThreads, kPlain> early_;
+  EarlyInputs<kPlain> early_;
   Sums sums_ = {};
 };
-
-/// Steps of a warp's ring. Compute capability 12.1 has 99 KB of shared memory, and memory that needs 7 KB under way.
-inline constexpr int kTeamStages = 2;
 
 }  // namespace nvllm::cuda

@@ -15,26 +15,12 @@ namespace {
 template <MatvecEnd kEnd, bool kOneToken>
 __global__ void __launch_bounds__(kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
   extern __shared__ __align__(16) std::byte shared[];
-  make_rings<1, kTeamStages>(shared);
+  make_rings(shared);
   RingState ring;
-  MatvecPhase<1, kTeamStages, kEnd, kOneToken> phase(a, shared, ring);
+  MatvecPhase<kEnd, kOneToken> phase(a, shared, ring);
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
   phase.run();
-}
-
-template <MatvecEnd kEnd, bool kOneToken>
-void launch(const MatvecArguments& arguments, int ctas, cudaStream_t stream) {
-  auto* const kernel = nvfp4_matvec_kernel<kEnd, kOneToken>;
-  static const bool allowed = allow_shared_memory(kernel);
-  NVLLM_CHECK(allowed);
-  launch_early(kernel, ctas, kTeamThreads, matvec_shared_bytes<1, kTeamStages>(arguments), stream, arguments);
-}
-
-template <MatvecEnd kEnd>
-void launch(const MatvecArguments& arguments, const MatvecCut& cut, cudaStream_t stream) {
-  if (arguments.tokens == 1) return launch<kEnd, true>(arguments, cut.ctas, stream);
-  launch<kEnd, false>(arguments, cut.ctas, stream);
 }
 
 /// Random codes, and scales between 1 / 4 and 4.
@@ -72,12 +58,12 @@ void team_matvec(const MatvecCall& call, const DeviceFacts& device, const Matvec
     const MatvecCall group = rows_of(call, begin, std::min(kMatvecNormTokensMax, call.tokens - begin));
     const MatvecCut cut = cut_matvec(call.w->row_tiles(), call.w->cols(), group.tokens, device);
     const MatvecArguments arguments = matvec_arguments(group, cut, workspace);
-    switch (call.end) {
-      case MatvecEnd::kBf16: launch<MatvecEnd::kBf16>(arguments, cut, stream); break;
-      case MatvecEnd::kFloat: launch<MatvecEnd::kFloat>(arguments, cut, stream); break;
-      case MatvecEnd::kAdd: launch<MatvecEnd::kAdd>(arguments, cut, stream); break;
-      case MatvecEnd::kSwiglu: launch<MatvecEnd::kSwiglu>(arguments, cut, stream); break;
-    }
+    with_end(call.end, [&](auto end) {
+      with_constant(group.tokens == 1, [&](auto one) {
+        const int bytes = matvec_shared_bytes(arguments);
+        launch_roomy<nvfp4_matvec_kernel<end(), one()>>(cut.ctas, kTeamThreads, bytes, stream, arguments);
+      });
+    });
   }
 }
 
@@ -145,7 +131,7 @@ MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tok
   NVLLM_CHECK(tokens >= 1 && tokens <= kMatvecNormTokensMax);
   MatvecCut cut;
   cut.chunks = up(up(cols, kTileCols), kWarps);
-  const auto room = ((device.shared_bytes - MatvecMemory<1, kTeamStages>::kFixedBytes) / tokens - kRowPadBytes) / kChunkXBytes;
+  const auto room = ((device.shared_bytes - MatvecMemory::kFixedBytes) / tokens - kRowPadBytes) / kChunkXBytes;
   NVLLM_CHECK(room >= 1);
   cut.parts = up(cut.chunks, room);
   cut.part_chunks = up(cut.chunks, cut.parts);
@@ -158,8 +144,9 @@ MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tok
   return cut;
 }
 
-void fill_places(MatvecPlaces& a, const MatvecCall& call, float factor) {
+void fill_places(MatvecPlaces& a, const MatvecCall& call) {
   const Nvfp4DeviceMatrix& w = *call.w;
+  const float factor = call.tokens == 1 ? kOneTokenUnpackFactor : kUnpackFactor;
   NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax);
   NVLLM_CHECK(call.end != MatvecEnd::kAdd || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.end == MatvecEnd::kSwiglu, w.order() == RowOrder::kGateUp);
@@ -184,26 +171,13 @@ void fill_places(MatvecPlaces& a, const MatvecCall& call, float factor) {
 }
 
 MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, const MatvecWorkspace& workspace) {
-  const Nvfp4DeviceMatrix& w = *call.w;
-  const bool one = call.tokens == 1;
   NVLLM_CHECK(call.dense[0].rows + call.dense[1].rows <= cut.ctas);
-  MatvecArguments a{};
-  fill_places(a, call, one ? kOneTokenUnpackFactor : kUnpackFactor);
-  a.tiles = w.tiles();
-  a.partials = static_cast<float2*>(workspace.partials());
-  a.arrivals = workspace.arrivals();
-  a.scale_exponent = one ? kOneTokenScaleExponent : kScaleExponent;
-  a.row_tiles = static_cast<int>(w.row_tiles());
-  a.col_tiles = static_cast<int>(w.col_tiles());
+  auto a = common_arguments<MatvecArguments>(call, workspace);
   a.parts = cut.parts;
   a.chunks = cut.chunks;
   a.part_chunks = cut.part_chunks;
   a.slots = cut.slots;
-  a.teams = std::min(cut.ctas, a.steps());
-  a.share = a.steps() / a.teams;
-  a.longer = a.steps() % a.teams;
-  a.by_share = Divisor(a.share);
-  a.by_longer_share = Divisor(a.share + 1);
+  share_steps(a, a.steps(), cut.ctas);
   a.by_chunks = Divisor(cut.part_chunks);
   a.by_last_chunks = Divisor(cut.chunks - (cut.parts - 1) * cut.part_chunks);
   return a;

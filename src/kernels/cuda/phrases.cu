@@ -1,6 +1,7 @@
 #include "kernels/cuda/phrases.h"
 
 #include <algorithm>
+#include <type_traits>
 
 #include "base/check.h"
 #include "kernels/cuda/attention_phase.cuh"
@@ -42,7 +43,7 @@ struct TeamForm {
   using Arguments = MatvecArguments;
   using Ring = RingState;
   template <MatvecEnd kEnd, bool kOneToken>
-  using Phase = MatvecPhase<1, kTeamStages, kEnd, kOneToken>;
+  using Phase = MatvecPhase<kEnd, kOneToken>;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
   static constexpr bool kCompiled = false;
 #else
@@ -50,12 +51,12 @@ struct TeamForm {
 #endif
   template <bool kOneToken>
   __device__ __forceinline__ static void make(std::byte* shared) {
-    make_rings<1, kTeamStages>(shared);
+    make_rings(shared);
   }
   static Arguments arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
     return matvec_arguments(call, cut_matvec(call.w->row_tiles(), call.w->cols(), call.tokens, device), workspace);
   }
-  static int shared_bytes(const Arguments& a) { return matvec_shared_bytes<1, kTeamStages>(a); }
+  static int shared_bytes(const Arguments& a) { return matvec_shared_bytes(a); }
 };
 
 template <class Form>
@@ -145,20 +146,13 @@ namespace {
 template <KvFormat kFormat>
 constexpr int kDecodeBytes = WarpgroupForm::kProductBytes + kAttentionSharedBytes<kPhraseHeadDim, kFormat>;
 
-template <bool kOneToken, KvFormat kFormat>
-void launch_decode(const DecodeArguments& a, const DeviceFacts& device, cudaStream_t stream) {
-  auto* const kernel = DecodeKernel<kOneToken, kFormat>;
-  static const bool allowed = allow_shared_memory(kernel);
-  NVLLM_CHECK(allowed);
-  launch_early(kernel, device.multiprocessors, WarpgroupForm::kThreads, kDecodeBytes<kFormat>, stream, a);
-}
-
-template <bool kOneToken, KvFormat kFormat>
-void launch_phase_e(const PhaseEArguments& a, const DeviceFacts& device, cudaStream_t stream) {
-  auto* const kernel = PhaseE_Beta_Kernel<kOneToken, kFormat>;
-  static const bool allowed = allow_shared_memory(kernel);
-  NVLLM_CHECK(allowed);
-  launch_early(kernel, device.multiprocessors, WarpgroupForm::kThreads, kDecodeBytes<kFormat>, stream, a);
+/// Calls use(one token?, format) with both as constants.
+template <class Use>
+void with_attention(const DecodeCall& call, const Use& use) {
+  with_constant(call.project.tokens == 1, [&](auto one) {
+    if (call.attention.format == KvFormat::kFp8) return use(one, std::integral_constant<KvFormat, KvFormat::kFp8>{});
+    use(one, std::integral_constant<KvFormat, KvFormat::kBf16>{});
+  });
 }
 
 DecodeArguments decode_arguments(const DecodeCall& call, const AttentionWorkspace& attention, const DeviceFacts& device,
@@ -174,21 +168,14 @@ PhaseDArguments<Form> phase_d_arguments(const PhaseDCall& call, const DeviceFact
           .barrier = {phrases.barrier()}};
 }
 
-template <class Form, bool kOneToken>
-void launch_phase_d(const PhaseDArguments<Form>& arguments, const DeviceFacts& device, cudaStream_t stream) {
-  auto* const kernel = Phase_D_MLP_Kernel<Form, kOneToken>;
-  static const bool allowed = allow_shared_memory(kernel);
-  NVLLM_CHECK(allowed);
-  const int bytes = std::max(Form::shared_bytes(arguments.gate_up), Form::shared_bytes(arguments.down));
-  launch_early(kernel, device.multiprocessors, Form::kThreads, bytes, stream, arguments);
-}
-
 template <class Form>
 void phase_d_of(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, const PhraseWorkspace& phrases,
                 cudaStream_t stream) {
-  const PhaseDArguments<Form> arguments = phase_d_arguments<Form>(call, device, workspace, phrases);
-  if (call.gate_up.tokens == 1) return launch_phase_d<Form, true>(arguments, device, stream);
-  launch_phase_d<Form, false>(arguments, device, stream);
+  const PhaseDArguments<Form> a = phase_d_arguments<Form>(call, device, workspace, phrases);
+  const int bytes = std::max(Form::shared_bytes(a.gate_up), Form::shared_bytes(a.down));
+  with_constant(call.gate_up.tokens == 1, [&](auto one) {
+    launch_roomy<Phase_D_MLP_Kernel<Form, one()>>(device.multiprocessors, Form::kThreads, bytes, stream, a);
+  });
 }
 
 }  // namespace
@@ -214,22 +201,20 @@ bool has_attention_phrases(const AttentionGeometry& geometry, const DeviceFacts&
 void decode_kernel(const DecodeCall& call, const AttentionWorkspace& attention, const DeviceFacts& device, const MatvecWorkspace& workspace,
                    const PhraseWorkspace& phrases, cudaStream_t stream) {
   const DecodeArguments a = decode_arguments(call, attention, device, workspace, phrases);
-  const bool one = call.project.tokens == 1;
-  if (call.attention.format == KvFormat::kFp8) {
-    return one ? launch_decode<true, KvFormat::kFp8>(a, device, stream) : launch_decode<false, KvFormat::kFp8>(a, device, stream);
-  }
-  return one ? launch_decode<true, KvFormat::kBf16>(a, device, stream) : launch_decode<false, KvFormat::kBf16>(a, device, stream);
+  with_attention(call, [&](auto one, auto format) {
+    constexpr int kBytes = kDecodeBytes<format()>;
+    launch_roomy<DecodeKernel<one(), format()>>(device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
+  });
 }
 
 void phase_e_beta(const DecodeCall& decode, const PhaseDCall& mlp, const AttentionWorkspace& attention, const DeviceFacts& device,
                   const MatvecWorkspace& workspace, const PhraseWorkspace& phrases, cudaStream_t stream) {
   const PhaseEArguments a{.decode = decode_arguments(decode, attention, device, workspace, phrases),
                           .mlp = phase_d_arguments<WarpgroupForm>(mlp, device, workspace, phrases)};
-  const bool one = decode.project.tokens == 1;
-  if (decode.attention.format == KvFormat::kFp8) {
-    return one ? launch_phase_e<true, KvFormat::kFp8>(a, device, stream) : launch_phase_e<false, KvFormat::kFp8>(a, device, stream);
-  }
-  return one ? launch_phase_e<true, KvFormat::kBf16>(a, device, stream) : launch_phase_e<false, KvFormat::kBf16>(a, device, stream);
+  with_attention(decode, [&](auto one, auto format) {
+    constexpr int kBytes = kDecodeBytes<format()>;
+    launch_roomy<PhaseE_Beta_Kernel<one(), format()>>(device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
+  });
 }
 
 }  // namespace nvllm::cuda

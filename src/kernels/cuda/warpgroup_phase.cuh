@@ -27,13 +27,14 @@ template <class Shape, bool kOneToken, MatvecEnd kEnd>
 class WarpgroupPhase {
   static constexpr int kTokens = Shape::kTokens;
   static constexpr int kEights = kTokens / 8;
+  static constexpr int kScalesAt = 8 * 16;  // of scratch, in floats: behind whatever sums meet in it
   static constexpr bool kNorms = kTokens == 8 && kEnd != MatvecEnd::kAdd;
 
  public:
   __device__ __forceinline__ WarpgroupPhase(const PhaseArguments& a, std::byte* shared, PhaseRing& ring)
       : a_(a), shared_(shared), base_(ptx::opaque(ptx::shared_address(shared))), ring_(ring),
-        begin_(static_cast<int>(blockIdx.x) < a.ctas ? a.first_step(blockIdx.x) : 0),
-        end_(static_cast<int>(blockIdx.x) < a.ctas ? a.first_step(blockIdx.x + 1) : 0) {
+        begin_(static_cast<int>(blockIdx.x) < a.ctas ? share_begin(a, blockIdx.x) : 0),
+        end_(static_cast<int>(blockIdx.x) < a.ctas ? share_begin(a, blockIdx.x + 1) : 0) {
     const int producer = static_cast<int>(threadIdx.x) / 32 - kConsumerWarps;
     if (producer < 0) {
       prefetch_inputs();
@@ -56,7 +57,7 @@ class WarpgroupPhase {
     const int warp = threadIdx.x / 32;
     if (warp >= kConsumerWarps) {
       if constexpr (Shape::kProducerRegisters > 0) ptx::give_registers<Shape::kProducerRegisters>();
-      bring(warp - kConsumerWarps, scratch + 8 * 16);
+      bring(warp - kConsumerWarps, scratch + kScalesAt);
     } else {
       if constexpr (Shape::kConsumerRegisters > 0) ptx::take_registers<Shape::kConsumerRegisters>();
       if constexpr (kNorms) multiply_dense(warp, scratch);
@@ -95,7 +96,7 @@ class WarpgroupPhase {
     ptx::copy_expected(base_ + at.stage * Shape::kStageBytes + lane * kBytes, from, kBytes, full(at));
   }
 
-  /// One over the root-mean-square of each row of x, to `scratch` + 8 * 16; two warps a row, so that all rows are on
+  /// One over the root-mean-square of each row of x, to `scratch` + kScalesAt; two warps a row, so that all rows are on
   /// their way at once.
   __device__ __forceinline__ void find_scales(float* scratch) const {
     const int warp = threadIdx.x / 32, token = warp / 2;
@@ -106,7 +107,7 @@ class WarpgroupPhase {
     __syncthreads();
     if (threadIdx.x < a_.tokens) {
       const float squares = scratch[2 * threadIdx.x] + scratch[2 * threadIdx.x + 1];
-      scratch[8 * 16 + threadIdx.x] = inverse_rms(squares, a_.cols, a_.norm.epsilon);
+      scratch[kScalesAt + threadIdx.x] = inverse_rms(squares, a_.cols, a_.norm.epsilon);
     }
     __syncthreads();
   }
@@ -127,7 +128,7 @@ class WarpgroupPhase {
       for (int token = 0; token < kMost; ++token) {
         if (token >= a_.tokens) break;
         uint2 x = __ldcg(reinterpret_cast<const uint2*>(a_.x + token * a_.x_stride + col));
-        if (a_.norm.gain != nullptr) x = bits_of(normed(floats_of(x), scratch[8 * 16 + token], gain, a_.norm.zero_centred));
+        if (a_.norm.gain != nullptr) x = bits_of(normed(floats_of(x), scratch[kScalesAt + token], gain, a_.norm.zero_centred));
         sums[token] = dot(floats_of(x), w, sums[token]);
       }
     }
@@ -327,10 +328,10 @@ class WarpgroupPhase {
   /// Leaves a warp's piece of a block in the workspace; the last to do so gets the sums of all pieces, and true.
   __device__ __forceinline__ bool gather(float (&sums)[kEights * 4], int block, int warp, int lane) const {
     constexpr int kConsumers = kConsumerWarps * 32, kPiece = kEights * kConsumers;
-    const int begin = block * a_.col_tiles, from = a_.owner_of(begin), to = a_.owner_of(begin + a_.col_tiles - 1);
+    const int begin = block * a_.col_tiles, from = owner_of(a_, begin), to = owner_of(a_, begin + a_.col_tiles - 1);
     // Of all CTAs only the first may have begun in an earlier block.
     float4* const places = a_.partials + warp * 32 + lane;
-    float4* const first = places + (2 * from + (a_.first_step(from) < begin ? 1 : 0)) * kPiece;
+    float4* const first = places + (2 * from + (share_begin(a_, from) < begin ? 1 : 0)) * kPiece;
     const int cta = static_cast<int>(blockIdx.x);
     float4* const mine = cta == from ? first : places + 2 * cta * kPiece;
 #pragma unroll

@@ -59,12 +59,6 @@ struct PhaseArguments : MatvecPlaces {
   int ctas;           // that have work: never more than steps
   int share, longer;  // steps of a CTA; so many, the first, have one more
   Divisor by_share, by_longer_share, by_col_tiles;
-
-  __device__ __forceinline__ int first_step(int cta) const { return cta * share + min(cta, longer); }
-  __device__ __forceinline__ int owner_of(int step) const {
-    const int beyond = step - longer * (share + 1);
-    return beyond < 0 ? by_longer_share.divide(step) : longer + by_share.divide(beyond);
-  }
 };
 
 /// How far the ring has been used; goes on from one product of a kernel to the next.

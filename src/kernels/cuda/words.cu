@@ -68,29 +68,35 @@ __global__ void embed_kernel(Rows<__nv_bfloat16> out, const __nv_bfloat16* table
   });
 }
 
-/// Squares added as products by teams of warps, of as many threads, add them.
-template <int kCtaThreads>
-__global__ void __launch_bounds__(kCtaThreads) rms_norm_kernel(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x, DeviceNorm norm) {
-  __shared__ float scratch[kCtaThreads / 32];
-  ptx::wait_for_dependencies();
-  ptx::allow_dependents();
-  const int row = blockIdx.x;
-  float squares[1] = {};
-  for (int col = threadIdx.x * 4; col < x.cols; col += kCtaThreads * 4) {
-    const float4 values = floats_of(__ldcg(reinterpret_cast<const uint2*>(x.row(row) + col)));
-    squares[0] = dot(values, values, squares[0]);
-  }
-  cta_sums<kCtaThreads>(squares, scratch);
-  const float scale = inverse_rms(squares[0], x.cols, norm.epsilon);
-  for (int col = threadIdx.x * 4; col < x.cols; col += kCtaThreads * 4) {
+/// One row by all threads of a CTA, its root-mean-square known.
+__device__ __forceinline__ void put_normed(const Rows<__nv_bfloat16>& out, const Rows<const __nv_bfloat16>& x,
+                                           const DeviceNorm& norm, int row, float scale) {
+  for (int col = threadIdx.x * 4; col < x.cols; col += kThreads * 4) {
     const float4 values = floats_of(__ldcg(reinterpret_cast<const uint2*>(x.row(row) + col)));
     const float4 gain = *reinterpret_cast<const float4*>(norm.gain + col);
     *reinterpret_cast<uint2*>(out.row(row) + col) = bits_of(normed(values, scale, gain, norm.zero_centred));
   }
 }
 
+/// Squares added as products by teams of warps, of as many threads, add them.
+__global__ void __launch_bounds__(kThreads) rms_norm_kernel(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x, DeviceNorm norm) {
+  __shared__ float scratch[kThreads / 32];
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const int row = blockIdx.x;
+  float squares[1] = {};
+  for (int col = threadIdx.x * 4; col < x.cols; col += kThreads * 4) {
+    const float4 values = floats_of(__ldcg(reinterpret_cast<const uint2*>(x.row(row) + col)));
+    squares[0] = dot(values, values, squares[0]);
+  }
+  cta_sums<kThreads>(squares, scratch);
+  const float scale = inverse_rms(squares[0], x.cols, norm.epsilon);
+  put_normed(out, x, norm, row, scale);
+}
+
 /// The same with the squares added as products by warpgroups add them.
-__global__ void __launch_bounds__(kThreads) rms_norm_kernel_by_two_warps(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x, DeviceNorm norm) {
+__global__ void __launch_bounds__(kThreads) rms_norm_kernel_by_two_warps(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> x,
+                                                                         DeviceNorm norm) {
   __shared__ float squares[kRowThreads / 32];
   for (int col = threadIdx.x * 32; col < x.cols; col += kThreads * 32) ptx::prefetch_line(norm.gain + col);
   ptx::wait_for_dependencies();
@@ -102,11 +108,7 @@ __global__ void __launch_bounds__(kThreads) rms_norm_kernel_by_two_warps(Rows<__
   }
   __syncthreads();
   const float scale = inverse_rms(squares[0] + squares[1], x.cols, norm.epsilon);
-  for (int col = threadIdx.x * 4; col < x.cols; col += kThreads * 4) {
-    const float4 values = floats_of(__ldcg(reinterpret_cast<const uint2*>(x.row(row) + col)));
-    const float4 gain = *reinterpret_cast<const float4*>(norm.gain + col);
-    *reinterpret_cast<uint2*>(out.row(row) + col) = bits_of(normed(values, scale, gain, norm.zero_centred));
-  }
+  put_normed(out, x, norm, row, scale);
 }
 
 /// One warp a head.
@@ -216,7 +218,7 @@ void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const 
   if (has_warpgroups(device)) {
     launch_early(rms_norm_kernel_by_two_warps, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   } else {
-    launch_early(rms_norm_kernel<kThreads>, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
+    launch_early(rms_norm_kernel, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   }
 }
 
