@@ -38,7 +38,7 @@ Json profiler_json(const Profile& profile, const ProfileContext& context) {
   const std::int64_t notes = calls_of_kind(profile, WorkKind::kKernel) + calls_of_kind(profile, WorkKind::kHost);
   const double busy_s = profile.totals(ProfilePhase::kDecode).wall_s + profile.totals(ProfilePhase::kPrefill).wall_s;
   Json json;
-  json["method"] = "host clock around each kernel";
+  json["method"] = context.device.starts_with("cuda") ? "device clock between launches" : "host clock around each kernel";
   json["note_cost_ns"] = context.note_cost_s * 1e9;
   json["adding_s"] = profile.adding_s;
   // The collector's own time over that of the steps; what it does to the kernels' caches is not in it.

@@ -9,7 +9,9 @@
 #include <cstdio>
 #include <fstream>
 #include <memory>
+#include <sstream>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "base/compiler.h"
@@ -66,6 +68,17 @@ std::string output_of(const char* command) {
   return text;
 }
 
+/// The first GPU as its driver describes it; null without one.
+Json gpu_facts() {
+  const std::string described =
+      output_of("nvidia-smi --id=0 --query-gpu=name,driver_version,memory.total,clocks.max.sm,power.limit --format=csv,noheader 2>/dev/null");
+  std::vector<std::string> fields;
+  std::istringstream parts(described);
+  for (std::string field; std::getline(parts >> std::ws, field, ',');) fields.push_back(field);
+  if (fields.size() != 5) return nullptr;
+  return Json{{"name", fields[0]}, {"driver", fields[1]}, {"memory", fields[2]}, {"clock_max", fields[3]}, {"power_limit", fields[4]}};
+}
+
 }  // namespace
 
 Json host_facts() {
@@ -77,6 +90,7 @@ Json host_facts() {
       Json{{"name", value_in("/proc/cpuinfo", "model name")},
            {"threads", std::thread::hardware_concurrency()},
            {"governor", first_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor")}};
+  if (Json gpu = gpu_facts(); !gpu.is_null()) json["gpu"] = std::move(gpu);
   json["ram"] = value_in("/proc/meminfo", "MemTotal");
   json["os"] = value_in("/etc/os-release", "PRETTY_NAME");
   json["kernel"] = std::string(system.sysname) + " " + system.release + " " + system.machine;

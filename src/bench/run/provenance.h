@@ -7,7 +7,8 @@
 
 namespace nvllm::bench {
 
-/// This machine without its name: a hash of its id, processor, memory, system, compiler.
+/// This machine without its name: a hash of its id, processor, first GPU and its driver where there is one, memory,
+/// system, compiler.
 Json host_facts();
 
 /// Size and SHA-256 of every file of a model folder, by name, and one digest over all of them; for
