@@ -4,6 +4,7 @@
 // time: every normal program takes the answers of faults.cc, which are "none" and read nothing; the
 // test-only programs of tests/faults link other answers in their place.
 
+#include <cstdint>
 #include <string_view>
 
 namespace nvllm {
@@ -14,5 +15,8 @@ bool fresh_sequence_reads_its_slot();
 
 /// The share of its own time by which a kernel is made slower; 0 where nothing is planted.
 double planted_slowdown(std::string_view kernel);
+
+/// Called before step `step` of a GPU is queued into its stream, a CUDA stream: a test breaks the device here.
+void break_device(std::int64_t step, void* stream);
 
 }  // namespace nvllm

@@ -164,6 +164,13 @@ MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes
   plan.lines.back() = {fmt::format("{} KV blocks of {} tokens", limits.kv_block_count, kBlockTokens),
                        limits.kv_block_count * block};
   plan.total_bytes = sum_of(plan.lines);
+  if (backend.free_bytes > 0 && plan.total_bytes > backend.free_bytes) {
+    throw Error(ErrorKind::kOutOfBudget,
+                fmt::format("a memory budget of {} is more than the device has free, {}; wanted:\n{}\n"
+                            "give a --memory-budget within that, end what else uses the device, or use --device cpu",
+                            format_bytes(plan.budget_bytes), format_bytes(backend.free_bytes),
+                            fmt::join(table(plan.lines, plan.total_bytes), "\n")));
+  }
   return plan;
 }
 

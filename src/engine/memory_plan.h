@@ -21,6 +21,7 @@ struct BackendSizes {
   std::int64_t workspace_bytes = 0;               ///< whatever the sizes
   std::int64_t conv_rows_more = 0;                ///< of a slot's convolution state, beyond taps - 1
   std::int64_t available_bytes = 0;               ///< what a plan without a budget may share out; 0: 60 % of the host's
+  std::int64_t free_bytes = 0;                    ///< of the device: no plan may take more; 0: the host's, which can swap
   std::int64_t step_tokens = 0;                   ///< tokens of a step unless asked for; 0: 256
 };
 

@@ -3,15 +3,20 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <limits>
 #include <map>
 
 #include "base/error.h"
+#include "base/faults.h"
+#include "base/hashing.h"
 #include "base/units.h"
 #include "engine/runner_cpu.h"
 #include "engine/sampling.h"
 #include "engine/slot_tenancies.h"
 #include "engine/weight_totals.h"
 #include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/draw.h"
 #include "kernels/cuda/greedy.h"
 #include "kernels/cuda/read_sweep.h"
 #include "model/hybrid_model.h"
@@ -23,11 +28,22 @@ namespace {
 constexpr std::int64_t kRowGranularity = 16;  // rows of every buffer, so that each begins at an aligned address
 constexpr std::int64_t kStepTokens = 2048;    // unless asked for: products of fewer rows leave tensor cores idle
 
-/// Whether the largest logit is all that is asked for.
-bool is_plain_greedy(const SampleTask& task) {
+/// Whether the device can sample: from the logits as they are, with no word of other tokens.
+bool is_plain(const SampleTask& task) {
   const SamplingParams& p = *task.params;
-  return p.temperature == 0 && p.presence_penalty == 0 && p.frequency_penalty == 0 && p.repetition_penalty == 1 &&
-         p.logit_bias.empty() && task.banned.empty() && p.top_logprobs <= 0;
+  return p.presence_penalty == 0 && p.frequency_penalty == 0 && p.repetition_penalty == 1 && p.logit_bias.empty() &&
+         task.banned.empty() && p.top_logprobs <= 0;
+}
+
+/// The same choice as Sampler's, from the same number; it walks through what is kept in another order.
+cuda::DrawTask draw_task(const SampleTask& task) {
+  const SamplingParams& p = *task.params;
+  return {.row = static_cast<std::int32_t>(task.logit_index),
+          .top_k = static_cast<std::int32_t>(std::min<std::int64_t>(p.top_k, std::numeric_limits<std::int32_t>::max())),
+          .scale = static_cast<float>(1 / p.temperature),
+          .farthest = p.min_p > 0 ? static_cast<float>(std::abs(std::log(p.min_p))) : std::numeric_limits<float>::infinity(),
+          .top_p = p.top_p,
+          .uniform = random_uniform(task.seed, task.output.size())};
 }
 
 /// Whether a graph can run the step: one token of each sequence, none of them the first, and all of them sampled.
@@ -44,8 +60,8 @@ std::vector<std::int64_t> graph_widths(std::int64_t sequences_max) {
   return widths;
 }
 
-/// Runs steps on a GPU: decode steps as graphs recorded at the start, others launch by launch. Greedy choices are made
-/// on the device; for other sampling a row of logits comes to the host.
+/// Runs steps on a GPU: decode steps as graphs recorded at the start, others launch by launch. Tokens are drawn on the
+/// device; for penalties, biases and alternatives a row of logits comes to the host.
 class CudaRunner final : public Runner {
  public:
   CudaRunner(std::unique_ptr<CudaOps> ops, const checkpoint::Checkpoint& files, FusionPlan plan, EngineLimits limits,
@@ -56,7 +72,7 @@ class CudaRunner final : public Runner {
                 .kv_blocks = limits_.kv_block_count, .kv_block_tokens = limits_.kv_block_tokens,
                 .state_slots = limits_.state_slot_count},
                std::move(progress)),
-        greedy_(limits_.logit_rows), choices_(limits_.logit_rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice))),
+        greedy_(limits_.logit_rows), draws_(limits_.logit_rows), choices_(limits_.logit_rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice))),
         row_(limits_.vocab_size * static_cast<std::int64_t>(sizeof(float))), sampler_(limits_.vocab_size), tenancies_(limits_.state_slot_count) {
     ops_->finish_loading(model::delta_shape(model_.config()), model::attention_shape(model_.config()));
     for (const std::int64_t width : graph_widths(limits_.max_num_seqs)) record(width);
@@ -66,6 +82,7 @@ class CudaRunner final : public Runner {
 
   StepResult run(const StepPlan& plan) override {
     tenancies_.check(plan);
+    break_device(steps_++, ops_->stream());
     View<const float> logits;
     if (launches_ == nullptr && is_decode(plan)) {
       const auto graph = graphs_.lower_bound(static_cast<std::int64_t>(plan.segments.size()));
@@ -76,6 +93,7 @@ class CudaRunner final : public Runner {
       ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
       logits = forward(plan.ids, plan.segments, plan.logit_rows);
     }
+    draw(plan, logits);
     ops_->report_launches();
     ops_->stream().wait();
     return sample(plan, logits);
@@ -120,17 +138,29 @@ class CudaRunner final : public Runner {
     graphs_.emplace(width, Recorded{cuda::Graph(ops_->stream()), logits});
   }
 
+  /// Queues the draws that are more than the likeliest token, in the order of the plan's tasks.
+  void draw(const StepPlan& plan, View<const float> logits) {
+    std::int64_t count = 0;
+    for (const SampleTask& task : plan.samples) {
+      if (is_plain(task) && task.params->temperature > 0) draws_.tasks()[count++] = draw_task(task);
+    }
+    if (count > 0) ops_->announce("draw_tokens", count, logits.cols);
+    cuda::draw_tokens(logits, greedy_.choices(), draws_, count, ops_->stream());
+  }
+
   StepResult sample(const StepPlan& plan, View<const float> logits) {
     StepResult result;
+    const cuda::DrawnToken* drawn = draws_.tokens();
     for (const ScoreTask& task : plan.scores) result.scores.push_back(sampler_.score(on_host(logits, task.logit_index), task));
     for (const SampleTask& task : plan.samples) {
-      if (is_plain_greedy(task)) {
-        const cuda::GreedyChoice& choice = choices_.as<cuda::GreedyChoice>()[task.logit_index];
-        result.samples.push_back({.id = choice.id, .logprob = {}, .top = {}});
-        if (task.params->top_logprobs == 0) result.samples.back().logprob = choice.logprob;
-      } else {
+      if (!is_plain(task)) {
         result.samples.push_back(sampler_.sample(on_host(logits, task.logit_index), task));
+        continue;
       }
+      const cuda::GreedyChoice& choice = choices_.as<cuda::GreedyChoice>()[task.logit_index];
+      const auto [id, logprob] = task.params->temperature > 0 ? *drawn++ : cuda::DrawnToken{choice.id, choice.logprob};
+      result.samples.push_back({.id = id, .logprob = {}, .top = {}});
+      if (task.params->top_logprobs == 0) result.samples.back().logprob = logprob;
     }
     return result;
   }
@@ -145,11 +175,13 @@ class CudaRunner final : public Runner {
   std::unique_ptr<CudaOps> ops_;
   model::HybridModel<CudaOps> model_;
   cuda::GreedyWorkspace greedy_;
+  cuda::DrawWorkspace draws_;
   cuda::PinnedBuffer choices_, row_;
   Sampler sampler_;
   SlotTenancies tenancies_;
   std::map<std::int64_t, Recorded> graphs_;
   LaunchListener* launches_ = nullptr;
+  std::int64_t steps_ = 0;
 };
 
 cuda::KvFormat kv_format(const EngineOptions& options) {
@@ -188,13 +220,14 @@ MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOpt
   cuda::DeviceFacts facts;
   std::string why_not;
   if (!cuda::find_device(facts, why_not)) throw Error(ErrorKind::kDevice, why_not + "; use --device cpu");
+  const std::int64_t free = cuda::free_device_bytes();
   const bool small_kv = kv_format(options) == cuda::KvFormat::kFp8, small_state = options.state_dtype == "bfloat16";
   MemoryPlan plan = plan_memory(files.config(),
                                 {.weight_bytes = weigh<CudaOps>(files).prepared_bytes, .real_bytes = sizeof(Bf16),
                                  .kv_bytes = small_kv ? 1 : 2, .state_bytes = small_state ? 2 : 4, .angle_bytes = sizeof(float),
                                  .workspace_bytes_per_token = CudaOps::workspace_bytes_per_token(model::delta_shape(files.config())),
                                  .workspace_bytes_per_position = 0, .workspace_bytes = CudaOps::kWorkspaceBytes,
-                                 .conv_rows_more = 1, .available_bytes = cuda::free_device_bytes() / 10 * 9,
+                                 .conv_rows_more = 1, .available_bytes = free / 10 * 9, .free_bytes = free,
                                  .step_tokens = kStepTokens},
                                 options);
   plan.limits.device = fmt::format("cuda ({})", facts.name);

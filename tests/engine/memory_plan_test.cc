@@ -90,6 +90,24 @@ TEST(MemoryPlan, ARefusalShowsWhoWantedWhatAndWhatToChange) {
   }
 }
 
+TEST(MemoryPlan, MoreThanTheDeviceHasFreeIsRefusedBeforeAnythingIsTaken) {
+  EngineOptions options = options_within(64 * kGiB);
+  BackendSizes sizes{.weight_bytes = kGiB};
+  const std::int64_t wanted = plan_memory(known_shape("qwen3.5-0.8b"), sizes, options).total_bytes;
+  sizes.free_bytes = wanted;
+  EXPECT_EQ(plan_memory(known_shape("qwen3.5-0.8b"), sizes, options).total_bytes, wanted);
+  sizes.free_bytes = wanted - 1;
+  try {
+    static_cast<void>(plan_memory(known_shape("qwen3.5-0.8b"), sizes, options));
+    FAIL() << "taken";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kOutOfBudget);
+    for (const char* word : {"64.0 GiB", "weights", "KV blocks", "total", "--memory-budget", "--device cpu"}) {
+      EXPECT_THAT(error.what(), HasSubstr(word));
+    }
+  }
+}
+
 TEST(MemoryPlan, DescribesItselfDownToShortContextsAndForAShortOneOnly) {
   EngineOptions options = options_within(8 * kGiB);
   options.max_num_seqs = 4;

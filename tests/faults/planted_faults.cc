@@ -16,7 +16,7 @@ namespace test {
 
 namespace {
 
-constexpr std::string_view kSlow = "slow:";
+constexpr std::string_view kSlow = "slow:", kBroken = "broken-device:";
 
 PlantedFaults& planted() {
   static PlantedFaults faults;
@@ -25,7 +25,7 @@ PlantedFaults& planted() {
 
 [[noreturn]] void refuse(const std::string& word) {
   throw Error(ErrorKind::kUsage,
-              fmt::format("no fault '{}', wanted stale-state or slow:KERNEL:SHARE with a share "
+              fmt::format("no fault '{}', wanted stale-state, broken-device:STEP, or slow:KERNEL:SHARE with a share "
                           "above 0 and up to 10, such as slow:DecodeKernel:0.03",
                           word));
 }
@@ -41,6 +41,12 @@ void read_slowdown(const std::string& word, PlantedFaults& faults) {
   if (!faults.slowdowns.emplace(kernel, share).second) refuse(word);
 }
 
+void read_breaking_step(const std::string& word, PlantedFaults& faults) {
+  const char* const end = word.data() + word.size();
+  const auto [next, fault] = std::from_chars(word.data() + kBroken.size(), end, faults.breaking_step);
+  if (fault != std::errc() || next != end || faults.breaking_step < 0) refuse(word);
+}
+
 }  // namespace
 
 PlantedFaults parse_faults(std::string_view words) {
@@ -51,6 +57,8 @@ PlantedFaults parse_faults(std::string_view words) {
       faults.stale_state = true;
     } else if (word.starts_with(kSlow)) {
       read_slowdown(word, faults);
+    } else if (word.starts_with(kBroken)) {
+      read_breaking_step(word, faults);
     } else {
       refuse(word);
     }
@@ -68,6 +76,10 @@ double planted_slowdown(std::string_view kernel) {
   const auto& slowdowns = test::planted().slowdowns;
   const auto found = slowdowns.find(kernel);
   return found == slowdowns.end() ? 0 : found->second;
+}
+
+void break_device(std::int64_t step, void* stream) {
+  if (step == test::planted().breaking_step) test::queue_device_fault(stream);
 }
 
 }  // namespace nvllm

@@ -1,7 +1,8 @@
 #pragma once
 
-// What can be planted, in words: "stale-state" and "slow:KERNEL:SHARE", separated by blanks.
+// What can be planted, in words: "stale-state", "slow:KERNEL:SHARE" and "broken-device:STEP", separated by blanks.
 
+#include <cstdint>
 #include <map>
 #include <string>
 #include <string_view>
@@ -11,6 +12,7 @@ namespace nvllm::test {
 struct PlantedFaults {
   bool stale_state = false;
   std::map<std::string, double, std::less<>> slowdowns;  ///< shares of its own time, by kernel
+  std::int64_t breaking_step = -1;  ///< of a GPU, before which its device breaks; -1: none
 };
 
 /// Reads the words; none is no fault.
@@ -19,6 +21,9 @@ PlantedFaults parse_faults(std::string_view words);
 
 /// From now on the program has these faults. Call it while no kernel runs.
 void plant(const PlantedFaults& faults);
+
+/// Queues work after which no work of this process is done on its GPU any more.
+void queue_device_fault(void* stream);
 
 /// Plants while it lives.
 class Planting {

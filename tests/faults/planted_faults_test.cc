@@ -15,6 +15,8 @@ TEST(PlantedFaults, AreReadFromWords) {
   EXPECT_EQ(faults.slowdowns.at("DecodeKernel"), 0.03);
   EXPECT_EQ(faults.slowdowns.at("lm_head"), 2);
   EXPECT_FALSE(parse_faults("").stale_state);
+  EXPECT_EQ(faults.breaking_step, -1);
+  EXPECT_EQ(parse_faults("broken-device:12").breaking_step, 12);
 }
 
 TEST(PlantedFaults, RefuseWordsThatAreNone) {
@@ -22,7 +24,8 @@ TEST(PlantedFaults, RefuseWordsThatAreNone) {
        {"stale", "stale-state,slow:DecodeKernel:0.03", "slow", "slow:", "slow:DecodeKernel",
         "slow::0.03", "slow:DecodeKernel:", "slow:DecodeKernel:0", "slow:DecodeKernel:-1",
         "slow:DecodeKernel:11", "slow:DecodeKernel:nan", "slow:DecodeKernel:3%",
-        "slow:DecodeKernel:0.1 slow:DecodeKernel:0.2", "stale-state Stale-State"}) {
+        "slow:DecodeKernel:0.1 slow:DecodeKernel:0.2", "stale-state Stale-State", "broken-device", "broken-device:",
+        "broken-device:-1", "broken-device:x"}) {
     try {
       static_cast<void>(parse_faults(words));
       ADD_FAILURE() << "taken: " << words;

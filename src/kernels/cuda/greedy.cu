@@ -11,13 +11,14 @@ namespace {
 
 constexpr int kPieces = 32;  // of a row: one for each lane of the warp that joins them
 constexpr int kThreads = 256;
+constexpr int kAtOnce = 8;   // loads a thread has on their way
 
 /// What is known of some of a row's logits.
 struct Piece {
   float largest = -INFINITY;
   std::int32_t id = 0x7fffffff;
   float sum = 0;  ///< of exp(logit - largest)
-  int broken = 0;  ///< a NaN was among them
+  int broken = 0;  ///< a NaN or plus infinity was among them
 };
 
 __device__ __forceinline__ Piece joined(const Piece& a, const Piece& b) {
@@ -50,17 +51,23 @@ __global__ void __launch_bounds__(kThreads) find_pieces(Piece* pieces, const flo
   const float* const row = logits + blockIdx.y * stride;
   const int each = (vocab + kPieces - 1) / kPieces, begin = blockIdx.x * each, end = min(begin + each, vocab);
   Piece mine;
-  for (int i = begin + threadIdx.x; i < end; i += kThreads) {
-    const float logit = row[i];
-    mine.broken |= isnan(logit);
-    if (logit == -INFINITY) continue;
-    if (logit > mine.largest) {  // ids ascend, so an equal one later loses
-      mine.sum = mine.sum * __expf(mine.largest - logit) + 1.0f;
-      mine.largest = logit;
-      mine.id = i;
-    } else {
-      mine.sum += __expf(logit - mine.largest);
+#pragma unroll 1
+  for (int first = begin + threadIdx.x; first < end; first += kThreads * kAtOnce) {
+    float logit[kAtOnce];
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) logit[i] = first + i * kThreads < end ? row[first + i * kThreads] : -INFINITY;
+    const float before = mine.largest;
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) {
+      mine.broken |= !(logit[i] < INFINITY);
+      if (logit[i] <= mine.largest) continue;  // ids ascend, so an equal one later loses
+      mine.largest = logit[i];
+      mine.id = first + i * kThreads;
     }
+    if (mine.largest == -INFINITY) continue;
+    mine.sum *= __expf(before - mine.largest);
+#pragma unroll
+    for (int i = 0; i < kAtOnce; ++i) mine.sum += __expf(logit[i] - mine.largest);
   }
   mine = warp_joined(mine);
   if (threadIdx.x % 32 == 0) of_warps[threadIdx.x / 32] = mine;

@@ -11,7 +11,7 @@ namespace nvllm::cuda {
 
 /// The likeliest token of one row of logits.
 struct GreedyChoice {
-  std::int32_t id = -1;  ///< the lowest among equals; -1 if a logit is NaN or all are minus infinity
+  std::int32_t id = -1;  ///< the lowest among equals; -1 if a logit is NaN or plus infinity, or all are minus infinity
   float logprob = 0;     ///< log-probability by the softmax of all
 };
 
