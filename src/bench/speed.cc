@@ -115,7 +115,8 @@ engine::EngineOptions sized(const SpeedOptions& options) {
   out.thread_count = engine::worker_count(options.engine);
   out.max_num_seqs = options.batch;
   out.max_model_len = options.context + decode_positions(options);
-  out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min<std::int64_t>(options.context, uses_gpu(options) ? 2048 : 256));
+  const std::int64_t step = !uses_gpu(options) ? 256 : options.engine.deterministic ? 64 : 2048;  // what each can do at once
+  out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min(options.context, step));
   return out;
 }
 

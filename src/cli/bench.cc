@@ -131,6 +131,7 @@ void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
   app.add_option("--mamba-ssm-cache-dtype", o.engine.state_dtype, "Number format of recurrent state: auto, float32, or on a GPU bfloat16")
       ->capture_default_str();
   CLI::Option* leg = app.add_option("--leg", o.engine.leg, "Which kernels are fused")->capture_default_str();
+  app.add_flag("--deterministic", o.engine.deterministic, "As `serve --deterministic`");
   app.add_option("--fusion", o.engine.fusion, "A fusion plan without a name, as `serve --fusion` takes it")->excludes(leg);
   app.add_option("--threads", o.engine.thread_count, "CPU workers; 0: one per core")->check(CLI::Range(0, 1024))->capture_default_str();
   app.add_flag("--json", flags.json, "Print JSON");

@@ -46,7 +46,7 @@ void add_fusion_flags(CLI::App& app, EngineFlags& flags) {
                  "spelled out")
       ->excludes(leg);
   app.add_flag("--deterministic", flags.options.deterministic,
-               "Same bits across chunking and recomputation too; the CPU always gives them");
+               "Same bits in any batch, chunking and recomputation; the CPU always gives them, a GPU is slower then");
 }
 
 engine::EngineOptions engine_options(const EngineFlags& flags) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
@@ -13,9 +12,6 @@
 #include "model/hybrid_model.h"
 
 namespace nvllm::engine {
-
-/// Hears of every step's raw logits, row by row as planned. For tests and evidence; normally absent.
-using LogitListener = std::function<void(const StepPlan& plan, View<const float> logits)>;
 
 /// Runs steps of a hybrid model on a backend whose memory the host can read, and samples there.
 template <Ops B>
@@ -54,7 +50,7 @@ class ModelRunner final : public Runner {
     if constexpr (requires { ops_->set_listener(listener); }) ops_->set_listener(listener);
   }
 
-  void set_logit_listener(LogitListener listener) { listener_ = std::move(listener); }
+  void set_logit_listener(LogitListener listener) override { listener_ = std::move(listener); }
   model::HybridModel<B>& model() { return model_; }
   B& ops() { return *ops_; }
 

@@ -1,10 +1,16 @@
 #pragma once
 
+#include <functional>
+
 #include "engine/engine.h"
 #include "engine/step_plan.h"
 #include "kernels/launch_note.h"
+#include "tensor/view.h"
 
 namespace nvllm::engine {
+
+/// Hears of every step's raw logits, row by row as planned, on the host. For tests and evidence; normally absent.
+using LogitListener = std::function<void(const StepPlan& plan, View<const float> logits)>;
 
 /// Executes steps on some backend: the one virtual call of a step. Owns weights and pools.
 class Runner {
@@ -17,6 +23,8 @@ class Runner {
   /// Whom kernels and sampling announce themselves to from the next step on; null for nobody. Borrowed.
   /// Called between steps, by the thread that runs them.
   virtual void set_launch_listener(LaunchListener* /*listener*/) {}
+  /// Whom every step's raw logits are shown to, from the next step on.
+  virtual void set_logit_listener(LogitListener /*listener*/) {}
 };
 
 }  // namespace nvllm::engine

@@ -96,9 +96,11 @@ class CudaRunner final : public Runner {
     draw(plan, logits);
     ops_->report_launches();
     ops_->stream().wait();
+    if (logit_listener_) show(plan, logits);
     return sample(plan, logits);
   }
 
+  void set_logit_listener(LogitListener listener) override { logit_listener_ = std::move(listener); }
   void set_launch_listener(LaunchListener* listener) override {
     launches_ = listener;
     ops_->set_listener(listener);
@@ -165,6 +167,15 @@ class CudaRunner final : public Runner {
     return result;
   }
 
+  void show(const StepPlan& plan, View<const float> logits) {
+    std::vector<float> all;
+    for (std::int64_t row = 0; row < logits.rows; ++row) {
+      const std::span<const float> one = on_host(logits, row);
+      all.insert(all.end(), one.begin(), one.end());
+    }
+    logit_listener_(plan, {all.data(), logits.rows, logits.cols});
+  }
+
   std::span<const float> on_host(View<const float> logits, std::int64_t index) {
     cuda::copy_to_host(row_.as<float>(), logits.row(index), row_.bytes(), ops_->stream());
     ops_->stream().wait();
@@ -181,6 +192,7 @@ class CudaRunner final : public Runner {
   SlotTenancies tenancies_;
   std::map<std::int64_t, Recorded> graphs_;
   LaunchListener* launches_ = nullptr;
+  LogitListener logit_listener_;
   std::int64_t steps_ = 0;
 };
 
@@ -195,7 +207,15 @@ CudaOpsOptions cuda_options(const EngineOptions& options, const EngineLimits& li
           .blocks_per_lane = ceil_div(limits.max_model_len, limits.kv_block_tokens),
           .block_tokens = limits.kv_block_tokens,
           .kv_format = kv_format(options),
-          .state_format = options.state_dtype == "bfloat16" ? cuda::StateFormat::kBf16 : cuda::StateFormat::kFloat};
+          .state_format = options.state_dtype == "bfloat16" ? cuda::StateFormat::kBf16 : cuda::StateFormat::kFloat,
+          .deterministic = options.deterministic};
+}
+
+/// Equal bits need products of one kind, which take so many rows.
+void check_deterministic(const EngineOptions& options) {
+  if (!options.deterministic || std::max(options.max_num_seqs, options.max_num_batched_tokens) <= cuda::kMatvecTokensMax) return;
+  throw Error(ErrorKind::kUsage, fmt::format("--deterministic: a step on a GPU has at most {} tokens then; give --max-num-seqs and "
+                                             "--max-num-batched-tokens within that", cuda::kMatvecTokensMax));
 }
 
 }  // namespace
@@ -217,6 +237,7 @@ FusionPlan cuda_fusion(const EngineOptions& options) {
 double cuda_read_sweep() { return cuda::read_sweep_bytes_per_second(); }
 
 MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOptions& options) {
+  check_deterministic(options);
   cuda::DeviceFacts facts;
   std::string why_not;
   if (!cuda::find_device(facts, why_not)) throw Error(ErrorKind::kDevice, why_not + "; use --device cpu");
@@ -228,7 +249,7 @@ MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOpt
                                  .workspace_bytes_per_token = CudaOps::workspace_bytes_per_token(model::delta_shape(files.config())),
                                  .workspace_bytes_per_position = 0, .workspace_bytes = CudaOps::kWorkspaceBytes,
                                  .conv_rows_more = 1, .available_bytes = free / 10 * 9, .free_bytes = free,
-                                 .step_tokens = kStepTokens},
+                                 .step_tokens = options.deterministic ? cuda::kMatvecTokensMax : kStepTokens},
                                 options);
   plan.limits.device = fmt::format("cuda ({})", facts.name);
   return plan;

@@ -37,14 +37,14 @@ class Gpu(unittest.TestCase):
         self.assertEqual(self.complete(process, temperature=1, top_p=1e-6)["token_ids"], greedy)
         self.assertEqual(self.complete(process, temperature=1, min_p=1)["token_ids"], greedy)
         self.assertEqual(self.complete(process, temperature=0, logit_bias={"5": 0.0})["token_ids"], greedy, "the host's sampler")
-        hot = {"temperature": 1.8, "seed": 11}
-        once = self.complete(process, **hot, logprobs=0)
-        self.assertEqual(self.complete(process, **hot)["token_ids"], once["token_ids"])
-        self.assertNotEqual(once["token_ids"], greedy)
-        self.assertNotEqual(self.complete(process, temperature=1.8, seed=12)["token_ids"], once["token_ids"])
-        # The host reports alternatives, so it draws here: from the same logits its tokens have the same probabilities.
+        # Words the model was not trained on, which leave it in doubt.
+        hot = {"prompt": "The sea and the moon", "temperature": 1.8}
+        once = self.complete(process, **hot, seed=11, logprobs=0)
+        self.assertEqual(self.complete(process, **hot, seed=11)["token_ids"], once["token_ids"])
+        self.assertNotEqual(self.complete(process, **hot, seed=12)["token_ids"], once["token_ids"])
         for token, probability in zip(once["token_ids"], once["logprobs"]["token_logprobs"]):
             self.assertLessEqual(probability, 0, token)
+        # The host reports alternatives, so it draws here: from the same logits its tokens have the same probabilities.
         by_host = self.complete(process, temperature=0, logprobs=1)
         by_device = self.complete(process, temperature=0, logprobs=0)
         self.assertEqual(by_host["token_ids"], by_device["token_ids"])
@@ -64,9 +64,9 @@ class Gpu(unittest.TestCase):
         for text in texts:
             events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: {")]
             self.assertIn("error", events[-1], text[-300:])
+            self.assertNotIn("finish_reason\":\"", text)
             self.assertGreater(len(events), 3, "tokens came before")
-            self.assertNotIn("[DONE]", text)
-        code = process.process.wait(10)
+            code = process.process.wait(10)
         self.assertLess(time.monotonic() - broken, 5)
         self.assertNotEqual(code, 0)
         self.assertIn("device", process.process.stderr.read())

@@ -60,16 +60,16 @@ inline std::vector<TraceRequest> boundary_requests(std::int64_t vocab, std::uint
   return out;
 }
 
-template <class B>
+template <class Runner>
 class Tracer {
  public:
-  explicit Tracer(std::unique_ptr<engine::ModelRunner<B>> runner) : runner_(std::move(runner)) {
+  explicit Tracer(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {
     runner_->set_logit_listener([this](const engine::StepPlan& plan, View<const float> logits) { record(plan, logits); });
   }
 
   /// Called before every step with its plan.
   std::function<void(const engine::StepPlan&)> before_step;
-  engine::ModelRunner<B>& runner() { return *runner_; }
+  Runner& runner() { return *runner_; }
   /// Pre-emptions of the last run.
   std::int64_t preemptions() const { return preemptions_; }
 
@@ -109,7 +109,7 @@ class Tracer {
     }
   }
 
-  std::unique_ptr<engine::ModelRunner<B>> runner_;
+  std::unique_ptr<Runner> runner_;
   TraceHashes hashes_;
   std::int64_t preemptions_ = 0;
 };

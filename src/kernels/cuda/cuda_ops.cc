@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <utility>
 
 #include "base/check.h"
 #include "base/error.h"
@@ -28,10 +29,6 @@ cuda::DeviceNorm device_norm(const NormWeights& norm) {
 }
 
 cuda::MatvecTarget target(View<Bf16> view) { return {view.data, view.stride}; }
-
-MatvecCall call_of(View<const Bf16> x, const Nvfp4DeviceMatrix& w, MatvecEnd end) {
-  return {.x = x.data, .x_stride = x.stride, .tokens = x.rows, .w = &w, .end = end};
-}
 
 cuda::AttentionGeometry geometry_of(const AttentionShape& shape, std::int64_t block_tokens) {
   return {.heads = static_cast<int>(shape.heads), .kv_heads = static_cast<int>(shape.kv_heads),
@@ -75,7 +72,12 @@ std::int64_t CudaOps::Matrix::bytes() const {
 }
 
 CudaOps::CudaOps(const CudaOpsOptions& options)
-    : options_(options), device_(usable_device()), step_(options.tokens_max, options.lanes_max, options.blocks_per_lane) {}
+    : options_(options), device_(usable_device()),
+      step_(options.tokens_max, options.lanes_max, options.blocks_per_lane, options.deterministic) {
+  if (options.deterministic && !cuda::has_warpgroups(device_)) {
+    throw Error(ErrorKind::kUnsupported, "--deterministic: on " + device_.name + " sums depend on the number of rows; use --device cpu");
+  }
+}
 CudaOps::~CudaOps() = default;
 
 // ---- loading
@@ -142,7 +144,7 @@ void CudaOps::upload_step(std::span<const std::int32_t> ids, std::span<const Seg
   for (const Segment& segment : segments) {
     if (segment.token_count == 1) lengths_.push_back(static_cast<int>(segment.start) + 1);
   }
-  const int chunk_tokens = lengths_.empty() ? 0 : cuda::attention_chunk_tokens(attention_geometry_, lengths_, device_.multiprocessors);
+  const int chunk_tokens = lengths_.empty() || options_.deterministic ? 0 : cuda::attention_chunk_tokens(attention_geometry_, lengths_, device_.multiprocessors);
   step_.bring(ids, segments, logit_rows, lane_count, chunk_tokens, stream_);
 }
 
@@ -183,6 +185,10 @@ void CudaOps::rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& no
 void CudaOps::head_norm(View<Bf16> x, std::int64_t heads, const NormWeights& norm) {
   note("head_norm", {x.rows, x.cols, 0}, elementwise_cost(x.rows * x.cols, 1, 1));
   cuda::head_norm(x, heads, device_norm(norm), stream_);
+}
+
+MatvecCall CudaOps::call_of(View<const Bf16> x, const Nvfp4DeviceMatrix& w, MatvecEnd end) const {
+  return {.x = x.data, .x_stride = x.stride, .tokens = x.rows, .w = &w, .end = end, .alone_as_in_company = options_.deterministic};
 }
 
 void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::span<const float> bias) {
@@ -281,9 +287,24 @@ cuda::AttentionArguments CudaOps::attention_arguments(View<Bf16> out, const Atte
 
 void CudaOps::run_attention(const cuda::AttentionArguments& arguments, const AttentionContext<CudaOps>& context) {
   note("paged_attention", {0, context.shape.heads * context.shape.head_dim, 0}, attend_cost(context));
+  if (options_.deterministic) {
+    cuda::AttentionArguments turn = arguments;
+    return in_turns([&](const cuda::StepTable& table) {
+      turn.step = table;
+      cuda::attention_decode(turn, attention_workspace_, stream_);
+    });
+  }
   if (arguments.step.lane_count > 0) cuda::attention_decode(arguments, attention_workspace_, stream_);
   int index = arguments.step.lane_count;
   for (const cuda::Lane& lane : step_.prefill_lanes()) cuda::attention_prefill(arguments, lane, index++, stream_);
+}
+
+template <class Use>
+void CudaOps::in_turns(const Use& use) const {
+  if (!options_.deterministic) return use(step_.table());
+  const cuda::StepTable first = step_.decode_table();
+  if (first.lane_count > 0) use(first);
+  for (std::size_t i = 0; i < step_.prefill_lanes().size(); ++i) use(step_.lane_table(first.lane_count + static_cast<std::int64_t>(i)));
 }
 
 void CudaOps::paged_attention(View<Bf16> out, View<const Bf16> query, const AttentionContext<CudaOps>& context) {
@@ -317,7 +338,10 @@ void CudaOps::causal_conv(View<Bf16> out, View<const Bf16> x, std::span<const fl
   a.qkv = x.data;
   a.qkv_stride = static_cast<int>(x.stride);
   a.conv_weights = weights.data();
-  cuda::causal_conv(out.data, static_cast<int>(out.stride), a, stream_);
+  in_turns([&](const cuda::StepTable& table) {
+    a.step = table;
+    cuda::causal_conv(out.data, static_cast<int>(out.stride), a, stream_);
+  });
 }
 
 void CudaOps::delta_rule(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> b, View<const Bf16> a, std::span<const float> a_log,
@@ -332,7 +356,10 @@ void CudaOps::delta_rule(View<Bf16> out, View<const Bf16> qkv, View<const Bf16> 
   arguments.a_stride = static_cast<int>(a.stride);
   arguments.a_log = a_log.data();
   arguments.dt_bias = dt_bias.data();
-  cuda::delta_rule(out.data, static_cast<int>(out.stride), qkv.data, static_cast<int>(qkv.stride), arguments, stream_);
+  in_turns([&](const cuda::StepTable& table) {
+    arguments.step = table;
+    cuda::delta_rule(out.data, static_cast<int>(out.stride), qkv.data, static_cast<int>(qkv.stride), arguments, stream_);
+  });
 }
 
 void CudaOps::gated_norm(View<Bf16> out, View<const Bf16> x, View<const Bf16> z, std::int64_t heads, const NormWeights& norm) {
@@ -415,7 +442,7 @@ MatvecCall CudaOps::add_call(View<Bf16> x, View<const Bf16> from, const Matrix& 
 }
 
 bool CudaOps::is_one_kernel(std::int64_t rows, const Linear<CudaOps>& linear) const {
-  return rows <= cuda::kMatvecNormTokensMax && linear.weight.own.row_tiles() > 0 && linear.bias.empty();
+  return rows <= cuda::kMatvecNormTokensMax && !options_.deterministic && linear.weight.own.row_tiles() > 0 && linear.bias.empty();
 }
 
 bool CudaOps::is_one_kernel(std::int64_t rows, const MlpWeights<CudaOps>& w) const {
@@ -528,7 +555,7 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
     return m.dense && m.dense->view().format == cuda::DenseFormat::kBf16 && m.dense->view().stride == m.cols;
   };
   const bool normed = x.rows > cuda::kMatvecNormTokensMax;
-  const bool together = !normed && plain(b) && plain(a) && w.in_proj_b.bias.empty() && cuda::matvec_ctas(stack, device_) >= b.rows + a.rows;
+  const bool together = !normed && !options_.deterministic && plain(b) && plain(a) && w.in_proj_b.bias.empty() && cuda::matvec_ctas(stack, device_) >= b.rows + a.rows;
   Cost cost = matmul_cost(x.rows, stack.rows(), stack.cols(), stack.bytes());
   if (together) {
     call.dense[0] = {static_cast<const Bf16*>(b.dense->view().data), b.rows, target(s.delta_b)};
@@ -541,6 +568,23 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
   if (!normed) rms_norm(s.normed, x, w.input_norm.view());
   matmul(s.delta_b, s.normed, b, w.in_proj_b.bias);
   matmul(s.delta_a, s.normed, a, w.in_proj_a.bias);
+}
+
+void CudaOps::mix_delta(cuda::DeltaArguments a) {
+  if (options_.deterministic) {
+    bool first = true;
+    return in_turns([&](const cuda::StepTable& table) {
+      a.step = table;
+      cuda::delta_decode(a, stream_, !std::exchange(first, false));
+    });
+  }
+  a.step = step_.decode_table();
+  if (a.step.lane_count > 0) cuda::delta_decode(a, stream_);
+  int index = a.step.lane_count;
+  a.step = step_.table();
+  for (const cuda::Lane& lane : step_.prefill_lanes()) {
+    cuda::delta_prefill(a, lane, index++, {delta_scratch_.as<void>(), delta_scratch_.bytes()}, stream_);
+  }
 }
 
 void CudaOps::fused_delta_mix(View<Bf16> x, const DeltaWeights<CudaOps>& w, Scratch<CudaOps>& s, const DeltaContext<CudaOps>& context) {
@@ -565,13 +609,7 @@ void CudaOps::fused_delta_mix(View<Bf16> x, const DeltaWeights<CudaOps>& w, Scra
     cost = cost + delta_rule_cost(context.shape, segment.token_count, state_element_bytes()) + causal_conv_cost(context.shape, segment.token_count);
   }
   note("delta_mix", {x.rows, s.delta_core.cols, 0}, cost);
-  a.step = step_.decode_table();
-  if (a.step.lane_count > 0) cuda::delta_decode(a, stream_);
-  int index = a.step.lane_count;
-  a.step = step_.table();
-  for (const cuda::Lane& lane : step_.prefill_lanes()) {
-    cuda::delta_prefill(a, lane, index++, {delta_scratch_.as<void>(), delta_scratch_.bytes()}, stream_);
-  }
+  mix_delta(a);
   project_and_add(x, s.delta_core, w.out_proj, s);
 }
 

@@ -34,6 +34,9 @@ struct CudaOpsOptions {
   std::int64_t block_tokens = 16;
   cuda::KvFormat kv_format = cuda::KvFormat::kBf16;
   cuda::StateFormat state_format = cuda::StateFormat::kFloat;
+  /// Equal bits for a token whatever company, chunking and recomputation bring it: separate kernels in every leg, at most
+  /// kMatvecTokensMax rows a step, and prompts token by token where tokens follow from each other.
+  bool deterministic = false;
 };
 
 /// Operations on the device. Activations, caches and states are device memory; words return before their work is
@@ -146,6 +149,11 @@ class CudaOps {
   [[nodiscard]] cuda::AttentionArguments layer_arguments(const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,
                                                          const AttentionContext<CudaOps>& context) const;
   void run_attention(const cuda::AttentionArguments& arguments, const AttentionContext<CudaOps>& context);
+  [[nodiscard]] cuda::MatvecCall call_of(View<const Bf16> x, const cuda::Nvfp4DeviceMatrix& w, cuda::MatvecEnd end) const;
+  /// Calls use(table) for lanes that can be worked on at once: all of the step, unless its prompts go token by token.
+  template <class Use>
+  void in_turns(const Use& use) const;
+  void mix_delta(cuda::DeltaArguments arguments);
   [[nodiscard]] cuda::DeltaArguments delta_arguments(const DeltaContext<CudaOps>& context) const;
   /// Whether a phrase with these weights has a kernel of its own.
   [[nodiscard]] bool is_one_kernel(std::int64_t rows, const Linear<CudaOps>& linear) const;

@@ -52,11 +52,12 @@ struct DeltaArguments {
 
 /// Everything between the projections for lanes of one token each (or none), in one launch.
 ///   Reads lanes, both states and weights before the kernel ahead of it in the stream has ended, so that kernel must
-///   write none of them (those before it may: they have ended). A projection always lies between in a model.
+///   write none of them (those before it may: they have ended). Between two layers a projection lies; where the kernel
+///   ahead is this one for another token of the same sequence, say so by `follows_itself`.
 ///   Cost: reads and writes each lane's recurrent state once. With 128 by 128 heads and four taps by the fast kernel.
 ///   Errors: Error(kDevice) if the launch fails; aborts on shapes out of bounds.
 ///   Source: Yang et al. 2024 (Gated DeltaNet).
-void delta_decode(const DeltaArguments& arguments, CUstream_st* stream);
+void delta_decode(const DeltaArguments& arguments, CUstream_st* stream, bool follows_itself = false);
 
 /// The words of ops.h, for lanes of any number of tokens. In decode causal_conv and gated_norm give the bits of
 /// delta_decode; delta_rule sums in another order than its fast kernel, in the same as its general one.

@@ -198,18 +198,20 @@ __global__ void __launch_bounds__(kThreads<kFormat>, Cells<kFormat>::kCtas) deco
 }
 
 template <StateFormat kFormat>
-void launch_decode(const delta::Layer& l, cudaStream_t stream) {
-  launch_early(decode_kernel<kFormat>, l.lane_count * l.value_heads, kThreads<kFormat>, 0, stream, l);
+void launch_decode(const delta::Layer& l, bool follows_itself, cudaStream_t stream) {
+  const dim3 ctas(static_cast<unsigned>(l.lane_count * l.value_heads));
+  if (follows_itself) return launch_grid<Start::kAfter>(decode_kernel<kFormat>, ctas, kThreads<kFormat>, 0, stream, l);
+  launch_grid(decode_kernel<kFormat>, ctas, kThreads<kFormat>, 0, stream, l);
 }
 
 }  // namespace
 
-void delta_decode(const DeltaArguments& arguments, cudaStream_t stream) {
+void delta_decode(const DeltaArguments& arguments, cudaStream_t stream, bool follows_itself) {
   const delta::Layer l(arguments);
   if (l.lane_count == 0) return;
   if (l.key_dim != kDim || l.value_dim != kDim || l.taps != kTaps) return delta::launch_general_decode(l, arguments.format, stream);
-  if (arguments.format == StateFormat::kFloat) return launch_decode<StateFormat::kFloat>(l, stream);
-  launch_decode<StateFormat::kBf16>(l, stream);
+  if (arguments.format == StateFormat::kFloat) return launch_decode<StateFormat::kFloat>(l, follows_itself, stream);
+  launch_decode<StateFormat::kBf16>(l, follows_itself, stream);
 }
 
 }  // namespace nvllm::cuda

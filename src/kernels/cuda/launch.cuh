@@ -10,22 +10,27 @@
 
 namespace nvllm::cuda {
 
-template <class... Parameters, class... Values>
+enum class Start {
+  kEarly,  ///< as soon as the kernel ahead in the stream allows it
+  kAfter,  ///< when that one has ended
+};
+
+template <Start kStart = Start::kEarly, class... Parameters, class... Values>
 void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shared_bytes, cudaStream_t stream,
                  const Values&... values) {
   cudaLaunchAttribute attributes[2] = {};
-  attributes[0].id = cudaLaunchAttributeProgrammaticStreamSerialization;
-  attributes[0].val.programmaticStreamSerializationAllowed = 1;
   // The same split for all kernels: a multiprocessor must be empty to change it, which would undo the early launch.
-  attributes[1].id = cudaLaunchAttributePreferredSharedMemoryCarveout;
-  attributes[1].val.sharedMemCarveout = cudaSharedmemCarveoutMaxShared;
+  attributes[0].id = cudaLaunchAttributePreferredSharedMemoryCarveout;
+  attributes[0].val.sharedMemCarveout = cudaSharedmemCarveoutMaxShared;
+  attributes[1].id = cudaLaunchAttributeProgrammaticStreamSerialization;
+  attributes[1].val.programmaticStreamSerializationAllowed = 1;
   cudaLaunchConfig_t config{};
   config.gridDim = ctas;
   config.blockDim = dim3(static_cast<unsigned>(threads));
   config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
   config.stream = stream;
   config.attrs = attributes;
-  config.numAttrs = 2;
+  config.numAttrs = kStart == Start::kEarly ? 2 : 1;
   check(cudaLaunchKernelEx(&config, kernel, Parameters(values)...), "launching a kernel");
 }
 

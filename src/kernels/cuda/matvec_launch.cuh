@@ -31,7 +31,7 @@ Arguments common_arguments(const MatvecCall& call, const MatvecWorkspace& worksp
   a.tiles = call.w->tiles();
   a.partials = static_cast<decltype(a.partials)>(workspace.partials());
   a.arrivals = workspace.arrivals();
-  a.scale_exponent = call.tokens == 1 ? kOneTokenScaleExponent : kScaleExponent;
+  a.scale_exponent = call.one_row() ? kOneTokenScaleExponent : kScaleExponent;
   a.row_tiles = static_cast<int>(call.w->row_tiles());
   a.col_tiles = static_cast<int>(call.w->col_tiles());
   return a;

@@ -59,7 +59,7 @@ void team_matvec(const MatvecCall& call, const DeviceFacts& device, const Matvec
     const MatvecCut cut = cut_matvec(call.w->row_tiles(), call.w->cols(), group.tokens, device);
     const MatvecArguments arguments = matvec_arguments(group, cut, workspace);
     with_end(call.end, [&](auto end) {
-      with_constant(group.tokens == 1, [&](auto one) {
+      with_constant(group.one_row(), [&](auto one) {
         const int bytes = matvec_shared_bytes(arguments);
         launch_roomy<nvfp4_matvec_kernel<end(), one()>>(cut.ctas, kTeamThreads, bytes, stream, arguments);
       });
@@ -146,7 +146,7 @@ MatvecCut cut_matvec(std::int64_t row_tiles, std::int64_t cols, std::int64_t tok
 
 void fill_places(MatvecPlaces& a, const MatvecCall& call) {
   const Nvfp4DeviceMatrix& w = *call.w;
-  const float factor = call.tokens == 1 ? kOneTokenUnpackFactor : kUnpackFactor;
+  const float factor = call.one_row() ? kOneTokenUnpackFactor : kUnpackFactor;
   NVLLM_CHECK(w.parts().size() <= kMatvecOutputsMax);
   NVLLM_CHECK(call.end != MatvecEnd::kAdd || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.end == MatvecEnd::kSwiglu, w.order() == RowOrder::kGateUp);

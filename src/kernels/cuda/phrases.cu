@@ -149,7 +149,7 @@ constexpr int kDecodeBytes = WarpgroupForm::kProductBytes + kAttentionSharedByte
 /// Calls use(one token?, format) with both as constants.
 template <class Use>
 void with_attention(const DecodeCall& call, const Use& use) {
-  with_constant(call.project.tokens == 1, [&](auto one) {
+  with_constant(call.project.one_row(), [&](auto one) {
     if (call.attention.format == KvFormat::kFp8) return use(one, std::integral_constant<KvFormat, KvFormat::kFp8>{});
     use(one, std::integral_constant<KvFormat, KvFormat::kBf16>{});
   });
@@ -173,7 +173,7 @@ void phase_d_of(const PhaseDCall& call, const DeviceFacts& device, const MatvecW
                 cudaStream_t stream) {
   const PhaseDArguments<Form> a = phase_d_arguments<Form>(call, device, workspace, phrases);
   const int bytes = std::max(Form::shared_bytes(a.gate_up), Form::shared_bytes(a.down));
-  with_constant(call.gate_up.tokens == 1, [&](auto one) {
+  with_constant(call.gate_up.one_row(), [&](auto one) {
     launch_roomy<Phase_D_MLP_Kernel<Form, one()>>(device.multiprocessors, Form::kThreads, bytes, stream, a);
   });
 }

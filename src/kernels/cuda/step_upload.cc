@@ -6,13 +6,25 @@
 
 namespace nvllm::cuda {
 
-StepUpload::StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane)
-    : rows_max_(rows_max), lanes_max_(lanes_max), blocks_per_lane_(blocks_per_lane),
-      host_(kLanesAt + lanes_max * static_cast<std::int64_t>(sizeof(Lane)) + rows_max * static_cast<std::int64_t>(sizeof(StepRow))),
-      host_blocks_(lanes_max * blocks_per_lane * 4), device_(host_.bytes()), blocks_(host_blocks_.bytes()) {
+StepUpload::StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane, bool token_by_token)
+    : rows_max_(rows_max), lanes_max_(token_by_token ? std::max(rows_max, lanes_max) : lanes_max), blocks_per_lane_(blocks_per_lane),
+      token_by_token_(token_by_token),
+      host_(kLanesAt + lanes_max_ * static_cast<std::int64_t>(sizeof(Lane)) + rows_max * static_cast<std::int64_t>(sizeof(StepRow))),
+      host_blocks_(lanes_max_ * blocks_per_lane * 4), device_(host_.bytes()), blocks_(host_blocks_.bytes()) {
   device_.fill(0);
   blocks_.fill(0xff);
-  std::fill_n(host_blocks_.as<std::int32_t>(), lanes_max * blocks_per_lane, -1);
+  std::fill_n(host_blocks_.as<std::int32_t>(), lanes_max_ * blocks_per_lane, -1);
+}
+
+void StepUpload::bring_lane(std::int64_t index, const Lane& lane, const Segment& segment, std::span<const std::int32_t> ids) {
+  host_lanes()[index] = lane;
+  bring_blocks(index, segment.blocks);
+  for (int i = 0; i < lane.token_count; ++i) {
+    StepRow& row = host_rows()[lane.first_row + i];
+    row.id = ids[static_cast<std::size_t>(lane.first_row + i)];
+    row.position = lane.start + i;
+    row.lane = static_cast<std::int32_t>(index);
+  }
 }
 
 void StepUpload::bring_blocks(std::int64_t lane, std::span<const std::int32_t> blocks) {
@@ -30,7 +42,7 @@ void StepUpload::bring(std::span<const std::int32_t> ids, std::span<const Segmen
   const std::int64_t padded_rows = row_count + lane_count - count;
   NVLLM_CHECK(lane_count >= count && lane_count <= lanes_max_ && padded_rows <= rows_max_);
   *host_.as<int>() = chunk_tokens;
-  std::fill_n(host_lanes(), lane_count, Lane{});
+  std::fill_n(host_lanes(), lanes_max_, Lane{});
   std::fill_n(host_rows(), padded_rows, StepRow{});
   decode_count_ = std::ranges::count_if(segments, [](const Segment& s) { return s.token_count == 1; });
   NVLLM_CHECK(lane_count == count || decode_count_ == count);  // only a step of decode rows is padded: its graph takes no other
@@ -38,19 +50,15 @@ void StepUpload::bring(std::span<const std::int32_t> ids, std::span<const Segmen
   changed_begin_ = lanes_max_;
   changed_end_ = 0;
   for (const Segment& segment : segments) {
-    const std::int64_t lane = segment.token_count == 1 ? decode++ : prefill++;
-    host_lanes()[lane] = {.first_row = static_cast<int>(segment.first_row), .token_count = static_cast<int>(segment.token_count),
-                          .start = static_cast<int>(segment.start), .slot = segment.slot};
-    bring_blocks(lane, segment.blocks);
-    for (std::int64_t i = 0; i < segment.token_count; ++i) {
-      StepRow& row = host_rows()[segment.first_row + i];
-      row.id = ids[static_cast<std::size_t>(segment.first_row + i)];
-      row.position = static_cast<std::int32_t>(segment.start + i);
-      row.lane = static_cast<std::int32_t>(lane);
+    const std::int64_t each = token_by_token_ ? 1 : segment.token_count;
+    for (std::int64_t done = 0; done < segment.token_count; done += each) {
+      const Lane lane{.first_row = static_cast<int>(segment.first_row + done), .token_count = static_cast<int>(each),
+                      .start = static_cast<int>(segment.start + done), .slot = segment.slot};
+      bring_lane(segment.token_count == 1 ? decode++ : prefill++, lane, segment, ids);
     }
   }
-  lane_count_ = lane_count;
-  if (decode_count_ == count) decode_count_ = lane_count;
+  if (decode_count_ == count) decode_count_ = prefill = lane_count;
+  lane_count_ = prefill;
   logit_rows_in_place_ = true;
   for (std::size_t i = 0; i < logit_rows.size(); ++i) {
     host_rows()[i].wanted = static_cast<std::int32_t>(logit_rows[i]);
@@ -72,6 +80,14 @@ StepTable StepUpload::table() const {
 StepTable StepUpload::decode_table() const {
   StepTable out = table();
   out.lane_count = static_cast<int>(decode_count_);
+  return out;
+}
+
+StepTable StepUpload::lane_table(std::int64_t index) const {
+  StepTable out = table();
+  out.lanes += index;
+  out.blocks += index * blocks_per_lane_;
+  out.lane_count = 1;
   return out;
 }
 

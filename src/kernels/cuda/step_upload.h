@@ -16,18 +16,21 @@ namespace nvllm::cuda {
 class StepUpload {
  public:
   StepUpload() = default;
-  StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane);
+  /// With `token_by_token`, each token of a prompt has a lane to itself.
+  StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane, bool token_by_token);
 
   /// Queues the copies. Lanes of one token come first in the table, whatever the order of segments. Lanes beyond the
   /// segments, up to `lane_count`, have no token; so have rows beyond the ids, one for each of them.
   void bring(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
              std::int64_t lane_count, int chunk_tokens, Stream& stream);
 
-  /// The lanes of one token, or all.
+  /// The lanes of sequences that have one token in the step, or all.
   [[nodiscard]] StepTable decode_table() const;
   [[nodiscard]] StepTable table() const;
-  /// Lanes of more than one token, as they lie on the device from index decode_table().lane_count on.
+  /// Lanes of prompts, as they lie on the device from index decode_table().lane_count on.
   [[nodiscard]] std::span<const Lane> prefill_lanes() const;
+  /// The lane at an index alone.
+  [[nodiscard]] StepTable lane_table(std::int64_t index) const;
   [[nodiscard]] const StepRow* rows() const;
   /// Whether row i is wanted i-th, for all that are wanted.
   [[nodiscard]] bool logit_rows_in_place() const { return logit_rows_in_place_; }
@@ -38,11 +41,12 @@ class StepUpload {
   [[nodiscard]] Lane* host_lanes() const { return reinterpret_cast<Lane*>(host_.as<std::byte>() + kLanesAt); }
   [[nodiscard]] Lane* device_lanes() const { return reinterpret_cast<Lane*>(device_.as<std::byte>() + kLanesAt); }
   [[nodiscard]] StepRow* host_rows() const { return reinterpret_cast<StepRow*>(host_lanes() + lanes_max_); }
+  void bring_lane(std::int64_t index, const Lane& lane, const Segment& segment, std::span<const std::int32_t> ids);
   void bring_blocks(std::int64_t lane, std::span<const std::int32_t> blocks);
 
   std::int64_t rows_max_ = 0, lanes_max_ = 0, blocks_per_lane_ = 0;
   std::int64_t decode_count_ = 0, lane_count_ = 0;
-  bool logit_rows_in_place_ = true;
+  bool token_by_token_ = false, logit_rows_in_place_ = true;
   PinnedBuffer host_, host_blocks_;  ///< blocks: what the device has, since tables change every few tokens only
   DeviceBuffer device_, blocks_;
   std::int64_t changed_begin_ = 0, changed_end_ = 0;  ///< lanes whose tables differ from the device's

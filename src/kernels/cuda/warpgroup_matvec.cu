@@ -77,7 +77,7 @@ PhaseArguments phase_arguments(const MatvecCall& call, const DeviceFacts& device
 void warpgroup_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
   const PhaseArguments a = phase_arguments(call, device, workspace);
   with_end(call.end, [&](auto end) {
-    if (a.tokens == 1) return launch_few<end(), true>(a, stream);
+    if (call.one_row()) return launch_few<end(), true>(a, stream);
     if (a.tokens <= 8) return launch_few<end(), false>(a, stream);
     if (a.tokens <= 16) return launch_more<end(), 16>(a, stream);
     if (a.tokens <= 32) return launch_more<end(), 32>(a, stream);

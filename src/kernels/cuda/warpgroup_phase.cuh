@@ -204,7 +204,7 @@ class WarpgroupPhase {
       }
       if constexpr (Shape::kWarpgroup) ptx::publish_to_products();
       __syncwarp();
-      if (lane == 0) ptx::arrive(full(at));
+      if (ptx::arrives_for_warp(lane)) ptx::arrive(full(at));
       at.advance<Shape::kStages>(Shape::kProducerWarps);
     }
   }
@@ -234,7 +234,7 @@ class WarpgroupPhase {
         }
         settle(sums);
         __syncwarp();
-        if (lane == 0) ptx::arrive(empty(last));
+        if (ptx::arrives_for_warp(lane)) ptx::arrive(empty(last));
       } else {
         const std::uint32_t x = base_ + Shape::kXAt + g * Shape::kXStride + t * 32;
 #pragma unroll 1
@@ -247,7 +247,7 @@ class WarpgroupPhase {
             multiply_group(sums, codes + offset, scales + offset, x + offset, a_.scale_exponent);
           }
           __syncwarp();
-          if (lane == 0) ptx::arrive(empty(at));
+          if (ptx::arrives_for_warp(lane)) ptx::arrive(empty(at));
           at.advance<Shape::kStages>(1);
         }
         if constexpr (kOneToken) {
@@ -299,7 +299,7 @@ class WarpgroupPhase {
         }
         ptx::commit_products();
         ptx::wait_for_products<1>();
-        if (half == 0 && begin == 0 && has_last && lane == 0) ptx::arrive(empty(last));
+        if (half == 0 && begin == 0 && has_last && ptx::arrives_for_warp(lane)) ptx::arrive(empty(last));
       }
     }
   }

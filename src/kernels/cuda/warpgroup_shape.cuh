@@ -86,8 +86,8 @@ __device__ __forceinline__ void make_ring(std::byte* shared) {
   if (threadIdx.x == 0) {
     const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
     for (int stage = 0; stage < Shape::kStages; ++stage) {
-      ptx::init_barrier(barriers + stage * 8, 2);
-      ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps);
+      ptx::init_barrier(barriers + stage * 8, 1 + ptx::kWarpArrivals);  // weights, and x
+      ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps * ptx::kWarpArrivals);
     }
     ptx::publish_barriers();
   }

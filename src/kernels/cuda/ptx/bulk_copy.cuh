@@ -43,6 +43,15 @@ __device__ __forceinline__ void arrive(std::uint32_t barrier) {
   asm volatile("mbarrier.arrive.shared::cta.b64 _, [%0];" ::"r"(barrier) : "memory");
 }
 
+/// One lane arrives for a warp, after __syncwarp(). racecheck sees only threads that arrive themselves, and takes the
+/// others' accesses for races; in a build for it, all lanes arrive.
+#ifdef NVLLM_EVERY_LANE_ARRIVES
+inline constexpr int kWarpArrivals = 32;
+#else
+inline constexpr int kWarpArrivals = 1;
+#endif
+__device__ __forceinline__ bool arrives_for_warp(int lane) { return kWarpArrivals > 1 || lane == 0; }
+
 /// Waits for the end of the phase of this parity.
 __device__ __forceinline__ void wait_for_phase(std::uint32_t barrier, std::uint32_t parity) {
   asm volatile(

@@ -1,0 +1,159 @@
+// Whole models on a GPU: equal bits where they are asked for, and logits beside those of the double-precision reference.
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+#include <cstdio>
+#include <filesystem>
+
+#include "engine/runner_cuda.h"
+#include "support/model_trace.h"
+
+namespace nvllm::test {
+namespace {
+
+using engine::EngineOptions;
+
+/// The demo model, beside the sources or below where the tests are started.
+const checkpoint::Checkpoint& demo() {
+  static const std::filesystem::path source = NVLLM_SOURCE_DIR "/models/demo";
+  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(std::filesystem::exists(source) ? source : "models/demo");
+  return files;
+}
+
+EngineOptions gpu_options(std::int64_t sequences, std::int64_t chunk, bool deterministic) {
+  EngineOptions options = tiny_options(sequences, chunk);
+  options.device = "cuda";
+  options.max_num_batched_tokens = deterministic ? 64 : 512;
+  options.deterministic = deterministic;
+  options.leg = "every-beta";
+  return options;
+}
+
+std::unique_ptr<engine::Runner> gpu_runner(const EngineOptions& options) {
+  return engine::make_cuda_runner(demo(), options, engine::plan_cuda_memory(demo(), options));
+}
+
+class GpuRunner : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (const std::string why = engine::why_no_cuda(); !why.empty()) GTEST_SKIP() << why;
+  }
+};
+
+/// Lengths around every boundary and some more of them, which arrive one after the other.
+std::vector<TraceRequest> requests() {
+  std::vector<TraceRequest> out = boundary_requests(demo().config().vocab_size, 7);
+  for (std::uint64_t i = 0; i < 20; ++i) {
+    std::vector<TraceRequest> more = boundary_requests(demo().config().vocab_size, 100 + i);
+    out.push_back(std::move(more[3 + i % 4]));
+  }
+  for (std::size_t i = 0; i < out.size(); ++i) out[i].arrival_step = static_cast<std::int64_t>(i / 3);
+  return out;
+}
+
+TraceHashes trace(const EngineOptions& options) { return Tracer(gpu_runner(options)).run(requests()); }
+
+TEST_F(GpuRunner, DeterministicBitsAreTheSameInAnyBatchChunkingFusedLegAndRecomputation) {
+  const TraceHashes alone = trace(gpu_options(1, 0, true));
+  for (const auto [sequences, chunk] : {std::pair{1, 1}, {1, 7}, {3, 0}, {8, 16}, {17, 0}, {33, 5}}) {
+    EXPECT_EQ(trace(gpu_options(sequences, chunk, true)), alone) << sequences << " sequences, chunks of " << chunk;
+  }
+  for (const std::string& leg : leg_names()) {
+    EngineOptions options = gpu_options(9, 0, true), by_itself = gpu_options(1, 0, true);
+    options.leg = by_itself.leg = leg;
+    // The words of the delta rule sum in another order than its fused kernel, so spelled-out has bits of its own.
+    EXPECT_EQ(trace(options), leg == "spelled-out" ? trace(by_itself) : alone) << leg;
+  }
+  EngineOptions tight = gpu_options(17, 0, true);
+  tight.kv_block_count = 14;
+  Tracer tracer(gpu_runner(tight));
+  EXPECT_EQ(tracer.run(requests()), alone);
+  EXPECT_GT(tracer.preemptions(), 0);
+}
+
+TEST_F(GpuRunner, WithoutTheFlagBitsDependOnCompany) {
+  // Or the test above could not fail.
+  EXPECT_NE(trace(gpu_options(8, 0, false)), trace(gpu_options(1, 0, false)));
+}
+
+TEST_F(GpuRunner, TheSameRunGivesTheSameBits) {
+  for (const std::int64_t sequences : {1, 8, 17}) {
+    EXPECT_EQ(trace(gpu_options(sequences, 16, false)), trace(gpu_options(sequences, 16, false))) << sequences;
+  }
+}
+
+/// Logits after every token of a prompt, by the chunks that options ask for; after the last alone unless `all`.
+template <class Runner>
+std::vector<std::vector<float>> prompt_logits(std::unique_ptr<Runner> runner, const std::vector<std::int32_t>& prompt, bool all = true) {
+  std::vector<std::vector<float>> rows;
+  runner->set_logit_listener([&](const engine::StepPlan&, View<const float> logits) {
+    for (std::int64_t row = 0; row < logits.rows; ++row) rows.emplace_back(logits.row(row), logits.row(row) + logits.cols);
+  });
+  auto sequence = std::make_unique<engine::Sequence>();
+  sequence->request.prompt = prompt;
+  sequence->request.max_tokens = 1;
+  sequence->request.sampling.temperature = 0;
+  sequence->request.sampling.prompt_logprobs = all ? 0 : -1;
+  sequence->stream = std::make_shared<engine::TokenStream>();
+  engine::Scheduler scheduler(runner->limits());
+  scheduler.add(std::move(sequence));
+  while (!scheduler.idle()) scheduler.commit(runner->run(scheduler.plan()));
+  return rows;
+}
+
+struct Distance {
+  double largest = 0, squares = 0;
+  std::int64_t count = 0;
+  double rms() const { return std::sqrt(squares / static_cast<double>(count)); }
+};
+
+Distance distance(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+  Distance out;
+  EXPECT_EQ(a.size(), b.size());
+  for (std::size_t row = 0; row < std::min(a.size(), b.size()); ++row) {
+    for (std::size_t i = 0; i < a[row].size(); ++i) {
+      const double difference = static_cast<double>(a[row][i]) - b[row][i];
+      out.largest = std::max(out.largest, std::abs(difference));
+      out.squares += difference * difference;
+      ++out.count;
+    }
+  }
+  return out;
+}
+
+/// How a prompt is brought.
+struct Way {
+  const char* name;
+  std::int64_t chunk;
+  bool all;
+};
+
+TEST_F(GpuRunner, LogitsAreNoFartherFromTheReferenceThanThoseOfTheCpuTwice) {
+  std::vector<std::int32_t> prompt;
+  for (std::uint64_t i = 0; i < 130; ++i) {
+    prompt.push_back(static_cast<std::int32_t>(random_bits(5, i) % static_cast<std::uint64_t>(demo().config().vocab_size)));
+  }
+  EngineOptions options = tiny_options(1, 0);
+  options.leg = "spelled-out";
+  const auto reference = prompt_logits(engine::make_reference_runner(demo(), options), prompt);
+  const Distance cpu = distance(prompt_logits(engine::make_cpu_runner(demo(), options), prompt), reference);
+  std::printf("%-14s %-18s largest %.4f  rms %.4f\n", "cpu", "", cpu.largest, cpu.rms());
+  for (const Way way : {Way{"in pieces", 0, true}, {"token by token", 1, true}, {"whole", 0, false}}) {
+    std::vector<std::vector<float>> first;
+    for (const std::string& leg : leg_names()) {
+      options = gpu_options(1, way.chunk, false);
+      options.leg = leg;
+      const auto logits = prompt_logits(gpu_runner(options), prompt, way.all);
+      if (first.empty()) first = logits;
+      const Distance gpu = distance(logits, way.all ? reference : std::vector<std::vector<float>>{reference.back()});
+      std::printf("%-14s %-18s largest %.4f  rms %.4f  from %s %.4f\n", leg.c_str(), way.name, gpu.largest, gpu.rms(),
+                  leg_names().front().c_str(), distance(logits, first).largest);
+      EXPECT_LE(gpu.largest, 2 * cpu.largest) << leg << ", " << way.name;
+      EXPECT_LE(gpu.rms(), 2 * cpu.rms()) << leg << ", " << way.name;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace nvllm::test
