@@ -84,11 +84,13 @@ class CudaRunner final : public Runner {
     tenancies_.check(plan);
     break_device(steps_++, ops_->stream());
     View<const float> logits;
+    bool advances = false;
     if (launches_ == nullptr && is_decode(plan)) {
       const auto graph = graphs_.lower_bound(static_cast<std::int64_t>(plan.segments.size()));
       ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, graph->first);
       graph->second.graph.launch(ops_->stream());
       logits = graph->second.logits;
+      advances = true;
     } else {
       ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
       logits = forward(plan.ids, plan.segments, plan.logit_rows);
@@ -96,6 +98,7 @@ class CudaRunner final : public Runner {
     draw(plan, logits);
     ops_->report_launches();
     ops_->stream().wait();
+    if (advances) ops_->advanced({choices_.as<cuda::GreedyChoice>(), plan.segments.size()});
     if (logit_listener_) show(plan, logits);
     return sample(plan, logits);
   }
@@ -137,6 +140,7 @@ class CudaRunner final : public Runner {
     ops_->stream().wait();
     ops_->stream().begin_capture();
     const View<const float> logits = forward(ids, segments, rows);
+    ops_->advance_on_device(greedy_.choices(), width);
     graphs_.emplace(width, Recorded{cuda::Graph(ops_->stream()), logits});
   }
 

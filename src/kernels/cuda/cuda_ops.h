@@ -112,6 +112,11 @@ class CudaOps {
   void upload_step(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
                    std::int64_t lane_count);
 
+  /// Within the graph of a decode step: the device goes on to the next by itself; and after the graph has run, for the step's
+  /// sequences. upload_step() then has nothing to bring where the next step is just that.
+  void advance_on_device(const cuda::GreedyChoice* choices, std::int64_t lane_count) { step_.advance_on_device(choices, lane_count, stream_); }
+  void advanced(std::span<const cuda::GreedyChoice> choices) { step_.advanced(choices); }
+
   /// What one slot or block takes, by the options' formats.
   [[nodiscard]] std::int64_t kv_element_bytes() const { return options_.kv_format == cuda::KvFormat::kFp8 ? 1 : 2; }
   [[nodiscard]] std::int64_t state_element_bytes() const { return options_.state_format == cuda::StateFormat::kBf16 ? 2 : 4; }

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/cuda/advance.h"
 
 namespace nvllm::cuda {
 
@@ -64,12 +65,25 @@ void StepUpload::bring(std::span<const std::int32_t> ids, std::span<const Segmen
     host_rows()[i].wanted = static_cast<std::int32_t>(logit_rows[i]);
     logit_rows_in_place_ = logit_rows_in_place_ && logit_rows[i] == static_cast<std::int64_t>(i);
   }
-  const auto* end = reinterpret_cast<const std::byte*>(host_rows() + padded_rows);
-  copy_to_device(device_.as<void>(), host_.as<void>(), end - host_.as<std::byte>(), stream);
+  const std::span wanted(host_.as<const std::byte>(), reinterpret_cast<const std::byte*>(host_rows() + padded_rows));
+  if (!std::ranges::equal(wanted, there_)) {
+    copy_to_device(device_.as<void>(), wanted.data(), static_cast<std::int64_t>(wanted.size()), stream);
+    there_.assign(wanted.begin(), wanted.end());
+  }
   if (changed_begin_ < changed_end_) {
     const std::int64_t at = changed_begin_ * blocks_per_lane_;
     copy_to_device(blocks_.as<std::int32_t>() + at, host_blocks_.as<std::int32_t>() + at, (changed_end_ - changed_begin_) * blocks_per_lane_ * 4, stream);
   }
+}
+
+void StepUpload::advance_on_device(const GreedyChoice* choices, std::int64_t lane_count, Stream& stream) const {
+  advance_step(device_lanes(), device_rows(), choices, lane_count, stream);
+}
+
+void StepUpload::advanced(std::span<const GreedyChoice> choices) {
+  auto* const lanes = reinterpret_cast<Lane*>(there_.data() + kLanesAt);
+  auto* const rows = reinterpret_cast<StepRow*>(lanes + lanes_max_);
+  for (std::size_t i = 0; i < choices.size(); ++i) advance(lanes[i], rows[i], choices[i]);
 }
 
 StepTable StepUpload::table() const {
@@ -95,6 +109,6 @@ std::span<const Lane> StepUpload::prefill_lanes() const {
   return {host_lanes() + decode_count_, static_cast<std::size_t>(lane_count_ - decode_count_)};
 }
 
-const StepRow* StepUpload::rows() const { return reinterpret_cast<const StepRow*>(device_lanes() + lanes_max_); }
+const StepRow* StepUpload::rows() const { return device_rows(); }
 
 }  // namespace nvllm::cuda

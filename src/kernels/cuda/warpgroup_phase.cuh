@@ -317,11 +317,15 @@ class WarpgroupPhase {
       }
     } else {
       const SumPlaces places(a_, row_tile, warp % 2, lane);
-      float before[kEights * 4];
+      constexpr int kGroup = kEights < 4 ? kEights * 4 : 16;  // asked for at once: for more there are no registers
 #pragma unroll
-      for (int i = 0; i < kEights * 4; ++i) before[i] = places.before<kEnd>(i);  // all at once
+      for (int first = 0; first < kEights * 4; first += kGroup) {
+        float before[kGroup];
 #pragma unroll
-      for (int i = 0; i < kEights * 4; ++i) places.put<kEnd>(i, sums[i], before[i]);
+        for (int i = 0; i < kGroup; ++i) before[i] = places.before<kEnd>(first + i);
+#pragma unroll
+        for (int i = 0; i < kGroup; ++i) places.put<kEnd>(first + i, sums[first + i], before[i]);
+      }
     }
   }
 
