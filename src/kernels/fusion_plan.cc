@@ -162,8 +162,9 @@ FusionPlan named_leg(std::string_view name) {
                                              fmt::join(leg_names(), ", ")));
 }
 
-PhraseCalls phrase_calls(const FusionPlan& plan, const std::vector<std::int64_t>& attention_layers) {
+PhraseCalls phrase_calls(const FusionPlan& plan, const std::vector<std::int64_t>& attention_layers, std::int64_t layer_count) {
   PhraseCalls calls;
+  if (plan.other_mlp == MlpFusion::kPhaseD) calls.phase_d_mlp = layer_count - static_cast<std::int64_t>(attention_layers.size());
   for (const std::int64_t layer : attention_layers) {
     switch (plan.attention(layer)) {
       case AttentionFusion::kSpelledOut: break;

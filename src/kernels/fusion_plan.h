@@ -61,7 +61,7 @@ struct PhraseCalls {
   std::int64_t phase_e_beta = 0;
   std::int64_t phase_d_mlp = 0;
 };
-/// Counts them from the plan and the indices of the full-attention layers.
-PhraseCalls phrase_calls(const FusionPlan& plan, const std::vector<std::int64_t>& attention_layers);
+/// Counts them from the plan, the indices of the full-attention layers, and how many layers there are in all.
+PhraseCalls phrase_calls(const FusionPlan& plan, const std::vector<std::int64_t>& attention_layers, std::int64_t layer_count);
 
 }  // namespace nvllm

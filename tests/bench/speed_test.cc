@@ -33,9 +33,9 @@ TEST(Speed, CountsThePhrasesThatTheLegsPlanSpeaks) {
   for (std::int64_t layer = 0; layer < config.layer_count(); ++layer) {
     if (config.layers[static_cast<std::size_t>(layer)] == checkpoint::LayerKind::kFullAttention) attention.push_back(layer);
   }
-  for (const char* leg : {"spelled-out", "lower8", "phaseE-off", "all-beta"}) {
+  for (const std::string& leg : leg_names()) {
     const SpeedReport report = measure_speed(options_for(leg));
-    const PhraseCalls wanted = phrase_calls(named_leg(leg), attention);
+    const PhraseCalls wanted = phrase_calls(named_leg(leg), attention, config.layer_count());
     EXPECT_EQ(calls_of(report, "DecodeKernel"), static_cast<double>(wanted.decode_kernel)) << leg;
     EXPECT_EQ(calls_of(report, "PhaseE_Beta_Kernel"), static_cast<double>(wanted.phase_e_beta)) << leg;
     EXPECT_EQ(calls_of(report, "Phase_D_MLP_Kernel"), static_cast<double>(wanted.phase_d_mlp)) << leg;

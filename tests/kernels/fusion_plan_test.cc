@@ -13,13 +13,13 @@ std::vector<std::int64_t> every_fourth(std::int64_t layers) {
   return out;
 }
 
-TEST(FusionPlan, CountsPhraseCallsOfTheThreeLegs) {
+TEST(FusionPlan, CountsPhraseCallsOfTheLegs) {
   const struct { const char* leg; std::int64_t layers, decode, beta, mlp; } cases[] = {
       {"lower8", 64, 14, 2, 0}, {"all-beta", 64, 12, 4, 0}, {"phaseE-off", 64, 16, 0, 16},
       {"lower8", 16, 2, 2, 0},  {"all-beta", 16, 0, 4, 0},  {"phaseE-off", 16, 4, 0, 4},
-      {"spelled-out", 64, 0, 0, 0}};
+      {"spelled-out", 64, 0, 0, 0}, {"default", 64, 0, 16, 48}, {"default", 16, 0, 4, 12}};
   for (const auto& c : cases) {
-    const PhraseCalls calls = phrase_calls(named_leg(c.leg), every_fourth(c.layers));
+    const PhraseCalls calls = phrase_calls(named_leg(c.leg), every_fourth(c.layers), c.layers);
     EXPECT_EQ(calls.decode_kernel, c.decode) << c.leg << c.layers;
     EXPECT_EQ(calls.phase_e_beta, c.beta) << c.leg << c.layers;
     EXPECT_EQ(calls.phase_d_mlp, c.mlp) << c.leg << c.layers;

@@ -52,7 +52,7 @@ StepCalls expected_calls(const FusionPlan& plan, const checkpoint::ModelConfig& 
     if (model.layers[static_cast<std::size_t>(i)] == checkpoint::LayerKind::kFullAttention)
       attention.push_back(i);
   }
-  const PhraseCalls calls = phrase_calls(plan, attention);
+  const PhraseCalls calls = phrase_calls(plan, attention, model.layer_count());
   return {{"DecodeKernel", calls.decode_kernel},
           {"PhaseE_Beta_Kernel", calls.phase_e_beta},
           {"Phase_D_MLP_Kernel", calls.phase_d_mlp}};

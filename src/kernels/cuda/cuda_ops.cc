@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <numbers>
 #include <utility>
 
 #include "base/check.h"
@@ -247,7 +248,9 @@ void CudaOps::rotary_angles(View<float> cosine, View<float> sine, std::span<cons
   const auto bytes = static_cast<std::int64_t>(frequencies.inverse.size() * sizeof(double));
   if (frequencies_.bytes() != bytes) {  // the first step; it is never one of a graph
     frequencies_ = cuda::DeviceBuffer(bytes);
-    frequencies_.upload(frequencies.inverse.data(), bytes);
+    std::vector<double> half_turns;
+    for (const double inverse : frequencies.inverse) half_turns.push_back(inverse / std::numbers::pi);
+    frequencies_.upload(half_turns.data(), bytes);
   }
   note("rotary_angles", {cosine.rows, 2 * cosine.cols, 0}, {});
   cuda::rotary_angles(cosine, sine, frequencies_.as<double>(), frequencies.magnitude, step_.rows(), stream_);

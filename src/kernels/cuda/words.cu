@@ -159,10 +159,10 @@ __global__ void output_gate_kernel(Rows<__nv_bfloat16> out, Rows<const __nv_bflo
   });
 }
 
-__global__ void rotary_angles_kernel(Rows<float> cosine, Rows<float> sine, const double* inverse, double magnitude, const StepRow* rows) {
+__global__ void rotary_angles_kernel(Rows<float> cosine, Rows<float> sine, const double* half_turns, double magnitude, const StepRow* rows) {
   for_elements(cosine.rows, cosine.cols, [&](int row, int col) {
     double s, c;
-    sincos(rows[row].position * inverse[col], &s, &c);
+    sincospi(rows[row].position * half_turns[col], &s, &c);  // far angles cost sincos many times as much
     cosine.row(row)[col] = static_cast<float>(c * magnitude);
     sine.row(row)[col] = static_cast<float>(s * magnitude);
   });
@@ -248,8 +248,8 @@ void split_gate(View<Bf16> query, View<Bf16> gate, View<const Bf16> both, std::i
 void output_gate(View<Bf16> out, View<const Bf16> gate, cudaStream_t stream) {
   launch_elements(output_gate_kernel, out.rows * out.cols, stream, device_rows(out), device_rows(gate));
 }
-void rotary_angles(View<float> cosine, View<float> sine, const double* inverse, double magnitude, const StepRow* rows, cudaStream_t stream) {
-  launch_elements(rotary_angles_kernel, cosine.rows * cosine.cols, stream, device_rows(cosine), device_rows(sine), inverse, magnitude, rows);
+void rotary_angles(View<float> cosine, View<float> sine, const double* half_turns, double magnitude, const StepRow* rows, cudaStream_t stream) {
+  launch_elements(rotary_angles_kernel, cosine.rows * cosine.cols, stream, device_rows(cosine), device_rows(sine), half_turns, magnitude, rows);
 }
 void rope(View<Bf16> x, std::int64_t heads, RotaryTable<float> rotary, cudaStream_t stream) {
   launch_elements(rope_kernel, x.rows * heads * rotary.cosine.cols, stream, device_rows(x), static_cast<int>(x.cols / heads),

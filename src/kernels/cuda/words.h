@@ -28,8 +28,8 @@ void add_bias(View<float> x, const float* bias, CUstream_st* stream);
 void swiglu(View<Bf16> out, View<const Bf16> gate, View<const Bf16> up, CUstream_st* stream);
 void split_gate(View<Bf16> query, View<Bf16> gate, View<const Bf16> both, std::int64_t heads, CUstream_st* stream);
 void output_gate(View<Bf16> out, View<const Bf16> gate, CUstream_st* stream);
-/// Cosines and sines of the rows' positions; `inverse` is in device memory, [cosine.cols].
-void rotary_angles(View<float> cosine, View<float> sine, const double* inverse, double magnitude, const StepRow* rows, CUstream_st* stream);
+/// Cosines and sines of the rows' positions; `half_turns` a position is in device memory, [cosine.cols].
+void rotary_angles(View<float> cosine, View<float> sine, const double* half_turns, double magnitude, const StepRow* rows, CUstream_st* stream);
 void rope(View<Bf16> x, std::int64_t heads, RotaryTable<float> rotary, CUstream_st* stream);
 /// out[i] = x[rows[i].wanted]. Must not alias.
 void gather_rows(View<Bf16> out, View<const Bf16> x, const StepRow* rows, CUstream_st* stream);
