@@ -14,6 +14,7 @@
 #include "base/json.h"
 #include "bench/accuracy/questions.h"
 #include "bench/leg_table.h"
+#include "bench/repeat.h"
 #include "bench/server_process.h"
 #include "bench/speed.h"
 #include "cli/bench_evidence.h"
@@ -119,13 +120,18 @@ struct SpeedFlags {
   bool json = false;
 };
 
-void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
-  bench::SpeedOptions& o = flags.options;
+struct RepeatFlags {
+  bench::RepeatOptions options;
+  std::string shape;
+  bool json = false;
+};
+
+/// What is run, and how: of decode, kernels and repeat.
+template <class Flags>
+void add_model_flags(CLI::App& app, Flags& flags) {
+  auto& o = flags.options;
   CLI::Option* model = app.add_option("--model", o.model, "Folder of a checkpoint, or synthetic:NAME");
   app.add_option("--shape", flags.shape, "The same as --model synthetic:NAME: random weights of a real geometry")->excludes(model);
-  app.add_option("--batch", o.batch, "Sequences that decode together")->check(CLI::Range(1, 512))->capture_default_str();
-  app.add_option("--context", o.context, "Prompt tokens of each sequence")->check(CLI::Range(1, 1 << 20))->capture_default_str();
-  app.add_option("--steps", o.steps, "Decode steps to time")->check(CLI::Range(1, 100000))->capture_default_str();
   app.add_option("--device", o.engine.device, "Where to run")->check(CLI::IsMember({"auto", "cpu", "cuda"}))->capture_default_str();
   app.add_option("--kv-cache-dtype", o.engine.kv_cache_dtype, "Number format of keys and values: auto, bf16, or on a GPU fp8_e4m3")->capture_default_str();
   app.add_option("--mamba-ssm-cache-dtype", o.engine.state_dtype, "Number format of recurrent state: auto, float32, or on a GPU bfloat16")
@@ -137,10 +143,38 @@ void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
   app.add_flag("--json", flags.json, "Print JSON");
 }
 
-/// `details`: what is printed below the summary.
-int run_speed(SpeedFlags& flags, const std::function<std::string(const bench::SpeedReport&)>& details) {
+template <class Flags>
+void settle_model(Flags& flags) {
   if (!flags.shape.empty()) flags.options.model = "synthetic:" + flags.shape;
   if (flags.options.model.empty()) throw Error(ErrorKind::kUsage, "give --model DIR or --shape NAME");
+}
+
+void add_repeat_flags(CLI::App& app, RepeatFlags& flags) {
+  bench::RepeatOptions& o = flags.options;
+  add_model_flags(app, flags);
+  app.add_option("--prompt-tokens", o.prompt_tokens, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--tokens", o.tokens, "Tokens drawn each time")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--seconds", o.seconds, "How long; at least twice")->check(CLI::NonNegativeNumber)->capture_default_str();
+}
+
+int run_repeat(RepeatFlags& flags) {
+  settle_model(flags);
+  const bench::RepeatReport report = bench::repeat_request(flags.options);
+  fmt::print("{}", flags.json ? dump_json(bench::repeat_json(report)) + "\n" : bench::repeat_summary(report));
+  return report.others.empty() ? kDone : kGateFailed;
+}
+
+void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
+  bench::SpeedOptions& o = flags.options;
+  add_model_flags(app, flags);
+  app.add_option("--batch", o.batch, "Sequences that decode together")->check(CLI::Range(1, 512))->capture_default_str();
+  app.add_option("--context", o.context, "Prompt tokens of each sequence")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--steps", o.steps, "Decode steps to time")->check(CLI::Range(1, 100000))->capture_default_str();
+}
+
+/// `details`: what is printed below the summary.
+int run_speed(SpeedFlags& flags, const std::function<std::string(const bench::SpeedReport&)>& details) {
+  settle_model(flags);
   const bench::SpeedReport report = bench::measure_speed(flags.options);
   fmt::print("{}", flags.json ? dump_json(bench::speed_json(report)) + "\n" : bench::speed_summary(report) + details(report));
   return kDone;
@@ -162,6 +196,9 @@ void configure_bench(CLI::App& app, Action& action) {
   add_speed_flags(*decode, *decode_flags);
   CLI::App* kernels = app.add_subcommand("kernels", "The same with every kernel: time, bytes, share of the read sweep");
   add_speed_flags(*kernels, *kernel_flags);
+  const auto repeat_flags = std::make_shared<RepeatFlags>();
+  CLI::App* repeat = app.add_subcommand("repeat", "Puts one request again and again and compares the bits of all logits; 1 if any differ");
+  add_repeat_flags(*repeat, *repeat_flags);
   const auto evidence = add_evidence_verbs(app), sweep = add_sweep_verbs(app), import = add_import_verb(app);
   action = [=] {
     if (const auto code = evidence()) return *code;
@@ -169,6 +206,7 @@ void configure_bench(CLI::App& app, Action& action) {
     if (const auto code = urls()) return *code;
     if (const auto code = import()) return *code;
     if (legs->parsed()) return run_legs(*leg_flags);
+    if (repeat->parsed()) return run_repeat(*repeat_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });
     return run_speed(*kernel_flags, bench::kernel_table);
   };

@@ -205,6 +205,7 @@ void CudaOps::matmul(View<Bf16> out, View<const Bf16> x, const Matrix& w, std::s
     NVLLM_CHECK(w.own.row_tiles() > 0);
     MatvecCall call = call_of(x, w.own, MatvecEnd::kBf16);
     call.out[0] = target(out);
+    call.early = false;  // a word
     cuda::nvfp4_matvec(call, device_, workspace_, stream_);
   }
   if (!bias.empty()) cuda::add_bias(out, bias.data(), stream_);

@@ -167,8 +167,8 @@ void launch(DenseArguments arguments, cudaStream_t stream) {
   const int fragments = arguments.tokens > kTokens && arguments.rows > kFewRows ? kMany : 1;
   arguments.token_groups = (arguments.tokens + fragments * kTokens - 1) / (fragments * kTokens);
   const int ctas = (arguments.rows + kRows - 1) / kRows * arguments.token_groups;
-  if (fragments == 1) return launch_early(dense_matvec_kernel<kFormat, 1>, ctas, kWarps * 32, 0, stream, arguments);
-  launch_early(dense_matvec_kernel<kFormat, kMany>, ctas, kWarps * 32, 0, stream, arguments);
+  if (fragments == 1) return launch_after(dense_matvec_kernel<kFormat, 1>, ctas, kWarps * 32, 0, stream, arguments);
+  launch_after(dense_matvec_kernel<kFormat, kMany>, ctas, kWarps * 32, 0, stream, arguments);
 }
 
 std::int64_t up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit * unit; }

@@ -200,8 +200,7 @@ __global__ void __launch_bounds__(kThreads<kFormat>, Cells<kFormat>::kCtas) deco
 template <StateFormat kFormat>
 void launch_decode(const delta::Layer& l, bool follows_itself, cudaStream_t stream) {
   const dim3 ctas(static_cast<unsigned>(l.lane_count * l.value_heads));
-  if (follows_itself) return launch_grid<Start::kAfter>(decode_kernel<kFormat>, ctas, kThreads<kFormat>, 0, stream, l);
-  launch_grid(decode_kernel<kFormat>, ctas, kThreads<kFormat>, 0, stream, l);
+  launch_grid(follows_itself ? Start::kAfter : Start::kEarly, decode_kernel<kFormat>, ctas, kThreads<kFormat>, 0, stream, l);
 }
 
 }  // namespace

@@ -169,7 +169,7 @@ void launch_rule(const Layer& l, Bf16* out, int out_stride, const Bf16* conv, in
   auto* const kernel = rule_kernel<State, kWhole>;
   static const cudaError_t raised = cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, kDim * kDim * 4);
   check(raised, "raising shared memory");
-  launch_early(kernel, lanes.count * l.value_heads, kThreads, l.key_dim * l.value_dim * 4, stream, l, out, out_stride, conv,
+  launch_after(kernel, lanes.count * l.value_heads, kThreads, l.key_dim * l.value_dim * 4, stream, l, out, out_stride, conv,
                conv_stride, lanes.first);
 }
 
@@ -178,12 +178,12 @@ void launch_rule(const Layer& l, Bf16* out, int out_stride, const Bf16* conv, in
 void launch_conv(const Layer& l, Bf16* out, int out_stride, LaneRange lanes, int tile_ctas, cudaStream_t stream) {
   const int blocks = (l.channels / 4 + kThreads - 1) / kThreads;
   auto* const kernel = l.taps == 4 ? conv_kernel<4, true> : conv_kernel<kTaps, false>;
-  launch_early(kernel, blocks * tile_ctas * lanes.count, kThreads, 0, stream, l, out, out_stride, lanes.first, tile_ctas);
+  launch_after(kernel, blocks * tile_ctas * lanes.count, kThreads, 0, stream, l, out, out_stride, lanes.first, tile_ctas);
 }
 
 void launch_norm(const Layer& l, Bf16* out, int out_stride, const Bf16* core, int core_stride, LaneRange lanes, int lane_ctas,
                  cudaStream_t stream) {
-  launch_early(norm_kernel, lane_ctas * lanes.count, kThreads, 0, stream, l, out, out_stride, core, core_stride, lanes.first, lane_ctas);
+  launch_after(norm_kernel, lane_ctas * lanes.count, kThreads, 0, stream, l, out, out_stride, core, core_stride, lanes.first, lane_ctas);
 }
 
 void launch_rule(const Layer& l, StateFormat format, Bf16* out, int out_stride, const Bf16* conv, int conv_stride, LaneRange lanes,

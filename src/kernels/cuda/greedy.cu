@@ -95,8 +95,8 @@ void greedy_choices(View<const float> logits, const GreedyWorkspace& workspace, 
   if (logits.rows == 0) return;
   auto* pieces = static_cast<Piece*>(workspace.parts());
   const auto rows = static_cast<unsigned>(logits.rows);
-  launch_grid(find_pieces, dim3(kPieces, rows), kThreads, 0, stream, pieces, logits.data, static_cast<long long>(logits.stride), static_cast<int>(logits.cols));
-  launch_grid(join_pieces, dim3(rows), 32, 0, stream, workspace.choices(), pieces);
+  launch_grid(Start::kEarly, find_pieces, dim3(kPieces, rows), kThreads, 0, stream, pieces, logits.data, static_cast<long long>(logits.stride), static_cast<int>(logits.cols));
+  launch_grid(Start::kEarly, join_pieces, dim3(rows), 32, 0, stream, workspace.choices(), pieces);
 }
 
 }  // namespace nvllm::cuda

@@ -15,8 +15,8 @@ enum class Start {
   kAfter,  ///< when that one has ended
 };
 
-template <Start kStart = Start::kEarly, class... Parameters, class... Values>
-void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shared_bytes, cudaStream_t stream,
+template <class... Parameters, class... Values>
+void launch_grid(Start start, void (*kernel)(Parameters...), dim3 ctas, int threads, int shared_bytes, cudaStream_t stream,
                  const Values&... values) {
   cudaLaunchAttribute attributes[2] = {};
   // The same split for all kernels: a multiprocessor must be empty to change it, which would undo the early launch.
@@ -30,14 +30,22 @@ void launch_grid(void (*kernel)(Parameters...), dim3 ctas, int threads, int shar
   config.dynamicSmemBytes = static_cast<std::size_t>(shared_bytes);
   config.stream = stream;
   config.attrs = attributes;
-  config.numAttrs = kStart == Start::kEarly ? 2 : 1;
+  config.numAttrs = start == Start::kEarly ? 2 : 1;
   check(cudaLaunchKernelEx(&config, kernel, Parameters(values)...), "launching a kernel");
 }
 
 template <class... Parameters, class... Values>
 void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream,
                   const Values&... values) {
-  launch_grid(kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
+  launch_grid(Start::kEarly, kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
+}
+
+/// For the words of a spelled-out layer. Chains of them that started early gave other bits once in some 5,000 decode steps
+/// of the 27B geometry, and none that started like this (docs/performance.md, "What was tried").
+template <class... Parameters, class... Values>
+void launch_after(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream,
+                  const Values&... values) {
+  launch_grid(Start::kAfter, kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
 }
 
 /// Lets a kernel use all the shared memory that its device has.
@@ -51,10 +59,10 @@ bool allow_shared_memory(Kernel kernel) {
 
 /// The same for a kernel that may need more shared memory than kernels have without asking.
 template <auto kKernel, class... Values>
-void launch_roomy(int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+void launch_roomy(Start start, int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
   static const bool allowed = allow_shared_memory(kKernel);
   NVLLM_CHECK(allowed);
-  launch_early(kKernel, ctas, threads, shared_bytes, stream, values...);
+  launch_grid(start, kKernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
 }
 
 }  // namespace nvllm::cuda

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <type_traits>
 
+#include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matvec_phase.cuh"
 
 namespace nvllm::cuda {
@@ -36,6 +37,8 @@ Arguments common_arguments(const MatvecCall& call, const MatvecWorkspace& worksp
   a.col_tiles = static_cast<int>(call.w->col_tiles());
   return a;
 }
+
+inline Start start_of(const MatvecCall& call) { return call.early ? Start::kEarly : Start::kAfter; }
 
 /// Deals `steps` out to as many CTAs as have work.
 template <class Arguments>

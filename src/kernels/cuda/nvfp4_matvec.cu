@@ -61,7 +61,7 @@ void team_matvec(const MatvecCall& call, const DeviceFacts& device, const Matvec
     with_end(call.end, [&](auto end) {
       with_constant(group.one_row(), [&](auto one) {
         const int bytes = matvec_shared_bytes(arguments);
-        launch_roomy<nvfp4_matvec_kernel<end(), one()>>(cut.ctas, kTeamThreads, bytes, stream, arguments);
+        launch_roomy<nvfp4_matvec_kernel<end(), one()>>(start_of(call), cut.ctas, kTeamThreads, bytes, stream, arguments);
       });
     });
   }

@@ -104,6 +104,7 @@ struct MatvecCall {
   MatvecTarget out[kMatvecOutputsMax]{};  ///< of each part; kSwiglu has one
   DeviceNorm norm{};                    ///< of the rows of x, before the product; not with kAdd, and neither is `dense`
   MatvecDenseRows dense[kMatvecDenseMax]{};  ///< together at most matvec_ctas() rows
+  bool early = true;                    ///< the kernel may start while the one ahead ends
   bool alone_as_in_company = false;     ///< a single row goes the way of several, whose bits do not depend on their number
 
   /// Whether a single row goes its own, faster way.

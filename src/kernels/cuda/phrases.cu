@@ -174,7 +174,7 @@ void phase_d_of(const PhaseDCall& call, const DeviceFacts& device, const MatvecW
   const PhaseDArguments<Form> a = phase_d_arguments<Form>(call, device, workspace, phrases);
   const int bytes = std::max(Form::shared_bytes(a.gate_up), Form::shared_bytes(a.down));
   with_constant(call.gate_up.one_row(), [&](auto one) {
-    launch_roomy<Phase_D_MLP_Kernel<Form, one()>>(device.multiprocessors, Form::kThreads, bytes, stream, a);
+    launch_roomy<Phase_D_MLP_Kernel<Form, one()>>(Start::kEarly, device.multiprocessors, Form::kThreads, bytes, stream, a);
   });
 }
 
@@ -203,7 +203,7 @@ void decode_kernel(const DecodeCall& call, const AttentionWorkspace& attention, 
   const DecodeArguments a = decode_arguments(call, attention, device, workspace, phrases);
   with_attention(call, [&](auto one, auto format) {
     constexpr int kBytes = kDecodeBytes<format()>;
-    launch_roomy<DecodeKernel<one(), format()>>(device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
+    launch_roomy<DecodeKernel<one(), format()>>(Start::kEarly, device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
   });
 }
 
@@ -213,7 +213,7 @@ void phase_e_beta(const DecodeCall& decode, const PhaseDCall& mlp, const Attenti
                           .mlp = phase_d_arguments<WarpgroupForm>(mlp, device, workspace, phrases)};
   with_attention(decode, [&](auto one, auto format) {
     constexpr int kBytes = kDecodeBytes<format()>;
-    launch_roomy<PhaseE_Beta_Kernel<one(), format()>>(device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
+    launch_roomy<PhaseE_Beta_Kernel<one(), format()>>(Start::kEarly, device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
   });
 }
 

@@ -41,15 +41,15 @@ __global__ void __launch_bounds__(WideShape<kTokens>::kThreads, 1) more_rows_ker
 }
 
 template <MatvecEnd kEnd, bool kOneToken>
-void launch_few(const PhaseArguments& a, cudaStream_t stream) {
+void launch_few(Start start, const PhaseArguments& a, cudaStream_t stream) {
   using Shape = SharedShape<kEnd>;
-  launch_roomy<few_rows_kernel<kOneToken, kEnd>>(a.ctas, Shape::kThreads, Shape::kSharedBytes, stream, a);
+  launch_roomy<few_rows_kernel<kOneToken, kEnd>>(start, a.ctas, Shape::kThreads, Shape::kSharedBytes, stream, a);
 }
 
 template <MatvecEnd kEnd, int kTokens>
-void launch_more(const PhaseArguments& a, cudaStream_t stream) {
+void launch_more(Start start, const PhaseArguments& a, cudaStream_t stream) {
   using Shape = WideShape<kTokens>;
-  launch_roomy<more_rows_kernel<kTokens, kEnd>>(a.ctas, Shape::kThreads, Shape::kSharedBytes, stream, a);
+  launch_roomy<more_rows_kernel<kTokens, kEnd>>(start, a.ctas, Shape::kThreads, Shape::kSharedBytes, stream, a);
 }
 
 std::int64_t steps_of(const Nvfp4DeviceMatrix& w) { return (w.row_tiles() + kBlockTiles - 1) / kBlockTiles * w.col_tiles(); }
@@ -76,12 +76,13 @@ PhaseArguments phase_arguments(const MatvecCall& call, const DeviceFacts& device
 
 void warpgroup_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
   const PhaseArguments a = phase_arguments(call, device, workspace);
+  const Start start = start_of(call);
   with_end(call.end, [&](auto end) {
-    if (call.one_row()) return launch_few<end(), true>(a, stream);
-    if (a.tokens <= 8) return launch_few<end(), false>(a, stream);
-    if (a.tokens <= 16) return launch_more<end(), 16>(a, stream);
-    if (a.tokens <= 32) return launch_more<end(), 32>(a, stream);
-    launch_more<end(), 64>(a, stream);
+    if (call.one_row()) return launch_few<end(), true>(start, a, stream);
+    if (a.tokens <= 8) return launch_few<end(), false>(start, a, stream);
+    if (a.tokens <= 16) return launch_more<end(), 16>(start, a, stream);
+    if (a.tokens <= 32) return launch_more<end(), 32>(start, a, stream);
+    launch_more<end(), 64>(start, a, stream);
   });
 }
 

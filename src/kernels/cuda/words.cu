@@ -58,7 +58,7 @@ int ctas_for(std::int64_t elements) { return static_cast<int>(std::clamp<std::in
 
 template <class... Parameters, class... Values>
 void launch_elements(void (*kernel)(Parameters...), std::int64_t elements, cudaStream_t stream, const Values&... values) {
-  if (elements > 0) launch_early(kernel, ctas_for(elements), kThreads, 0, stream, values...);
+  if (elements > 0) launch_after(kernel, ctas_for(elements), kThreads, 0, stream, values...);
 }
 
 __global__ void embed_kernel(Rows<__nv_bfloat16> out, const __nv_bfloat16* table, long long table_stride, int vocab, const StepRow* rows) {
@@ -216,16 +216,16 @@ void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const 
   if (x.rows == 0) return;
   const auto rows = static_cast<int>(x.rows);
   if (has_warpgroups(device)) {
-    launch_early(rms_norm_kernel_by_two_warps, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
+    launch_after(rms_norm_kernel_by_two_warps, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   } else {
-    launch_early(rms_norm_kernel, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
+    launch_after(rms_norm_kernel, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   }
 }
 
 void head_norm(View<Bf16> x, std::int64_t heads, const DeviceNorm& norm, cudaStream_t stream) {
   const std::int64_t units = x.rows * heads, each = kThreads / 32;
   if (units > 0) {
-    launch_early(head_norm_kernel, static_cast<int>((units + each - 1) / each), kThreads, 0, stream, device_rows(x), static_cast<int>(heads), norm);
+    launch_after(head_norm_kernel, static_cast<int>((units + each - 1) / each), kThreads, 0, stream, device_rows(x), static_cast<int>(heads), norm);
   }
 }
 
