@@ -69,10 +69,11 @@ __device__ __forceinline__ Four unpack_four(uint2 bits) {
   return {{low_half(bits.x), high_half(bits.x), low_half(bits.y), high_half(bits.y)}};
 }
 __device__ __forceinline__ uint2 pack_four(const Four& of) { return {pack(of.x[0], of.x[1]), pack(of.x[2], of.x[3])}; }
-__device__ __forceinline__ uint2 load_8(const Bf16* from) { return *reinterpret_cast<const uint2*>(from); }
+// Past the first-level cache: nothing is read twice, and a kernel that starts early has no use for what lies there.
+__device__ __forceinline__ uint2 load_8(const Bf16* from) { return __ldcg(reinterpret_cast<const uint2*>(from)); }
 __device__ __forceinline__ void store_8(Bf16* to, uint2 bits) { *reinterpret_cast<uint2*>(to) = bits; }
 __device__ __forceinline__ float load_one(const Bf16* from) {
-  return __uint_as_float(static_cast<std::uint32_t>(*reinterpret_cast<const std::uint16_t*>(from)) << 16);
+  return __uint_as_float(static_cast<std::uint32_t>(__ldcg(reinterpret_cast<const std::uint16_t*>(from))) << 16);
 }
 __device__ __forceinline__ float round_bf16(float value) { return __bfloat162float(__float2bfloat16_rn(value)); }
 __device__ __forceinline__ float silu(float x) { return __fdividef(x, 1.0f + __expf(-x)); }

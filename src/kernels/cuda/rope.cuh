@@ -35,7 +35,8 @@ __device__ __forceinline__ void prepare_head(float* row, const __nv_bfloat16* he
   }
 #pragma unroll
   for (int i = 0; i < kPairs; ++i) {
-    x[i] = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(head + 64 * i + 2 * lane));
+    const unsigned pair = __ldcg(reinterpret_cast<const unsigned*>(head + 64 * i + 2 * lane));
+    x[i] = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(pair));
     if (norm.gain != nullptr) gain[i] = *reinterpret_cast<const float2*>(norm.gain + 64 * i + 2 * lane);
   }
   if (norm.gain != nullptr) {

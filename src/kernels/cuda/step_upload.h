@@ -21,8 +21,9 @@ class StepUpload {
   /// With `token_by_token`, each token of a prompt has a lane to itself.
   StepUpload(std::int64_t rows_max, std::int64_t lanes_max, std::int64_t blocks_per_lane, bool token_by_token);
 
-  /// Queues copies of what the device does not have yet. Lanes of one token come first in the table, whatever the order of segments. Lanes beyond the
-  /// segments, up to `lane_count`, have no token; so have rows beyond the ids, one for each of them.
+  /// Queues copies of what the device does not have yet. Lanes of one token come first in the table, whatever the order of
+  /// segments. Lanes beyond the segments, up to `lane_count`, have no token; so have rows beyond the ids, one for each of
+  /// them.
   void bring(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows,
              std::int64_t lane_count, int chunk_tokens, Stream& stream);
 
