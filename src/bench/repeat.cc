@@ -34,11 +34,13 @@ std::uint64_t hash_of(const float* logits, std::int64_t count) {
 std::vector<std::uint64_t> ask_once(engine::Runner& runner, const RepeatOptions& options) {
   std::vector<std::uint64_t> hashes;
   runner.set_logit_listener([&](const engine::StepPlan& plan, View<const float> logits) {
-    for (const engine::SampleTask& task : plan.samples) hashes.push_back(hash_of(logits.row(task.logit_index), logits.cols));
+    for (const engine::SampleTask& task : plan.samples)
+      hashes.push_back(hash_of(logits.row(task.logit_index), logits.cols));
   });
   auto sequence = std::make_unique<engine::Sequence>();
   for (std::int64_t i = 0; i < options.prompt_tokens; ++i) {
-    sequence->request.prompt.push_back(static_cast<std::int32_t>((7919 * i + 13) % runner.limits().vocab_size));
+    sequence->request.prompt.push_back(
+        static_cast<std::int32_t>((7919 * i + 13) % runner.limits().vocab_size));
   }
   sequence->request.max_tokens = options.tokens;
   sequence->request.sampling.temperature = 0;
@@ -53,7 +55,11 @@ std::vector<std::uint64_t> ask_once(engine::Runner& runner, const RepeatOptions&
 }  // namespace
 
 RepeatReport repeat_request(engine::Runner& runner, const RepeatOptions& options) {
-  RepeatReport report{.model = options.model, .device = runner.limits().device, .leg = runner.limits().leg, .tokens = options.tokens, .others = {}};
+  RepeatReport report{.model = options.model,
+                      .device = runner.limits().device,
+                      .leg = runner.limits().leg,
+                      .tokens = options.tokens,
+                      .others = {}};
   const auto begin = Clock::now();
   std::vector<std::uint64_t> first;
   do {
@@ -74,14 +80,17 @@ RepeatReport repeat_request(const RepeatOptions& options) {
   sized.max_num_seqs = 1;
   sized.max_model_len = options.prompt_tokens + options.tokens;
   const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(options.model);
-  const bool gpu = sized.device == "cuda" || (sized.device == "auto" && engine::why_no_cuda().empty());
+  const bool gpu =
+      sized.device == "cuda" || (sized.device == "auto" && engine::why_no_cuda().empty());
   if (!gpu) return repeat_request(*engine::make_cpu_runner(files, sized), options);
-  return repeat_request(*engine::make_cuda_runner(files, sized, engine::plan_cuda_memory(files, sized)), options);
+  return repeat_request(
+      *engine::make_cuda_runner(files, sized, engine::plan_cuda_memory(files, sized)), options);
 }
 
 std::string repeat_summary(const RepeatReport& r) {
-  std::string text = fmt::format("{} on {}, leg {}: {} requests of {} tokens in {:.0f} s, {} with other bits than the first\n", r.model, r.device,
-                                 r.leg, r.requests, r.tokens, r.seconds, r.others.size());
+  std::string text = fmt::format(
+      "{} on {}, leg {}: {} requests of {} tokens in {:.0f} s, {} with other bits than the first\n",
+      r.model, r.device, r.leg, r.requests, r.tokens, r.seconds, r.others.size());
   for (std::size_t i = 0; i < std::min(kShown, r.others.size()); ++i) {
     text += fmt::format("  request {} from draw {} on\n", r.others[i].request, r.others[i].draw);
   }
@@ -89,9 +98,11 @@ std::string repeat_summary(const RepeatReport& r) {
 }
 
 Json repeat_json(const RepeatReport& r) {
-  Json json{{"model", r.model}, {"device", r.device}, {"leg", r.leg}, {"requests", r.requests}, {"tokens", r.tokens},
-            {"seconds", r.seconds}, {"others", Json::array()}};
-  for (const OtherBits& one : r.others) json["others"].push_back({{"request", one.request}, {"draw", one.draw}});
+  Json json{{"model", r.model},       {"device", r.device}, {"leg", r.leg},
+            {"requests", r.requests}, {"tokens", r.tokens}, {"seconds", r.seconds},
+            {"others", Json::array()}};
+  for (const OtherBits& one : r.others)
+    json["others"].push_back({{"request", one.request}, {"draw", one.draw}});
   return json;
 }
 

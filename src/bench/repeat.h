@@ -11,10 +11,10 @@ namespace nvllm::bench {
 
 /// One request that is put again and again, alone.
 struct RepeatOptions {
-  std::string model;                ///< a folder or "synthetic:NAME"
+  std::string model;  ///< a folder or "synthetic:NAME"
   std::int64_t prompt_tokens = 24;
-  std::int64_t tokens = 40;         ///< drawn, greedily, each time
-  double seconds = 60;              ///< how long
+  std::int64_t tokens = 40;  ///< drawn, greedily, each time
+  double seconds = 60;       ///< how long
   engine::EngineOptions engine;
 };
 
@@ -31,7 +31,8 @@ struct RepeatReport {
   std::vector<OtherBits> others;
 };
 
-/// Asks for at least two repetitions, then until the time is up. A hash of all logits of every draw is what is compared.
+/// Asks for at least two repetitions, then until the time is up. A hash of all logits of every draw
+/// is what is compared.
 RepeatReport repeat_request(engine::Runner& runner, const RepeatOptions& options);
 /// The same on a runner for the options' model and device.  Errors: those of open_engine.
 RepeatReport repeat_request(const RepeatOptions& options);

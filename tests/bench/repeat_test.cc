@@ -13,10 +13,13 @@ using ::testing::HasSubstr;
 /// Shows logits of its own with every step; those of one step have one bit changed.
 class FickleRunner final : public engine::Runner {
  public:
-  explicit FickleRunner(std::int64_t fickle_step) : scripted_(test::small_limits()), fickle_step_(fickle_step) {}
+  explicit FickleRunner(std::int64_t fickle_step)
+      : scripted_(test::small_limits()), fickle_step_(fickle_step) {}
 
   const engine::EngineLimits& limits() const override { return scripted_.limits(); }
-  void set_logit_listener(engine::LogitListener listener) override { listener_ = std::move(listener); }
+  void set_logit_listener(engine::LogitListener listener) override {
+    listener_ = std::move(listener);
+  }
   engine::StepResult run(const engine::StepPlan& plan) override {
     std::vector<float> logits(1000, 0.5f);
     if (steps_++ == fickle_step_) logits[777] = std::nextafter(0.5f, 1.0f);
@@ -34,7 +37,8 @@ constexpr std::int64_t kTokens = 6;
 
 RepeatReport twice(std::int64_t fickle_step) {
   FickleRunner runner(fickle_step);
-  return repeat_request(runner, {.model = "m", .prompt_tokens = 4, .tokens = kTokens, .seconds = 0, .engine = {}});
+  return repeat_request(
+      runner, {.model = "m", .prompt_tokens = 4, .tokens = kTokens, .seconds = 0, .engine = {}});
 }
 
 TEST(Repeat, EqualBitsAreNothingToReport) {

@@ -1,4 +1,5 @@
-// Whole models on a GPU: equal bits where they are asked for, and logits beside those of the double-precision reference.
+// Whole models on a GPU: equal bits where they are asked for, and logits beside those of the
+// double-precision reference.
 
 #include <gtest/gtest.h>
 
@@ -17,7 +18,8 @@ using engine::EngineOptions;
 /// The demo model, beside the sources or below where the tests are started.
 const checkpoint::Checkpoint& demo() {
   static const std::filesystem::path source = NVLLM_SOURCE_DIR "/models/demo";
-  static const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(std::filesystem::exists(source) ? source : "models/demo");
+  static const checkpoint::Checkpoint files =
+      checkpoint::Checkpoint::open(std::filesystem::exists(source) ? source : "models/demo");
   return files;
 }
 
@@ -48,21 +50,27 @@ std::vector<TraceRequest> requests() {
     std::vector<TraceRequest> more = boundary_requests(demo().config().vocab_size, 100 + i);
     out.push_back(std::move(more[3 + i % 4]));
   }
-  for (std::size_t i = 0; i < out.size(); ++i) out[i].arrival_step = static_cast<std::int64_t>(i / 3);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i].arrival_step = static_cast<std::int64_t>(i / 3);
   return out;
 }
 
-TraceHashes trace(const EngineOptions& options) { return Tracer(gpu_runner(options)).run(requests()); }
+TraceHashes trace(const EngineOptions& options) {
+  return Tracer(gpu_runner(options)).run(requests());
+}
 
 TEST_F(GpuRunner, DeterministicBitsAreTheSameInAnyBatchChunkingFusedLegAndRecomputation) {
   const TraceHashes alone = trace(gpu_options(1, 0, true));
-  for (const auto [sequences, chunk] : {std::pair{1, 1}, {1, 7}, {3, 0}, {8, 16}, {17, 0}, {33, 5}}) {
-    EXPECT_EQ(trace(gpu_options(sequences, chunk, true)), alone) << sequences << " sequences, chunks of " << chunk;
+  for (const auto [sequences, chunk] :
+       {std::pair{1, 1}, {1, 7}, {3, 0}, {8, 16}, {17, 0}, {33, 5}}) {
+    EXPECT_EQ(trace(gpu_options(sequences, chunk, true)), alone)
+        << sequences << " sequences, chunks of " << chunk;
   }
   for (const std::string& leg : leg_names()) {
     EngineOptions options = gpu_options(9, 0, true), by_itself = gpu_options(1, 0, true);
     options.leg = by_itself.leg = leg;
-    // The words of the delta rule sum in another order than its fused kernel, so spelled-out has bits of its own.
+    // The words of the delta rule sum in another order than its fused kernel, so spelled-out has
+    // bits of its own.
     EXPECT_EQ(trace(options), leg == "spelled-out" ? trace(by_itself) : alone) << leg;
   }
   EngineOptions tight = gpu_options(17, 0, true);
@@ -79,16 +87,21 @@ TEST_F(GpuRunner, WithoutTheFlagBitsDependOnCompany) {
 
 TEST_F(GpuRunner, TheSameRunGivesTheSameBits) {
   for (const std::int64_t sequences : {1, 8, 17}) {
-    EXPECT_EQ(trace(gpu_options(sequences, 16, false)), trace(gpu_options(sequences, 16, false))) << sequences;
+    EXPECT_EQ(trace(gpu_options(sequences, 16, false)), trace(gpu_options(sequences, 16, false)))
+        << sequences;
   }
 }
 
-/// Logits after every token of a prompt, by the chunks that options ask for; after the last alone unless `all`.
+/// Logits after every token of a prompt, by the chunks that options ask for; after the last alone
+/// unless `all`.
 template <class Runner>
-std::vector<std::vector<float>> prompt_logits(std::unique_ptr<Runner> runner, const std::vector<std::int32_t>& prompt, bool all = true) {
+std::vector<std::vector<float>> prompt_logits(std::unique_ptr<Runner> runner,
+                                              const std::vector<std::int32_t>& prompt,
+                                              bool all = true) {
   std::vector<std::vector<float>> rows;
   runner->set_logit_listener([&](const engine::StepPlan&, View<const float> logits) {
-    for (std::int64_t row = 0; row < logits.rows; ++row) rows.emplace_back(logits.row(row), logits.row(row) + logits.cols);
+    for (std::int64_t row = 0; row < logits.rows; ++row)
+      rows.emplace_back(logits.row(row), logits.row(row) + logits.cols);
   });
   auto sequence = std::make_unique<engine::Sequence>();
   sequence->request.prompt = prompt;
@@ -108,7 +121,8 @@ struct Distance {
   double rms() const { return std::sqrt(squares / static_cast<double>(count)); }
 };
 
-Distance distance(const std::vector<std::vector<float>>& a, const std::vector<std::vector<float>>& b) {
+Distance distance(const std::vector<std::vector<float>>& a,
+                  const std::vector<std::vector<float>>& b) {
   Distance out;
   EXPECT_EQ(a.size(), b.size());
   for (std::size_t row = 0; row < std::min(a.size(), b.size()); ++row) {
@@ -132,23 +146,28 @@ struct Way {
 TEST_F(GpuRunner, LogitsAreNoFartherFromTheReferenceThanThoseOfTheCpuTwice) {
   std::vector<std::int32_t> prompt;
   for (std::uint64_t i = 0; i < 130; ++i) {
-    prompt.push_back(static_cast<std::int32_t>(random_bits(5, i) % static_cast<std::uint64_t>(demo().config().vocab_size)));
+    prompt.push_back(static_cast<std::int32_t>(
+        random_bits(5, i) % static_cast<std::uint64_t>(demo().config().vocab_size)));
   }
   EngineOptions options = tiny_options(1, 0);
   options.leg = "spelled-out";
   const auto reference = prompt_logits(engine::make_reference_runner(demo(), options), prompt);
-  const Distance cpu = distance(prompt_logits(engine::make_cpu_runner(demo(), options), prompt), reference);
+  const Distance cpu =
+      distance(prompt_logits(engine::make_cpu_runner(demo(), options), prompt), reference);
   std::printf("%-14s %-18s largest %.4f  rms %.4f\n", "cpu", "", cpu.largest, cpu.rms());
-  for (const Way way : {Way{"in pieces", 0, true}, {"token by token", 1, true}, {"whole", 0, false}}) {
+  for (const Way way :
+       {Way{"in pieces", 0, true}, {"token by token", 1, true}, {"whole", 0, false}}) {
     std::vector<std::vector<float>> first;
     for (const std::string& leg : leg_names()) {
       options = gpu_options(1, way.chunk, false);
       options.leg = leg;
       const auto logits = prompt_logits(gpu_runner(options), prompt, way.all);
       if (first.empty()) first = logits;
-      const Distance gpu = distance(logits, way.all ? reference : std::vector<std::vector<float>>{reference.back()});
-      std::printf("%-14s %-18s largest %.4f  rms %.4f  from %s %.4f\n", leg.c_str(), way.name, gpu.largest, gpu.rms(),
-                  leg_names().front().c_str(), distance(logits, first).largest);
+      const Distance gpu =
+          distance(logits, way.all ? reference : std::vector<std::vector<float>>{reference.back()});
+      std::printf("%-14s %-18s largest %.4f  rms %.4f  from %s %.4f\n", leg.c_str(), way.name,
+                  gpu.largest, gpu.rms(), leg_names().front().c_str(),
+                  distance(logits, first).largest);
       EXPECT_LE(gpu.largest, 2 * cpu.largest) << leg << ", " << way.name;
       EXPECT_LE(gpu.rms(), 2 * cpu.rms()) << leg << ", " << way.name;
     }

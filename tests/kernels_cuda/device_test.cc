@@ -26,7 +26,8 @@ std::vector<std::uint8_t> after(DeviceBuffer& buffer, const Prepare& prepare) {
   copy_to_device(buffer.as<void>(), ones.as<void>(), kBytes, stream);
   stream.wait();
   std::vector<std::uint8_t> got(kBytes);
-  buffer.download(got.data(), kBytes);  // by the default stream: behind everything that was asked of it
+  buffer.download(got.data(),
+                  kBytes);  // by the default stream: behind everything that was asked of it
   return got;
 }
 

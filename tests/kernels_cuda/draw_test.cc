@@ -19,8 +19,10 @@ constexpr float kInfinity = std::numeric_limits<float>::infinity();
 class DrawOnDevice : public test::OnDevice {
  protected:
   /// What the device draws for tasks over rows of logits [rows, vocab].
-  static std::vector<DrawnToken> draw(const std::vector<float>& logits, std::int64_t vocab, const std::vector<DrawTask>& tasks) {
-    const auto rows = static_cast<std::int64_t>(logits.size()) / vocab, count = static_cast<std::int64_t>(tasks.size());
+  static std::vector<DrawnToken> draw(const std::vector<float>& logits, std::int64_t vocab,
+                                      const std::vector<DrawTask>& tasks) {
+    const auto rows = static_cast<std::int64_t>(logits.size()) / vocab,
+               count = static_cast<std::int64_t>(tasks.size());
     DeviceBuffer there(static_cast<std::int64_t>(logits.size()) * 4);
     there.upload(logits.data(), there.bytes());
     const View<const float> view(there.as<float>(), rows, vocab);
@@ -40,7 +42,8 @@ std::vector<float> random_logits(std::int64_t count, float spread, bool ties, st
   std::vector<float> out;
   for (std::int64_t i = 0; i < count; ++i) {
     double sum = 0;
-    for (std::uint64_t k = 0; k < 6; ++k) sum += random_uniform(seed, static_cast<std::uint64_t>(i) * 6 + k) - 0.5;
+    for (std::uint64_t k = 0; k < 6; ++k)
+      sum += random_uniform(seed, static_cast<std::uint64_t>(i) * 6 + k) - 0.5;
     const auto logit = static_cast<float>(sum) * spread;
     out.push_back(ties ? std::round(logit) : logit);
   }
@@ -54,9 +57,13 @@ std::vector<double> kept_weights(std::span<const float> logits, const DrawTask& 
   const auto distance = [&](std::size_t id) { return (largest - logits[id]) * task.scale; };
   std::vector<std::size_t> ids(logits.size());
   std::iota(ids.begin(), ids.end(), std::size_t{0});
-  std::erase_if(ids, [&](std::size_t id) { return distance(id) > task.farthest || distance(id) == kInfinity; });
-  std::ranges::stable_sort(ids, [&](std::size_t a, std::size_t b) { return distance(a) < distance(b); });
-  if (task.top_k > 0 && static_cast<std::size_t>(task.top_k) < ids.size()) ids.resize(static_cast<std::size_t>(task.top_k));
+  std::erase_if(ids, [&](std::size_t id) {
+    return distance(id) > task.farthest || distance(id) == kInfinity;
+  });
+  std::ranges::stable_sort(ids,
+                           [&](std::size_t a, std::size_t b) { return distance(a) < distance(b); });
+  if (task.top_k > 0 && static_cast<std::size_t>(task.top_k) < ids.size())
+    ids.resize(static_cast<std::size_t>(task.top_k));
   double whole = 0, mass = 0;
   for (const std::size_t id : ids) whole += std::exp(-static_cast<double>(distance(id)));
   for (const std::size_t id : ids) {
@@ -67,8 +74,10 @@ std::vector<double> kept_weights(std::span<const float> logits, const DrawTask& 
   return weights;
 }
 
-/// Every token drawn, by tasks that differ in their number alone, is the one at which the running sum passes the task's number, but for the weights' rounding.
-void expect_right(std::span<const float> logits, const std::vector<DrawTask>& tasks, const std::vector<DrawnToken>& tokens) {
+/// Every token drawn, by tasks that differ in their number alone, is the one at which the running
+/// sum passes the task's number, but for the weights' rounding.
+void expect_right(std::span<const float> logits, const std::vector<DrawTask>& tasks,
+                  const std::vector<DrawnToken>& tokens) {
   double exps = 0;
   const float largest = *std::ranges::max_element(logits);
   for (const float logit : logits) exps += std::exp(static_cast<double>(logit) - largest);
@@ -78,13 +87,15 @@ void expect_right(std::span<const float> logits, const std::vector<DrawTask>& ta
     const double target = tasks[i].uniform * whole;
     ASSERT_TRUE(tokens[i].id >= 0 && static_cast<std::size_t>(tokens[i].id) < logits.size()) << i;
     const auto id = static_cast<std::size_t>(tokens[i].id);
-    // Weights of less than 2^-40 are zeros on the device, and its exp has a relative error of some 2^-20.
+    // Weights of less than 2^-40 are zeros on the device, and its exp has a relative error of some
+    // 2^-20.
     const double rounding = whole * 2e-6 + static_cast<double>(logits.size()) * std::exp2(-40);
     const double before = std::accumulate(weights.begin(), weights.begin() + tokens[i].id, 0.0);
     EXPECT_GT(weights[id], 0) << "task " << i;
     EXPECT_LE(before, target + rounding) << "task " << i;
     EXPECT_GE(before + weights[id], target - rounding) << "task " << i;
-    EXPECT_NEAR(tokens[i].logprob, static_cast<double>(logits[id]) - largest - std::log(exps), 1e-4);
+    EXPECT_NEAR(tokens[i].logprob, static_cast<double>(logits[id]) - largest - std::log(exps),
+                1e-4);
   }
 }
 
@@ -100,26 +111,29 @@ std::vector<DrawTask> tasks_of(DrawTask like, std::int64_t count, std::uint64_t 
 }
 
 TEST_F(DrawOnDevice, FollowsTheRunningSumOfWhatIsKept) {
-  const std::vector<DrawTask> kinds = {{},
-                                       {.scale = 0.5f},
-                                       {.scale = 1 / 0.3f},
-                                       {.top_k = 1},
-                                       {.top_k = 20},
-                                       {.top_k = 3000},
-                                       {.top_p = 0},
-                                       {.top_p = 0.5},
-                                       {.top_p = 0.95},
-                                       {.top_p = 0.999},
-                                       {.farthest = 0},
-                                       {.farthest = 2.3f},
-                                       {.top_k = 40, .scale = 1.4f, .farthest = 4.6f, .top_p = 0.9}};
+  const std::vector<DrawTask> kinds = {
+      {},
+      {.scale = 0.5f},
+      {.scale = 1 / 0.3f},
+      {.top_k = 1},
+      {.top_k = 20},
+      {.top_k = 3000},
+      {.top_p = 0},
+      {.top_p = 0.5},
+      {.top_p = 0.95},
+      {.top_p = 0.999},
+      {.farthest = 0},
+      {.farthest = 2.3f},
+      {.top_k = 40, .scale = 1.4f, .farthest = 4.6f, .top_p = 0.9}};
   for (const std::int64_t vocab : {1, 31, 997, 5000, 151936, 248320}) {
     for (const bool ties : {false, true}) {
-      const std::vector<float> logits = random_logits(vocab, 6, ties, static_cast<std::uint64_t>(vocab));
+      const std::vector<float> logits =
+          random_logits(vocab, 6, ties, static_cast<std::uint64_t>(vocab));
       for (const DrawTask& kind : kinds) {
         const auto tasks = tasks_of(kind, 12, 17);
-        SCOPED_TRACE(::testing::Message() << vocab << " logits, ties " << ties << ", top_k " << kind.top_k << ", top_p " << kind.top_p
-                                          << ", scale " << kind.scale << ", farthest " << kind.farthest);
+        SCOPED_TRACE(::testing::Message()
+                     << vocab << " logits, ties " << ties << ", top_k " << kind.top_k << ", top_p "
+                     << kind.top_p << ", scale " << kind.scale << ", farthest " << kind.farthest);
         expect_right(logits, tasks, draw(logits, vocab, tasks));
       }
     }
@@ -131,18 +145,22 @@ TEST_F(DrawOnDevice, TakesEqualLogitsInOrderOfId) {
   logits[7] = -kInfinity;
   const auto tasks = tasks_of({.top_k = 10}, 400, 3);
   std::vector<int> seen(logits.size());
-  for (const DrawnToken& token : draw(logits, 5000, tasks)) ++seen[static_cast<std::size_t>(token.id)];
-  for (std::size_t id = 0; id < seen.size(); ++id) EXPECT_EQ(seen[id] > 0, id < 11 && id != 7) << id;
+  for (const DrawnToken& token : draw(logits, 5000, tasks))
+    ++seen[static_cast<std::size_t>(token.id)];
+  for (std::size_t id = 0; id < seen.size(); ++id)
+    EXPECT_EQ(seen[id] > 0, id < 11 && id != 7) << id;
 }
 
 TEST_F(DrawOnDevice, DependsOnItsRowAndTaskAlone) {
   const std::int64_t vocab = 4096;
   const std::vector<float> logits = random_logits(3 * vocab, 5, false, 5);
   std::vector<DrawTask> tasks;
-  for (std::int32_t row : {2, 0, 1, 2}) tasks.push_back({.row = row, .top_p = 0.9, .uniform = 0.37});
+  for (std::int32_t row : {2, 0, 1, 2})
+    tasks.push_back({.row = row, .top_p = 0.9, .uniform = 0.37});
   const auto all = draw(logits, vocab, tasks);
   for (std::size_t i = 0; i < tasks.size(); ++i) {
-    const std::vector<float> alone(logits.begin() + tasks[i].row * vocab, logits.begin() + (tasks[i].row + 1) * vocab);
+    const std::vector<float> alone(logits.begin() + tasks[i].row * vocab,
+                                   logits.begin() + (tasks[i].row + 1) * vocab);
     DrawTask task = tasks[i];
     task.row = 0;
     EXPECT_EQ(draw(alone, vocab, {task})[0].id, all[i].id);

@@ -18,10 +18,11 @@ __global__ void advance_kernel(Lane* lanes, StepRow* rows, const GreedyChoice* c
 
 }  // namespace
 
-void advance_step(Lane* lanes, StepRow* rows, const GreedyChoice* choices, std::int64_t count, cudaStream_t stream) {
+void advance_step(Lane* lanes, StepRow* rows, const GreedyChoice* choices, std::int64_t count,
+                  cudaStream_t stream) {
   if (count == 0) return;
-  launch_early(advance_kernel, static_cast<int>((count + kThreads - 1) / kThreads), kThreads, 0, stream, lanes, rows, choices,
-               static_cast<int>(count));
+  launch_early(advance_kernel, static_cast<int>((count + kThreads - 1) / kThreads), kThreads, 0,
+               stream, lanes, rows, choices, static_cast<int>(count));
 }
 
 }  // namespace nvllm::cuda

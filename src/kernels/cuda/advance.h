@@ -15,7 +15,8 @@
 
 namespace nvllm::cuda {
 
-/// A lane of one token and its row of activations, one token later. A lane without tokens stays as it is.
+/// A lane of one token and its row of activations, one token later. A lane without tokens stays as
+/// it is.
 NVLLM_ON_BOTH inline void advance(Lane& lane, StepRow& row, const GreedyChoice& choice) {
   if (lane.token_count != 1) return;
   row.id = choice.id;
@@ -24,7 +25,8 @@ NVLLM_ON_BOTH inline void advance(Lane& lane, StepRow& row, const GreedyChoice& 
 }
 
 /// advance() for lanes, rows and choices in device memory, [count].
-void advance_step(Lane* lanes, StepRow* rows, const GreedyChoice* choices, std::int64_t count, CUstream_st* stream);
+void advance_step(Lane* lanes, StepRow* rows, const GreedyChoice* choices, std::int64_t count,
+                  CUstream_st* stream);
 
 }  // namespace nvllm::cuda
 

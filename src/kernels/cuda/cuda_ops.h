@@ -114,7 +114,9 @@ class CudaOps {
 
   /// Within the graph of a decode step: the device goes on to the next by itself; and after the graph has run, for the step's
   /// sequences. upload_step() then has nothing to bring where the next step is just that.
-  void advance_on_device(const cuda::GreedyChoice* choices, std::int64_t lane_count) { step_.advance_on_device(choices, lane_count, stream_); }
+  void advance_on_device(const cuda::GreedyChoice* choices, std::int64_t lane_count) {
+    step_.advance_on_device(choices, lane_count, stream_);
+  }
   void advanced(std::span<const cuda::GreedyChoice> choices) { step_.advanced(choices); }
 
   /// What one slot or block takes, by the options' formats.

@@ -1,6 +1,7 @@
-// A token's distance is how far its logit lies below the largest, scaled by one over the temperature: never negative, so
-// that distances order as the bits of their floats do. Those bits are a token's key; its weight is exp(-distance).
-// Thresholds are found by histograms over ever smaller ranges of keys.
+// A token's distance is how far its logit lies below the largest, scaled by one over the
+// temperature: never negative, so that distances order as the bits of their floats do. Those bits
+// are a token's key; its weight is exp(-distance). Thresholds are found by histograms over ever
+// smaller ranges of keys.
 
 #include <cuda_runtime.h>
 
@@ -17,13 +18,15 @@ using Mass = unsigned long long;
 
 constexpr int kThreads = 1024;
 constexpr int kWarps = kThreads / 32;
-constexpr int kBins = kThreads;          // one for each thread
-constexpr float kBinsPerUnit = 32;       // of distance, in the first histogram: a power of two
-constexpr int kAtOnce = 8;               // loads a thread has on their way
-constexpr float kWhole = 0x1p40f;        // the largest token's weight
+constexpr int kBins = kThreads;     // one for each thread
+constexpr float kBinsPerUnit = 32;  // of distance, in the first histogram: a power of two
+constexpr int kAtOnce = 8;          // loads a thread has on their way
+constexpr float kWhole = 0x1p40f;   // the largest token's weight
 constexpr unsigned kFarthestKey = 0x7f7fffff;  // of what can be drawn at all
 
-__device__ __forceinline__ Mass weight(unsigned key) { return static_cast<Mass>(__expf(-__uint_as_float(key)) * kWhole); }
+__device__ __forceinline__ Mass weight(unsigned key) {
+  return static_cast<Mass>(__expf(-__uint_as_float(key)) * kWhole);
+}
 
 __device__ __forceinline__ Mass warp_total(Mass value) {
 #pragma unroll
@@ -55,12 +58,15 @@ struct Row {
     for (int begin = first; begin < end; begin += step * kAtOnce) {
       float logit[kAtOnce];
 #pragma unroll
-      for (int i = 0; i < kAtOnce; ++i) logit[i] = begin + i * step < end ? logits[begin + i * step] : -INFINITY;
+      for (int i = 0; i < kAtOnce; ++i)
+        logit[i] = begin + i * step < end ? logits[begin + i * step] : -INFINITY;
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) use(begin + i * step, key(logit[i]));
     }
   }
-  __device__ __forceinline__ unsigned key(float logit) const { return __float_as_uint((largest - logit) * scale); }
+  __device__ __forceinline__ unsigned key(float logit) const {
+    return __float_as_uint((largest - logit) * scale);
+  }
 };
 
 struct Shared {
@@ -68,8 +74,8 @@ struct Shared {
   Mass masses[kBins];
   unsigned of_warps[kWarps];
   Mass mass_of_warps[kWarps];
-  unsigned chosen;            ///< bin
-  unsigned count_before;      ///< of all bins before it
+  unsigned chosen;        ///< bin
+  unsigned count_before;  ///< of all bins before it
   Mass mass_before;
 };
 
@@ -82,7 +88,8 @@ struct Range {
 
 /// Adds keys of a range up in bins.
 template <class BinOf>
-__device__ __forceinline__ void count(Shared& shared, const Row& row, unsigned begin, unsigned end, const BinOf& bin_of) {
+__device__ __forceinline__ void count(Shared& shared, const Row& row, unsigned begin, unsigned end,
+                                      const BinOf& bin_of) {
   shared.counts[threadIdx.x] = 0;
   shared.masses[threadIdx.x] = 0;
   __syncthreads();
@@ -95,8 +102,8 @@ __device__ __forceinline__ void count(Shared& shared, const Row& row, unsigned b
   __syncthreads();
 }
 
-/// The bin in which count or mass, with what lies before the range, first reaches what is wanted, as all bins together
-/// do; what lies before the range becomes what lies before that bin.
+/// The bin in which count or mass, with what lies before the range, first reaches what is wanted,
+/// as all bins together do; what lies before the range becomes what lies before that bin.
 template <bool kByMass>
 __device__ __forceinline__ unsigned choose(Shared& shared, Range& range, Mass wanted) {
   const int warp = threadIdx.x / 32;
@@ -130,17 +137,21 @@ __device__ __forceinline__ unsigned choose(Shared& shared, Range& range, Mass wa
   return chosen;
 }
 
-/// The smallest key at which count or mass reaches what is wanted: at least 1, and no more than keys below `end` have.
+/// The smallest key at which count or mass reaches what is wanted: at least 1, and no more than
+/// keys below `end` have.
 template <bool kByMass>
-__device__ __forceinline__ Range threshold(Shared& shared, const Row& row, Mass wanted, unsigned end) {
+__device__ __forceinline__ Range threshold(Shared& shared, const Row& row, Mass wanted,
+                                           unsigned end) {
   Range range;
   range.end = end;
   count(shared, row, range.begin, range.end, [](unsigned key) {
-    return static_cast<unsigned>(fminf(__uint_as_float(key) * kBinsPerUnit, static_cast<float>(kBins - 1)));
+    return static_cast<unsigned>(
+        fminf(__uint_as_float(key) * kBinsPerUnit, static_cast<float>(kBins - 1)));
   });
   const unsigned first = choose<kByMass>(shared, range, wanted);
   range.begin = __float_as_uint(static_cast<float>(first) / kBinsPerUnit);
-  if (first < kBins - 1) range.end = min(range.end, __float_as_uint(static_cast<float>(first + 1) / kBinsPerUnit));
+  if (first < kBins - 1)
+    range.end = min(range.end, __float_as_uint(static_cast<float>(first + 1) / kBinsPerUnit));
 #pragma unroll 1
   while (range.end - range.begin > 1) {
     const unsigned begin = range.begin, width = range.end - begin;
@@ -158,7 +169,8 @@ struct Kept {
 };
 
 /// Mass and count of all keys below `end`.
-__device__ __forceinline__ void total(Shared& shared, const Row& row, unsigned end, unsigned& count_out, Mass& mass_out) {
+__device__ __forceinline__ void total(Shared& shared, const Row& row, unsigned end,
+                                      unsigned& count_out, Mass& mass_out) {
   unsigned counts = 0;
   Mass masses = 0;
   row.each(threadIdx.x, kThreads, row.vocab, [&](int, unsigned key) {
@@ -185,7 +197,8 @@ __device__ __forceinline__ void total(Shared& shared, const Row& row, unsigned e
 /// The id at which the mass of kept tokens passes `target`.
 __device__ __forceinline__ int find(Shared& shared, const Row& row, const Kept& kept, Mass target) {
   // A run of ids for each warp: what is in it first, then within one of them.
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, each = (row.vocab + kThreads - 1) / kThreads * 32;
+  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32,
+            each = (row.vocab + kThreads - 1) / kThreads * 32;
   const int begin = min(warp * each, row.vocab), end = min(begin + each, row.vocab);
   const Mass tie_mass = kept.ties > 0 ? weight(kept.key) : 0;
   Mass below = 0;
@@ -217,11 +230,13 @@ __device__ __forceinline__ int find(Shared& shared, const Row& row, const Kept& 
       const unsigned key = id < end ? row.key(row.logits[id]) : kFarthestKey + 1;
       const bool tie = key == kept.key;
       const unsigned tied = __ballot_sync(0xffffffffu, tie);
-      const bool drawable = key < kept.key || (tie && __popc(tied & ((1u << lane) - 1)) < static_cast<int>(min(ties, 32u)));
+      const bool drawable = key < kept.key || (tie && __popc(tied & ((1u << lane) - 1)) <
+                                                          static_cast<int>(min(ties, 32u)));
       const Mass sum = before + warp_running(drawable ? weight(key) : 0);
       const unsigned past = __ballot_sync(0xffffffffu, drawable && sum > target);
       if (past != 0) {
-        if (lane == 0) shared.chosen = static_cast<unsigned>(first + __ffs(static_cast<int>(past)) - 1);
+        if (lane == 0)
+          shared.chosen = static_cast<unsigned>(first + __ffs(static_cast<int>(past)) - 1);
         break;
       }
       before = __shfl_sync(0xffffffffu, sum, 31);
@@ -232,8 +247,9 @@ __device__ __forceinline__ int find(Shared& shared, const Row& row, const Kept& 
   return static_cast<int>(shared.chosen);
 }
 
-__global__ void __launch_bounds__(kThreads) draw(DrawnToken* tokens, const DrawTask* tasks, const GreedyChoice* choices, const float* logits,
-                                                 long long stride, int vocab) {
+__global__ void __launch_bounds__(kThreads)
+    draw(DrawnToken* tokens, const DrawTask* tasks, const GreedyChoice* choices,
+         const float* logits, long long stride, int vocab) {
   __shared__ Shared shared;
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
@@ -256,7 +272,8 @@ __global__ void __launch_bounds__(kThreads) draw(DrawnToken* tokens, const DrawT
     whole = at.mass_before + kept.ties * weight(kept.key);
   }
   if (task.top_p < 1) {
-    const Mass wanted = min(whole, max(Mass{1}, static_cast<Mass>(ceil(task.top_p * static_cast<double>(whole)))));
+    const Mass wanted =
+        min(whole, max(Mass{1}, static_cast<Mass>(ceil(task.top_p * static_cast<double>(whole)))));
     const Range at = threshold<true>(shared, row, wanted, kept.ties > 0 ? kept.key + 1 : kept.key);
     const Mass each = weight(at.begin);  // not zero: it took the mass to what is wanted
     const auto ties = static_cast<unsigned>((wanted - at.mass_before + each - 1) / each);
@@ -265,23 +282,29 @@ __global__ void __launch_bounds__(kThreads) draw(DrawnToken* tokens, const DrawT
   }
   const Mass target = min(whole - 1, static_cast<Mass>(task.uniform * static_cast<double>(whole)));
   const int id = find(shared, row, kept, target);
-  if (threadIdx.x == 0) tokens[blockIdx.x] = {.id = id, .logprob = of_row[id] - row.largest + choice.logprob};
+  if (threadIdx.x == 0)
+    tokens[blockIdx.x] = {.id = id, .logprob = of_row[id] - row.largest + choice.logprob};
 }
 
 }  // namespace
 
 DrawWorkspace::DrawWorkspace(std::int64_t tasks_max)
-    : host_tasks_(tasks_max * static_cast<std::int64_t>(sizeof(DrawTask))), host_tokens_(tasks_max * static_cast<std::int64_t>(sizeof(DrawnToken))),
-      tasks_(host_tasks_.bytes()), tokens_(host_tokens_.bytes()) {}
+    : host_tasks_(tasks_max * static_cast<std::int64_t>(sizeof(DrawTask))),
+      host_tokens_(tasks_max * static_cast<std::int64_t>(sizeof(DrawnToken))),
+      tasks_(host_tasks_.bytes()),
+      tokens_(host_tokens_.bytes()) {}
 
-void draw_tokens(View<const float> logits, const GreedyChoice* choices, const DrawWorkspace& workspace, std::int64_t count,
-                 cudaStream_t stream) {
+void draw_tokens(View<const float> logits, const GreedyChoice* choices,
+                 const DrawWorkspace& workspace, std::int64_t count, cudaStream_t stream) {
   if (count == 0) return;
   NVLLM_CHECK_LE(count * static_cast<std::int64_t>(sizeof(DrawTask)), workspace.tasks_.bytes());
-  copy_to_device(workspace.tasks_.as<void>(), workspace.host_tasks_.as<void>(), count * static_cast<std::int64_t>(sizeof(DrawTask)), stream);
-  launch_early(draw, static_cast<int>(count), kThreads, 0, stream, workspace.tokens_.as<DrawnToken>(), workspace.tasks_.as<DrawTask>(), choices,
+  copy_to_device(workspace.tasks_.as<void>(), workspace.host_tasks_.as<void>(),
+                 count * static_cast<std::int64_t>(sizeof(DrawTask)), stream);
+  launch_early(draw, static_cast<int>(count), kThreads, 0, stream,
+               workspace.tokens_.as<DrawnToken>(), workspace.tasks_.as<DrawTask>(), choices,
                logits.data, static_cast<long long>(logits.stride), static_cast<int>(logits.cols));
-  copy_to_host(workspace.host_tokens_.as<void>(), workspace.tokens_.as<void>(), count * static_cast<std::int64_t>(sizeof(DrawnToken)), stream);
+  copy_to_host(workspace.host_tokens_.as<void>(), workspace.tokens_.as<void>(),
+               count * static_cast<std::int64_t>(sizeof(DrawnToken)), stream);
 }
 
 }  // namespace nvllm::cuda

@@ -12,14 +12,16 @@
 
 namespace nvllm::cuda {
 
-/// One draw from a row of logits: temperature, min_p, top_k, top_p in this order, then one uniform number.
+/// One draw from a row of logits: temperature, min_p, top_k, top_p in this order, then one uniform
+/// number.
 struct DrawTask {
-  std::int32_t row = 0;     ///< of the logits
-  std::int32_t top_k = 0;   ///< 0: all
-  float scale = 1;          ///< one over the temperature
-  float farthest = std::numeric_limits<float>::infinity();  ///< kept is what lies at most so far below the largest, scaled: -ln(min_p); infinite for all
+  std::int32_t row = 0;    ///< of the logits
+  std::int32_t top_k = 0;  ///< 0: all
+  float scale = 1;         ///< one over the temperature
+  /// Kept is what lies at most so far below the largest, scaled: -ln(min_p).
+  float farthest = std::numeric_limits<float>::infinity();
   double top_p = 1;
-  double uniform = 0;       ///< in [0, 1)
+  double uniform = 0;  ///< in [0, 1)
 };
 
 /// What was drawn.
@@ -39,17 +41,20 @@ class DrawWorkspace {
   [[nodiscard]] const DrawnToken* tokens() const { return host_tokens_.as<DrawnToken>(); }
 
  private:
-  friend void draw_tokens(View<const float> logits, const GreedyChoice* choices, const DrawWorkspace& workspace, std::int64_t count,
-                          CUstream_st* stream);
+  friend void draw_tokens(View<const float> logits, const GreedyChoice* choices,
+                          const DrawWorkspace& workspace, std::int64_t count, CUstream_st* stream);
   PinnedBuffer host_tasks_, host_tokens_;
   DeviceBuffer tasks_, tokens_;
 };
 
-/// Draws for the first `count` tasks of the workspace. `choices` are the greedy ones of every row, on the device.
-///   Weights are whole numbers of 2^-40 of the largest, so that sums have no order: a draw depends on its row and task
-///   alone. The token is the one at which the sum over kept tokens, in order of id, passes `uniform` of the whole.
-///   Cost: one CTA a task reads its row some five to ten times, from the second-level cache.
-void draw_tokens(View<const float> logits, const GreedyChoice* choices, const DrawWorkspace& workspace, std::int64_t count,
-                 CUstream_st* stream);
+/// Draws for the first `count` tasks of the workspace. `choices` are the greedy ones of every row,
+/// on the device.
+///   Weights are whole numbers of 2^-40 of the largest, so that sums have no order: a draw depends
+///   on its row and task alone. The token is the one at which the sum over kept tokens, in order of
+///   id, passes `uniform` of the whole.
+///   Cost: one CTA a task reads its row some five to ten times,
+///   from the second-level cache.
+void draw_tokens(View<const float> logits, const GreedyChoice* choices,
+                 const DrawWorkspace& workspace, std::int64_t count, CUstream_st* stream);
 
 }  // namespace nvllm::cuda
