@@ -152,6 +152,7 @@ void settle_model(Flags& flags) {
 void add_repeat_flags(CLI::App& app, RepeatFlags& flags) {
   bench::RepeatOptions& o = flags.options;
   add_model_flags(app, flags);
+  app.add_option("--batch", o.batch, "Sequences of the same request that decode together")->check(CLI::Range(1, 512))->capture_default_str();
   app.add_option("--prompt-tokens", o.prompt_tokens, "Tokens of the prompt")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--tokens", o.tokens, "Tokens drawn each time")->check(CLI::Range(1, 1 << 20))->capture_default_str();
   app.add_option("--seconds", o.seconds, "How long; at least twice")->check(CLI::NonNegativeNumber)->capture_default_str();

@@ -43,17 +43,17 @@ RepeatReport twice(std::int64_t fickle_step) {
 
 TEST(Repeat, EqualBitsAreNothingToReport) {
   const RepeatReport report = twice(-1);
-  EXPECT_EQ(report.requests, 2);
+  EXPECT_EQ(report.rounds, 2);
   EXPECT_TRUE(report.others.empty());
-  EXPECT_THAT(repeat_summary(report), HasSubstr("2 requests of 6 tokens"));
+  EXPECT_THAT(repeat_summary(report), HasSubstr("2 rounds of 1 x 6 tokens"));
 }
 
-TEST(Repeat, NamesTheRequestAndTheDrawOfOneOtherBit) {
+TEST(Repeat, NamesTheRoundAndTheDrawOfOneOtherBit) {
   const RepeatReport report = twice(kTokens + 3);
   ASSERT_EQ(report.others.size(), 1u);
-  EXPECT_EQ(report.others[0].request, 2);
+  EXPECT_EQ(report.others[0].round, 2);
   EXPECT_EQ(report.others[0].draw, 3);
-  EXPECT_THAT(repeat_summary(report), HasSubstr("request 2 from draw 3 on"));
+  EXPECT_THAT(repeat_summary(report), HasSubstr("round 2 from draw 3 on"));
   EXPECT_EQ(repeat_json(report)["others"][0]["draw"], 3);
 }
 
@@ -61,7 +61,12 @@ TEST(Repeat, TheCpuRepeatsItself) {
   RepeatOptions options{.model = "synthetic:tiny-hybrid", .seconds = 0, .engine = {}};
   options.engine.device = "cpu";
   options.engine.thread_count = 2;
-  EXPECT_TRUE(repeat_request(options).others.empty());
+  for (const std::int64_t batch : {1, 5}) {
+    options.batch = batch;
+    const RepeatReport report = repeat_request(options);
+    EXPECT_EQ(report.batch, batch);
+    EXPECT_TRUE(report.others.empty());
+  }
 }
 
 }  // namespace
