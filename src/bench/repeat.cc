@@ -7,9 +7,9 @@
 #include <cstring>
 #include <memory>
 
+#include "base/hashing.h"
 #include "checkpoint/checkpoint.h"
 #include "engine/runner_cpu.h"
-#include "engine/runner_cuda.h"
 #include "engine/scheduler.h"
 
 namespace nvllm::bench {
@@ -25,7 +25,7 @@ std::uint64_t hash_of(const float* logits, std::int64_t count) {
   for (std::int64_t i = 0; i < count; ++i) {
     std::uint32_t bits = 0;
     std::memcpy(&bits, logits + i, sizeof bits);
-    hash = (hash ^ bits) * 0x9e3779b97f4a7c15ull;
+    hash = random_bits(hash, bits);
   }
   return hash;
 }
@@ -83,11 +83,7 @@ RepeatReport repeat_request(const RepeatOptions& options) {
   sized.max_num_seqs = options.batch;
   sized.max_model_len = options.prompt_tokens + options.tokens;
   const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(options.model);
-  const bool gpu =
-      sized.device == "cuda" || (sized.device == "auto" && engine::why_no_cuda().empty());
-  if (!gpu) return repeat_request(*engine::make_cpu_runner(files, sized), options);
-  return repeat_request(
-      *engine::make_cuda_runner(files, sized, engine::plan_cuda_memory(files, sized)), options);
+  return repeat_request(*engine::open_runner(files, sized), options);
 }
 
 std::string repeat_summary(const RepeatReport& r) {

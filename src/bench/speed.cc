@@ -105,17 +105,13 @@ class Batch {
   std::int64_t position_ = 0;
 };
 
-bool uses_gpu(const SpeedOptions& options) {
-  return options.engine.device == "cuda" || (options.engine.device == "auto" && engine::why_no_cuda().empty());
-}
-
 /// The options with every size settled for exactly this run.
 engine::EngineOptions sized(const SpeedOptions& options) {
   engine::EngineOptions out = options.engine;
   out.thread_count = engine::worker_count(options.engine);
   out.max_num_seqs = options.batch;
   out.max_model_len = options.context + decode_positions(options);
-  const std::int64_t step = !uses_gpu(options) ? 256 : options.engine.deterministic ? 64 : 2048;  // what each can do at once
+  const std::int64_t step = !engine::uses_gpu(options.engine) ? 256 : options.engine.deterministic ? 64 : 2048;  // what each can do at once
   out.max_num_batched_tokens = std::max<std::int64_t>(options.batch, std::min(options.context, step));
   return out;
 }
@@ -141,15 +137,10 @@ Cost SpeedReport::step_cost() const {
 }
 
 SpeedReport measure_speed(const SpeedOptions& options) {
-  const bool gpu = uses_gpu(options);
+  const bool gpu = engine::uses_gpu(options.engine);
   const engine::EngineOptions engine_options = sized(options);
   const checkpoint::Checkpoint files = checkpoint::Checkpoint::open(options.model);
-  std::unique_ptr<engine::Runner> runner;
-  if (gpu) {
-    runner = engine::make_cuda_runner(files, engine_options, engine::plan_cuda_memory(files, engine_options));
-  } else {
-    runner = engine::make_cpu_runner(files, engine_options);
-  }
+  const std::unique_ptr<engine::Runner> runner = engine::open_runner(files, engine_options);
   SpeedReport report{.model = options.model, .device = runner->limits().device, .leg = runner->limits().leg,
                      .batch = options.batch, .context = options.context, .steps = options.steps,
                      .threads = engine_options.thread_count, .kernels = {}, .host_work = {}};

@@ -18,7 +18,7 @@ namespace {
 enum class Device { kCpu, kCuda, kReference };
 
 Device device_of(const EngineOptions& options) {
-  if (options.device == "auto") return why_no_cuda().empty() ? Device::kCuda : Device::kCpu;
+  if (options.device == "auto") return uses_gpu(options) ? Device::kCuda : Device::kCpu;
   if (options.device == "cpu") return Device::kCpu;
   if (options.device == "reference") return Device::kReference;
   if (options.device == "cuda") {
@@ -67,6 +67,15 @@ std::unique_ptr<Runner> make_runner(const checkpoint::Checkpoint& files, const E
 }
 
 }  // namespace
+
+bool uses_gpu(const EngineOptions& options) {
+  return options.device == "cuda" || (options.device == "auto" && why_no_cuda().empty());
+}
+
+std::unique_ptr<Runner> open_runner(const checkpoint::Checkpoint& files, const EngineOptions& options) {
+  if (uses_gpu(options)) return make_cuda_runner(files, options, plan_cuda_memory(files, options));
+  return make_cpu_runner(files, options);
+}
 
 MemoryPlan plan_engine(const std::string& model, const EngineOptions& options) {
   return plan_for(checkpoint::Checkpoint::open(model), options);

@@ -1,7 +1,9 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 
+#include "checkpoint/checkpoint.h"
 #include "engine/engine.h"
 #include "engine/step_plan.h"
 #include "kernels/launch_note.h"
@@ -26,5 +28,10 @@ class Runner {
   /// Whom every step's raw logits are shown to, from the next step on.
   virtual void set_logit_listener(LogitListener /*listener*/) {}
 };
+
+/// Whether the options' device is a GPU; `auto` is where one can be used.
+bool uses_gpu(const EngineOptions& options);
+/// A runner on the options' device, CPU or GPU.  Errors: those of open_engine.
+std::unique_ptr<Runner> open_runner(const checkpoint::Checkpoint& files, const EngineOptions& options);
 
 }  // namespace nvllm::engine

@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <filesystem>
 
 #include "base/files.h"
 #include "base/json.h"
+#include "support/distance.h"
 #include "support/model_trace.h"
 
 namespace nvllm::test {
@@ -24,14 +24,6 @@ Json golden() {
 constexpr std::int64_t kReferenceTokens = 4;
 constexpr std::int64_t kWholeCompletion = 300;
 
-/// How far the 20 largest logits after each prompt are from the golden ones.
-struct Distance {
-  double largest = 0;
-  double squares = 0;
-  std::int64_t count = 0;
-  double rms() const { return std::sqrt(squares / static_cast<double>(count)); }
-};
-
 engine::EngineOptions options() {
   engine::EngineOptions out;
   out.max_num_seqs = 4;
@@ -41,6 +33,7 @@ engine::EngineOptions options() {
   return out;
 }
 
+/// How far the 20 largest logits after each prompt are from the golden ones.
 template <class B>
 Distance compare_with_golden(std::unique_ptr<engine::ModelRunner<B>> runner, std::int64_t max_tokens) {
   const Json cases = golden()["cases"];
@@ -50,10 +43,7 @@ Distance compare_with_golden(std::unique_ptr<engine::ModelRunner<B>> runner, std
     if (plan.samples.empty() || !plan.samples[0].output.empty()) return;
     const Json& top = (*current)["last_prompt_logits_top20"];
     for (std::size_t i = 0; i < top["ids"].size(); ++i) {
-      const double difference = logits.row(0)[top["ids"][i].get<int>()] - top["values"][i].get<double>();
-      distance.largest = std::max(distance.largest, std::abs(difference));
-      distance.squares += difference * difference;
-      ++distance.count;
+      distance.add(logits.row(0)[top["ids"][i].get<int>()] - top["values"][i].get<double>());
     }
   });
   engine::Engine engine(std::move(runner), 10);

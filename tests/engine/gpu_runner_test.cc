@@ -3,11 +3,11 @@
 
 #include <gtest/gtest.h>
 
-#include <cmath>
 #include <cstdio>
 #include <filesystem>
 
 #include "engine/runner_cuda.h"
+#include "support/distance.h"
 #include "support/model_trace.h"
 
 namespace nvllm::test {
@@ -115,23 +115,13 @@ std::vector<std::vector<float>> prompt_logits(std::unique_ptr<Runner> runner,
   return rows;
 }
 
-struct Distance {
-  double largest = 0, squares = 0;
-  std::int64_t count = 0;
-  double rms() const { return std::sqrt(squares / static_cast<double>(count)); }
-};
-
 Distance distance(const std::vector<std::vector<float>>& a,
                   const std::vector<std::vector<float>>& b) {
   Distance out;
   EXPECT_EQ(a.size(), b.size());
   for (std::size_t row = 0; row < std::min(a.size(), b.size()); ++row) {
-    for (std::size_t i = 0; i < a[row].size(); ++i) {
-      const double difference = static_cast<double>(a[row][i]) - b[row][i];
-      out.largest = std::max(out.largest, std::abs(difference));
-      out.squares += difference * difference;
-      ++out.count;
-    }
+    for (std::size_t i = 0; i < a[row].size(); ++i)
+      out.add(static_cast<double>(a[row][i]) - b[row][i]);
   }
   return out;
 }
