@@ -118,6 +118,8 @@ engine::EngineOptions sized(const SpeedOptions& options) {
 
 void add_profile(SpeedReport& report, const Profile& profile, double profiled_step_s) {
   const StepTotals& totals = profile.totals(ProfilePhase::kDecode);
+  report.clock = profile.clock;
+  report.lost_kernels = profile.lost_kernels;
   report.profiled_step_seconds = totals.wall_s / static_cast<double>(totals.count);
   for (const KernelStats& kernel : by_operation(profile)) report.kernels.push_back(speed_of(kernel, totals.count));
   for (const KernelStats& work : profile.kernels) {
@@ -215,7 +217,14 @@ std::string kernel_table(const SpeedReport& r) {
   const double rest = r.profiled_step_seconds - sum;
   text += fmt::format("{:<22}{:>12}{:>12.1f}{:>8.1f}\n", "between kernels", "", rest * 1e6, 100 * rest / r.profiled_step_seconds);
   text += budget_text(r.budget);
-  if (r.on_gpu) text += "Kernels were timed one at a time, launch by launch, each with its launch; a step is a graph whose kernels overlap.\n";
+  if (r.lost_kernels > 0) text += fmt::format("{} kernels ran of which nothing is known: the rows above lack them\n", r.lost_kernels);
+  if (r.clock == LaunchClock::kBetweenLaunches) {
+    text += "Kernels were timed one at a time, launch by launch, each with its launch; a step is a graph whose kernels overlap.\n";
+  }
+  if (r.clock == LaunchClock::kDeviceTrace) {
+    text += fmt::format("idle     {:>8.2f} %  of a step without listening no kernel ran. A kernel's time counts from the end of the one before.\n",
+                        100 * r.idle_share());
+  }
   return text;
 }
 
@@ -234,6 +243,9 @@ Json speed_json(const SpeedReport& r) {
   json["decode_tokens_per_second"] = r.decode_tokens_per_second();
   json["read_bytes_per_second"] = r.read_bytes_per_second;
   json["step_bytes"] = r.step_cost().bytes;
+  json["kernel_clock"] = to_string(r.clock);
+  json["lost_kernels"] = r.lost_kernels;
+  if (r.clock == LaunchClock::kDeviceTrace) json["idle_share"] = r.idle_share();
   json["budget"] = budget_json(r.budget);
   json["kernels"] = Json::array();
   for (const KernelSpeed& k : r.kernels) {

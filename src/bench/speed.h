@@ -8,6 +8,7 @@
 #include "bench/profile/budget.h"
 #include "engine/engine.h"
 #include "kernels/cost.h"
+#include "kernels/launch_note.h"
 
 namespace nvllm::bench {
 
@@ -36,7 +37,9 @@ struct SpeedReport {
   double step_seconds = 0;              ///< median of the decode steps
   double profiled_step_seconds = 0;     ///< mean of the steps the kernels were timed in
   double read_bytes_per_second = 0;     ///< the sweep, median of looks between steps
-  bool on_gpu = false;                  ///< kernels are timed launch by launch then, and steps are graphs
+  bool on_gpu = false;
+  LaunchClock clock = LaunchClock::kHost;  ///< of the kernels' times
+  std::int64_t lost_kernels = 0;           ///< that ran and are in no row
   std::vector<KernelSpeed> kernels;     ///< most expensive first
   std::vector<KernelSpeed> host_work;   ///< named work of the host, the same
   BudgetClosure budget{};               ///< what was named against the steps without listening
@@ -44,6 +47,8 @@ struct SpeedReport {
   double decode_tokens_per_second() const { return static_cast<double>(batch) / step_seconds; }
   double prefill_tokens_per_second() const { return static_cast<double>(batch * context) / prefill_seconds; }
   Cost step_cost() const;
+  /// Share of a step without a listener in which no kernel ran; of use where kernels are timed in the steps themselves.
+  double idle_share() const { return 1 - budget.kernel_share(); }
 };
 
 /// Times prefill and decode of one model on a CPU or GPU, without a server: greedy sampling included,

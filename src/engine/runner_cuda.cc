@@ -6,17 +6,22 @@
 #include <cmath>
 #include <limits>
 #include <map>
+#include <mutex>
+#include <utility>
 
 #include "base/error.h"
 #include "base/faults.h"
 #include "base/hashing.h"
+#include "base/log.h"
 #include "base/units.h"
 #include "engine/runner_cpu.h"
 #include "engine/sampling.h"
 #include "engine/slot_tenancies.h"
 #include "engine/weight_totals.h"
 #include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/device_trace.h"
 #include "kernels/cuda/draw.h"
+#include "kernels/cuda/graph_notes.h"
 #include "kernels/cuda/greedy.h"
 #include "kernels/cuda/read_sweep.h"
 #include "model/hybrid_model.h"
@@ -34,6 +39,9 @@ bool is_plain(const SampleTask& task) {
   return p.presence_penalty == 0 && p.frequency_penalty == 0 && p.repetition_penalty == 1 && p.logit_bias.empty() &&
          task.banned.empty() && p.top_logprobs <= 0;
 }
+
+/// Whether the device draws for it, besides the likeliest token.
+bool is_drawn(const SampleTask& task) { return is_plain(task) && task.params->temperature > 0; }
 
 /// The same choice as Sampler's, from the same number; it walks through what is kept in another order.
 cuda::DrawTask draw_task(const SampleTask& task) {
@@ -60,8 +68,26 @@ std::vector<std::int64_t> graph_widths(std::int64_t sequences_max) {
   return widths;
 }
 
+/// Keeps the records of kernels until a step is over.
+class StepRecords final : public cuda::KernelRecordListener {
+ public:
+  void on_kernels(const std::vector<cuda::KernelRecord>& records) override {
+    const std::lock_guard lock(mutex_);
+    records_.insert(records_.end(), records.begin(), records.end());
+  }
+  std::vector<cuda::KernelRecord> take() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(records_, {});
+  }
+
+ private:
+  std::mutex mutex_;
+  std::vector<cuda::KernelRecord> records_;
+};
+
 /// Runs steps on a GPU: decode steps as graphs recorded at the start, others launch by launch. Tokens are drawn on the
-/// device; for penalties, biases and alternatives a row of logits comes to the host.
+/// device; for penalties, biases and alternatives a row of logits comes to the host. While somebody listens to kernels, every
+/// step is a graph, so that each record of the device's trace has its place in one; without such a trace none is.
 class CudaRunner final : public Runner {
  public:
   CudaRunner(std::unique_ptr<CudaOps> ops, const checkpoint::Checkpoint& files, FusionPlan plan, EngineLimits limits,
@@ -75,7 +101,7 @@ class CudaRunner final : public Runner {
         greedy_(limits_.logit_rows), draws_(limits_.logit_rows), choices_(limits_.logit_rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice))),
         row_(limits_.vocab_size * static_cast<std::int64_t>(sizeof(float))), sampler_(limits_.vocab_size), tenancies_(limits_.state_slot_count) {
     ops_->finish_loading(model::delta_shape(model_.config()), model::attention_shape(model_.config()));
-    for (const std::int64_t width : graph_widths(limits_.max_num_seqs)) record(width);
+    for (const std::int64_t width : graph_widths(limits_.max_num_seqs)) graphs_.emplace(width, record_decode(width, false));
   }
 
   const EngineLimits& limits() const override { return limits_; }
@@ -83,21 +109,8 @@ class CudaRunner final : public Runner {
   StepResult run(const StepPlan& plan) override {
     tenancies_.check(plan);
     break_device(steps_++, ops_->stream());
-    View<const float> logits;
-    bool advances = false;
-    if (launches_ == nullptr && is_decode(plan)) {
-      const auto graph = graphs_.lower_bound(static_cast<std::int64_t>(plan.segments.size()));
-      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, graph->first);
-      graph->second.graph.launch(ops_->stream());
-      logits = graph->second.logits;
-      advances = true;
-    } else {
-      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
-      logits = forward(plan.ids, plan.segments, plan.logit_rows);
-    }
-    draw(plan, logits);
-    ops_->report_launches();
-    ops_->stream().wait();
+    const bool advances = is_decode(plan) && (launches_ == nullptr || trace_ != nullptr);
+    const View<const float> logits = trace_ != nullptr && launches_ != nullptr ? run_traced(plan, advances) : run_plainly(plan, advances);
     if (advances) ops_->advanced({choices_.as<cuda::GreedyChoice>(), plan.segments.size()});
     if (logit_listener_) show(plan, logits);
     return sample(plan, logits);
@@ -105,15 +118,92 @@ class CudaRunner final : public Runner {
 
   void set_logit_listener(LogitListener listener) override { logit_listener_ = std::move(listener); }
   void set_launch_listener(LaunchListener* listener) override {
+    if (listener != nullptr && launches_ == nullptr) trace();
+    if (listener == nullptr && trace_ != nullptr) trace_->pause();
     launches_ = listener;
-    ops_->set_listener(listener);
+    // Stamps between launches are for want of a trace.
+    ops_->set_listener(trace_ == nullptr ? listener : nullptr);
+    if (listener != nullptr) listener->on_clock(trace_ == nullptr ? LaunchClock::kBetweenLaunches : LaunchClock::kDeviceTrace);
   }
 
  private:
   struct Recorded {
     cuda::Graph graph;
     View<const float> logits;
+    cuda::GraphNotes notes;  ///< only of graphs made for a trace
   };
+
+  /// Whatever `work` queues, as a graph.
+  template <class Work>
+  Recorded recorded(const Work& work, bool with_notes) {
+    Recorded out;
+    ops_->stream().begin_capture();
+    if (with_notes) ops_->set_recorder(&out.notes);
+    out.logits = work();
+    ops_->set_recorder(nullptr);
+    out.graph = cuda::Graph(ops_->stream(), with_notes ? &out.notes : nullptr);
+    return out;
+  }
+
+  /// Begins to trace, or goes on. A reason why not is said once.
+  void trace() {
+    if (trace_ != nullptr) return trace_->resume();
+    if (!why_no_trace_.empty()) return;
+    trace_ = cuda::DeviceTrace::open(records_, why_no_trace_);
+    if (trace_ == nullptr) log(LogLevel::kWarning, "engine", "kernels are timed between launches, not in the graphs of steps: " + why_no_trace_);
+  }
+
+  View<const float> run_plainly(const StepPlan& plan, bool as_graph) {
+    View<const float> logits;
+    if (as_graph) {
+      const auto graph = graphs_.lower_bound(static_cast<std::int64_t>(plan.segments.size()));
+      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, graph->first);
+      graph->second.graph.launch(ops_->stream());
+      logits = graph->second.logits;
+    } else {
+      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
+      logits = forward(plan.ids, plan.segments, plan.logit_rows);
+    }
+    draw(plan, logits);
+    ops_->report_launches();
+    ops_->stream().wait();
+    return logits;
+  }
+
+  /// The same, told to the listener kernel by kernel.
+  View<const float> run_traced(const StepPlan& plan, bool decodes) {
+    const auto sequences = static_cast<std::int64_t>(plan.segments.size());
+    Recorded once;
+    const Recorded* step = &once;
+    if (decodes) {
+      // Graphs made ready before the trace began may not be traced kernel by kernel.
+      const std::int64_t width = graphs_.lower_bound(sequences)->first;
+      auto found = traced_graphs_.find(width);
+      if (found == traced_graphs_.end()) found = traced_graphs_.emplace(width, record_decode(width, true)).first;
+      step = &found->second;
+      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, width);
+    } else {
+      ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, sequences);
+      once = recorded([&] { return forward(plan.ids, plan.segments, plan.logit_rows); }, true);
+    }
+    const auto with_draws = [&] {
+      draw(plan, step->logits);
+      return step->logits;
+    };
+    const bool draws = std::ranges::any_of(plan.samples, is_drawn);
+    const Recorded after = draws ? recorded(with_draws, true) : Recorded{};
+    trace_->flush();
+    static_cast<void>(records_.take());  // of whatever ran between steps, recording included
+    const SteadyTime begin = SystemClock().now();
+    step->graph.launch(ops_->stream());
+    if (draws) after.graph.launch(ops_->stream());
+    ops_->stream().wait();
+    trace_->flush();
+    std::vector<cuda::KernelRecord> records = records_.take();
+    const cuda::GraphNotes* const notes[] = {&step->notes, &after.notes};
+    cuda::tell_of_graphs(notes, records, begin, ops_->attend_cost(plan.segments), *launches_);
+    return step->logits;
+  }
 
   /// The forward, the likeliest tokens, and their copy to the host.
   View<const float> forward(std::span<const std::int32_t> ids, std::span<const Segment> segments, std::span<const std::int64_t> logit_rows) {
@@ -127,7 +217,7 @@ class CudaRunner final : public Runner {
   }
 
   /// Records a decode step of `width` lanes. It runs once as it is, so that every kernel is loaded; lanes have no tokens.
-  void record(std::int64_t width) {
+  Recorded record_decode(std::int64_t width, bool with_notes) {
     const std::vector<std::int32_t> ids(static_cast<std::size_t>(width), 0);
     std::vector<Segment> segments;
     std::vector<std::int64_t> rows;
@@ -136,19 +226,22 @@ class CudaRunner final : public Runner {
       rows.push_back(i);
     }
     ops_->upload_step({}, {}, {}, width);
-    forward(ids, segments, rows);
+    const auto step = [&] { return forward(ids, segments, rows); };
+    step();
     ops_->stream().wait();
-    ops_->stream().begin_capture();
-    const View<const float> logits = forward(ids, segments, rows);
-    ops_->advance_on_device(greedy_.choices(), width);
-    graphs_.emplace(width, Recorded{cuda::Graph(ops_->stream()), logits});
+    const auto step_and_advance = [&] {
+      const View<const float> logits = step();
+      ops_->advance_on_device(greedy_.choices(), width);
+      return logits;
+    };
+    return recorded(step_and_advance, with_notes);
   }
 
   /// Queues the draws that are more than the likeliest token, in the order of the plan's tasks.
   void draw(const StepPlan& plan, View<const float> logits) {
     std::int64_t count = 0;
     for (const SampleTask& task : plan.samples) {
-      if (is_plain(task) && task.params->temperature > 0) draws_.tasks()[count++] = draw_task(task);
+      if (is_drawn(task)) draws_.tasks()[count++] = draw_task(task);
     }
     if (count > 0) ops_->announce("draw_tokens", count, logits.cols);
     cuda::draw_tokens(logits, greedy_.choices(), draws_, count, ops_->stream());
@@ -194,7 +287,10 @@ class CudaRunner final : public Runner {
   cuda::PinnedBuffer choices_, row_;
   Sampler sampler_;
   SlotTenancies tenancies_;
-  std::map<std::int64_t, Recorded> graphs_;
+  std::map<std::int64_t, Recorded> graphs_, traced_graphs_;  ///< by width
+  StepRecords records_;
+  std::unique_ptr<cuda::DeviceTrace> trace_;
+  std::string why_no_trace_;
   LaunchListener* launches_ = nullptr;
   LogitListener logit_listener_;
   std::int64_t steps_ = 0;

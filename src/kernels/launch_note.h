@@ -15,6 +15,13 @@ namespace nvllm {
 /// Who did the work: a kernel is a launch on a GPU or one parallel region on a CPU.
 enum class WorkKind { kKernel, kHost };
 
+/// By which clock kernels are timed.
+enum class LaunchClock {
+  kHost,             ///< around each kernel, which has ended when the host goes on
+  kBetweenLaunches,  ///< the device's, by stamps between launches, which no longer overlap then
+  kDeviceTrace,      ///< the device's, by the vendor's profiling library, in steps as they run when nobody listens
+};
+
 /// The extents of one kernel; 0 where it has none.
 struct LaunchShape {
   std::int64_t rows = 0;     ///< of the activations: tokens, or rows whose logits are wanted
@@ -49,6 +56,10 @@ class LaunchListener {
  public:
   virtual ~LaunchListener() = default;
   virtual void on_launch(const LaunchNote& note) = 0;
+  /// By which clock the times of later notes are.
+  virtual void on_clock(LaunchClock /*clock*/) {}
+  /// So many kernels ran of which nothing is told.
+  virtual void on_lost(std::int64_t /*kernels*/) {}
   /// What follows belongs to this step, until on_step_end.
   virtual void on_step_begin(const StepNote& /*step*/) {}
   virtual void on_step_end(SteadyTime /*end*/) {}

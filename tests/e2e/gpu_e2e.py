@@ -1,8 +1,12 @@
 """What only a GPU shows: sampling there, a device that breaks, and memory that it does not have."""
+import csv
 import json
 import os
 import pathlib
+import socket
 import subprocess
+import sys
+import tempfile
 import time
 import unittest
 import urllib.request
@@ -19,6 +23,39 @@ def why_no_gpu():
 
 
 WHY_NOT = why_no_gpu()
+LIBRARY = pathlib.Path(NVLLM).with_name("libnvllm_profile.so")
+# A program of another framework: twenty products by themselves, then a hundred in ten runs of a graph.
+TORCH_PROGRAM = """
+import torch
+a = torch.randn(256, 256, device="cuda")
+b = torch.empty_like(a)
+for _ in range(20):
+    torch.mm(a, a, out=b)
+torch.cuda.synchronize()
+graph = torch.cuda.CUDAGraph()
+with torch.cuda.graph(graph):
+    for _ in range(10):
+        torch.mm(a, a, out=b)
+for _ in range(10):
+    graph.replay()
+torch.cuda.synchronize()
+"""
+
+
+def kernels_of(folder):
+    """Calls by kernel, and the metadata, of a profile."""
+    with open(pathlib.Path(folder) / "profile_kernels.csv", newline="") as file:
+        calls = {row["kernel_symbol"]: int(row["n_calls"]) for row in csv.DictReader(file)}
+    return calls, json.loads((pathlib.Path(folder) / "profile_metadata.json").read_text())
+
+
+def tell(folder, command):
+    """The answer of the one process that loaded the library in `folder`."""
+    (path,) = pathlib.Path(folder).glob("control-*.sock")
+    with socket.socket(socket.AF_UNIX) as client:
+        client.connect(str(path))
+        client.sendall(command.encode() + b"\n")
+        return json.loads(client.makefile().readline())
 
 
 @unittest.skipIf(WHY_NOT, WHY_NOT)
@@ -79,6 +116,46 @@ class Gpu(unittest.TestCase):
         self.assertNotEqual(done.returncode, 0)
         for word in ("2.00 TiB", "weights", "KV blocks", "total", "--memory-budget"):
             self.assertIn(word, done.stderr)
+
+    def profiled(self, command, folder, **environment):
+        done = subprocess.run(command, capture_output=True, text=True, timeout=300,
+                              env={**os.environ, "LD_PRELOAD": str(LIBRARY), "NVLLM_PROFILE_DIR": folder, **environment})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn("profile written", done.stderr)
+        return kernels_of(pathlib.Path(folder) / "001")
+
+    def test_the_library_profiles_a_program_from_start_to_end(self):
+        with tempfile.TemporaryDirectory() as folder:
+            calls, metadata = self.profiled([NVLLM, "generate", "--model", DEMO, "--device", "cuda", "--prompt", prompt_of(PROBLEMS[0]),
+                                             "--max-tokens", "20", "--leg", "every-beta"], folder)
+        self.assertIn("PhaseE_Beta_Kernel", calls)
+        self.assertEqual(metadata["profiler"]["lost_kernels"], 0)
+        self.assertIn("generate", metadata["model"])
+
+    def test_the_library_profiles_programs_of_other_frameworks(self):
+        if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode != 0:
+            self.skipTest("no torch here")
+        with tempfile.TemporaryDirectory() as folder:
+            calls, _ = self.profiled([sys.executable, "-c", TORCH_PROGRAM], folder)
+        self.assertGreaterEqual(max(calls.values()), 120, calls)
+
+    def test_the_library_starts_and_stops_when_told_and_counts_as_the_server_does(self):
+        with tempfile.TemporaryDirectory() as folder:
+            with mock.patch.dict(os.environ, {"LD_PRELOAD": str(LIBRARY), "NVLLM_PROFILE_DIR": folder, "NVLLM_PROFILE_START": "wait"}):
+                process = Server("--device", "cuda", "--leg", "every-beta")
+            self.addCleanup(process.stop)
+            self.assertIn("no profile is running", tell(folder, "stop")["error"])
+            self.complete(process, temperature=0)
+            self.assertEqual(tell(folder, "start"), {"started": True})
+            self.assertIn("running", tell(folder, "start")["error"])
+            tokens = len(self.complete(process, temperature=0, max_tokens=9, ignore_eos=True)["token_ids"])
+            answer = tell(folder, "stop")
+            calls, _ = kernels_of(answer["folder"])
+            self.assertEqual(sum(calls.values()), answer["kernel_calls"])
+            self.assertEqual(calls["PhaseE_Beta_Kernel"] % (tokens - 1), 0, calls)
+            self.complete(process, temperature=0)
+            self.assertEqual(tell(folder, "start"), {"started": True})
+            self.assertEqual(tell(folder, "stop")["kernel_calls"], 0)
 
 
 if __name__ == "__main__":

@@ -5,6 +5,8 @@
 
 #include <cstdio>
 #include <filesystem>
+#include <map>
+#include <numeric>
 
 #include "engine/runner_cuda.h"
 #include "support/distance.h"
@@ -160,6 +162,77 @@ TEST_F(GpuRunner, LogitsAreNoFartherFromTheReferenceThanThoseOfTheCpuTwice) {
                   distance(logits, first).largest);
       EXPECT_LE(gpu.largest, 2 * cpu.largest) << leg << ", " << way.name;
       EXPECT_LE(gpu.rms(), 2 * cpu.rms()) << leg << ", " << way.name;
+    }
+  }
+}
+
+/// Counts what it hears.
+class Heard final : public LaunchListener {
+ public:
+  void on_launch(const LaunchNote& note) override {
+    ++calls[std::string(note.operation)];
+    bytes[std::string(note.operation)] += note.cost.bytes;
+    EXPECT_GE(note.begin, last) << note.operation;
+    EXPECT_GE(note.seconds, 0) << note.operation;
+    last = note.begin;
+    seconds += note.seconds;
+  }
+  void on_clock(LaunchClock of) override { clock = of; }
+  void on_lost(std::int64_t kernels) override { lost += kernels; }
+
+  std::map<std::string, std::int64_t> calls, bytes;
+  LaunchClock clock = LaunchClock::kHost;
+  std::int64_t lost = 0;
+  double seconds = 0;
+  SteadyTime last{};
+};
+
+/// A step of one sequence, and the tokens that came of it.
+struct OneStep {
+  std::int64_t start, count;
+  double temperature;
+};
+constexpr OneStep kSteps[] = {{0, 100, 0}, {100, 1, 0}, {101, 1, 0}, {102, 1, 0.8}, {103, 1, 0}};
+
+std::vector<std::int32_t> tokens_of(engine::Runner& runner, std::vector<Heard>* heard) {
+  std::vector<std::int32_t> blocks(8), tokens;
+  std::iota(blocks.begin(), blocks.end(), 0);
+  for (const OneStep& step : kSteps) {
+    const engine::SamplingParams sampling{.temperature = step.temperature, .seed = {}, .logit_bias = {}};
+    engine::StepPlan plan;
+    for (std::int64_t i = 0; i < step.count; ++i) plan.ids.push_back(tokens.empty() ? static_cast<std::int32_t>(40 + i) : tokens.back());
+    plan.segments.push_back({.token_count = step.count, .start = step.start, .slot = 0, .slot_epoch = 1, .blocks = blocks});
+    plan.logit_rows.push_back(step.count - 1);
+    plan.samples.push_back({.logit_index = 0, .params = &sampling, .seed = 3, .prompt = {}, .output = tokens, .banned = {}});
+    if (heard != nullptr) runner.set_launch_listener(&heard->emplace_back());
+    tokens.push_back(runner.run(plan).samples.at(0).id);
+    runner.set_launch_listener(nullptr);
+  }
+  return tokens;
+}
+
+TEST_F(GpuRunner, AListenerHearsEveryKernelOfStepsAsTheyRunAndChangesNothing) {
+  const EngineOptions options = gpu_options(2, 0, false);
+  const std::unique_ptr<engine::Runner> runner = gpu_runner(options);
+  const std::vector<std::int32_t> unheard = tokens_of(*runner, nullptr);
+  std::vector<Heard> heard;
+  EXPECT_EQ(tokens_of(*runner, &heard), unheard);
+  EXPECT_EQ(tokens_of(*runner, nullptr), unheard);
+  const std::int64_t attention = std::ranges::count(demo().config().layers, checkpoint::LayerKind::kFullAttention);
+  for (std::size_t i = 0; i < heard.size(); ++i) {
+    if (heard[i].clock == LaunchClock::kBetweenLaunches) GTEST_SKIP() << "the driver's trace is not to be had here";
+    EXPECT_EQ(heard[i].clock, LaunchClock::kDeviceTrace);
+    EXPECT_EQ(heard[i].lost, 0) << "step " << i;
+    EXPECT_EQ(heard[i].calls["greedy_choice"], 1) << "step " << i;
+    EXPECT_EQ(heard[i].calls["draw_tokens"], kSteps[i].temperature > 0 ? 1 : 0) << "step " << i;
+    EXPECT_GT(heard[i].seconds, 0);
+    if (i == 0) continue;
+    EXPECT_EQ(heard[i].calls["PhaseE_Beta_Kernel"], attention) << "step " << i;
+    if (kSteps[i].temperature == 0) {
+      EXPECT_EQ(heard[i].calls, heard[1].calls) << "step " << i;
+    }
+    if (i > 1) {  // attention reads one position more than a step before
+      EXPECT_GT(heard[i].bytes["PhaseE_Beta_Kernel"], heard[i - 1].bytes["PhaseE_Beta_Kernel"]);
     }
   }
 }

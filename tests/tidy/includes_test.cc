@@ -26,6 +26,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude = {
     {"engine", {"model", "kernels", "checkpoint", "tensor", "base"}},
     {"server", {"engine", "tokenizer", "net", "base"}},
     {"bench", {"server", "engine", "model", "kernels", "checkpoint", "tokenizer", "net", "tensor", "base"}},
+    {"inject", {"bench", "kernels", "base"}},
     {"cli", {"bench", "server", "engine", "model", "kernels", "checkpoint", "tokenizer", "net", "tensor", "base"}},
 };
 
@@ -34,6 +35,7 @@ const std::vector<std::pair<std::string, std::string>> kGuests = {
     {"hwy/", "kernels/cpu/"}, {"boost/", "net/"},    {"pcre2", "tokenizer/"}, {"utf8proc", "tokenizer/"},
     {"spdlog/", "base/"},     {"openssl/", "base/"}, {"nlohmann/", "base/"},  {"CLI/", "cli/"},
     {"zlib.h", "bench/"},    {"sqlite3.h", "bench/"}, {"toml++/", "bench/sweep/"},
+    {"cupti", "kernels/cuda/"},
 };
 
 struct Include {

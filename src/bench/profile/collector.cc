@@ -19,6 +19,17 @@ std::int64_t rounded_rows(std::int64_t rows) {
 }  // namespace
 
 std::string_view to_string(ProfilePhase phase) { return phase == ProfilePhase::kDecode ? "decode" : "prefill"; }
+std::string_view to_string(LaunchClock clock) {
+  switch (clock) {
+    case LaunchClock::kHost:
+      return "host clock around each kernel";
+    case LaunchClock::kBetweenLaunches:
+      return "device clock between launches";
+    case LaunchClock::kDeviceTrace:
+      break;
+  }
+  return "device trace (CUPTI)";
+}
 std::string_view to_string(WorkKind kind) { return kind == WorkKind::kKernel ? "kernel" : "host"; }
 
 double KernelStats::sd_s() const {
@@ -185,6 +196,8 @@ Profile Collector::profile() {
               .dropped_events = events_.dropped(),
               .last_steps = last_steps_.in_order(),
               .dropped_steps = last_steps_.dropped(),
+              .lost_kernels = lost_kernels_,
+              .clock = clock_,
               .adding_s = adding_s_};
   for (const auto& row : rows_) out.kernels.push_back(*row);
   return out;

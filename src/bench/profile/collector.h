@@ -16,6 +16,8 @@ namespace nvllm::bench {
 /// Which kind of step a kernel ran in: all rows decode, or at least one row belongs to a prompt.
 enum class ProfilePhase { kDecode, kPrefill };
 
+/// What a profile's readers are told of a clock.
+std::string_view to_string(LaunchClock clock);
 /// "decode" or "prefill".
 std::string_view to_string(ProfilePhase phase);
 /// "kernel" or "host".
@@ -93,6 +95,8 @@ struct Profile {
   std::int64_t dropped_events = 0;      ///< older ones, no longer kept
   std::vector<ProfileStep> last_steps;  ///< oldest first
   std::int64_t dropped_steps = 0;
+  std::int64_t lost_kernels = 0;                ///< that ran and of which nothing was told
+  LaunchClock clock = LaunchClock::kHost;       ///< of all times
   double adding_s = 0;  ///< the collector's own time for adding up, between steps
 
   const StepTotals& totals(ProfilePhase phase) const { return steps[static_cast<std::size_t>(phase)]; }
@@ -108,6 +112,8 @@ class Collector final : public LaunchListener {
   explicit Collector(const CollectorLimits& limits = {});
 
   void on_launch(const LaunchNote& note) override;
+  void on_clock(LaunchClock clock) override { clock_ = clock; }
+  void on_lost(std::int64_t kernels) override { lost_kernels_ += kernels; }
   void on_step_begin(const StepNote& step) override;
   void on_step_end(SteadyTime end) override;
 
@@ -150,6 +156,8 @@ class Collector final : public LaunchListener {
   };
   std::vector<Pending> pending_;
   double adding_s_ = 0;
+  std::int64_t lost_kernels_ = 0;
+  LaunchClock clock_ = LaunchClock::kHost;
   std::vector<std::unique_ptr<KernelStats>> rows_;  ///< stable addresses: keys view their names
   std::unordered_map<Key, std::int32_t, KeyHash> index_;
   std::int64_t identity_count_ = 0, pooled_row_count_ = 0, pooled_calls_ = 0, prefills_ = 0;

@@ -38,7 +38,7 @@ Json profiler_json(const Profile& profile, const ProfileContext& context) {
   const std::int64_t notes = calls_of_kind(profile, WorkKind::kKernel) + calls_of_kind(profile, WorkKind::kHost);
   const double busy_s = profile.totals(ProfilePhase::kDecode).wall_s + profile.totals(ProfilePhase::kPrefill).wall_s;
   Json json;
-  json["method"] = context.device.starts_with("cuda") ? "device clock between launches" : "host clock around each kernel";
+  json["method"] = to_string(profile.clock);
   json["note_cost_ns"] = context.note_cost_s * 1e9;
   json["adding_s"] = profile.adding_s;
   // The collector's own time over that of the steps; what it does to the kernels' caches is not in it.
@@ -48,6 +48,7 @@ Json profiler_json(const Profile& profile, const ProfileContext& context) {
   json["pooled_calls"] = profile.pooled_calls;
   json["dropped_events"] = profile.dropped_events;
   json["dropped_steps"] = profile.dropped_steps;
+  json["lost_kernels"] = profile.lost_kernels;
   return json;
 }
 

@@ -108,6 +108,7 @@ Buffer CudaOps::allocate(std::size_t bytes) {
 
 void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& attention) {
   workspace_ = cuda::MatvecWorkspace(needs_);
+  attention_shape_ = attention;
   attention_geometry_ = geometry_of(attention, options_.block_tokens);
   attention_workspace_ = cuda::AttentionWorkspace(attention_geometry_, static_cast<int>(options_.lanes_max));
   phrase_workspace_ = cuda::PhraseWorkspace::make();
@@ -141,17 +142,27 @@ void CudaOps::fill(void* to, std::int64_t bytes, std::uint8_t value) {
 }
 
 void CudaOps::note(std::string_view operation, LaunchShape shape, Cost cost) {
-  if (listener_ != nullptr) timer_.mark({.operation = operation, .layer = layer_, .shape = shape, .cost = cost}, stream_);
+  const LaunchNote note{.operation = operation, .layer = layer_, .shape = shape, .cost = cost};
+  if (recorder_ != nullptr) {
+    recorder_->mark(note, false, stream_);
+  } else if (listener_ != nullptr) {
+    timer_.mark(note, stream_);
+  }
+}
+
+void CudaOps::note_attention(std::string_view operation, LaunchShape shape, Cost besides, std::span<const Segment> segments) {
+  if (recorder_ == nullptr) return note(operation, shape, besides + attend_cost(segments));
+  recorder_->mark({.operation = operation, .layer = layer_, .shape = shape, .cost = besides}, true, stream_);
 }
 
 void CudaOps::report_launches() {
   if (listener_ != nullptr) timer_.report(*listener_, stream_);
 }
 
-Cost CudaOps::attend_cost(const AttentionContext<CudaOps>& context) const {
+Cost CudaOps::attend_cost(std::span<const Segment> segments) const {
   Cost cost;
-  for (const Segment& segment : context.segments) {
-    cost = cost + attention_cost(context.shape, segment.start, segment.token_count, kv_element_bytes());
+  for (const Segment& segment : segments) {
+    cost = cost + attention_cost(attention_shape_, segment.start, segment.token_count, kv_element_bytes());
   }
   return cost;
 }
@@ -276,7 +287,7 @@ cuda::AttentionArguments CudaOps::attention_arguments(View<Bf16> out, const Atte
 }
 
 void CudaOps::run_attention(const cuda::AttentionArguments& arguments, const AttentionContext<CudaOps>& context) {
-  note("paged_attention", {0, context.shape.heads * context.shape.head_dim, 0}, attend_cost(context));
+  note_attention("paged_attention", {0, context.shape.heads * context.shape.head_dim, 0}, {}, context.segments);
   if (options_.deterministic) {
     cuda::AttentionArguments turn = arguments;
     return in_turns([&](const cuda::StepTable& table) {

@@ -12,6 +12,7 @@
 #include "kernels/cuda/dense_matrix.h"
 #include "kernels/cuda/device.h"
 #include "kernels/cuda/gated_delta.h"
+#include "kernels/cuda/graph_notes.h"
 #include "kernels/cuda/launch_timer.h"
 #include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/phrases.h"
@@ -132,6 +133,10 @@ class CudaOps {
   /// With a listener, launches are timed one by one and told of by report_launches(), which waits for them.
   void set_listener(LaunchListener* listener) { listener_ = listener; }
   void report_launches();
+  /// While a graph is recorded, what announces itself is kept there; null: no longer.
+  void set_recorder(cuda::GraphNotes* notes) { recorder_ = notes; }
+  /// What attention of one layer costs in a step of these segments.
+  [[nodiscard]] Cost attend_cost(std::span<const Segment> segments) const;
   /// What is launched from here on, besides words and phrases.
   void announce(std::string_view operation, std::int64_t rows, std::int64_t cols) { note(operation, {rows, cols, 0}, {}); }
   [[nodiscard]] const cuda::DeviceFacts& device() const { return device_; }
@@ -149,7 +154,8 @@ class CudaOps {
 
  private:
   void note(std::string_view operation, LaunchShape shape, Cost cost);
-  [[nodiscard]] Cost attend_cost(const AttentionContext<CudaOps>& context) const;
+  /// Of a kernel that attends; `besides`: what else it does.
+  void note_attention(std::string_view operation, LaunchShape shape, Cost besides, std::span<const Segment> segments);
   [[nodiscard]] bool few(std::int64_t tokens) const { return tokens <= cuda::kMatvecTokensMax; }
   void multiply_dense(void* out, std::int64_t out_stride, View<const Bf16> x, const cuda::DenseDeviceMatrix& w, cuda::ProductType type);
   [[nodiscard]] cuda::AttentionArguments attention_arguments(View<Bf16> out, const AttentionContext<CudaOps>& context) const;
@@ -180,6 +186,7 @@ class CudaOps {
   cuda::Stream stream_;
   cuda::StepUpload step_;
   cuda::MatvecWorkspace workspace_;
+  AttentionShape attention_shape_;
   cuda::AttentionGeometry attention_geometry_;
   cuda::AttentionWorkspace attention_workspace_;
   std::vector<int> lengths_;  ///< of a step's sequences of one token
@@ -189,6 +196,7 @@ class CudaOps {
   cuda::MatvecNeeds needs_;  ///< the most of any matrix
   std::int64_t layer_ = -1;
   LaunchListener* listener_ = nullptr;
+  cuda::GraphNotes* recorder_ = nullptr;
   cuda::LaunchTimer timer_;
 };
 

@@ -94,7 +94,7 @@ void CudaOps::decode_kernel(View<Bf16> x, const AttentionWeights<CudaOps>& w, Sc
     attend(w, s, context);
     return project_and_add(x, s.attended, w.o_proj, s);
   }
-  note("DecodeKernel", {x.rows, w.o_proj.weight.rows, w.o_proj.weight.cols}, attend_cost(context) + matrix_cost(x.rows, w.o_proj.weight));
+  note_attention("DecodeKernel", {x.rows, w.o_proj.weight.rows, w.o_proj.weight.cols}, matrix_cost(x.rows, w.o_proj.weight), context.segments);
   cuda::decode_kernel(decode_call(x, w, s, context), attention_workspace_, device_, workspace_, phrase_workspace_, stream_);
 }
 
@@ -160,8 +160,8 @@ void CudaOps::phase_e_beta(View<Bf16> x, const AttentionWeights<CudaOps>& attent
     decode_kernel(x, attention, s, context);
     return phase_d_mlp(x, feed_forward, s);
   }
-  note("PhaseE_Beta_Kernel", {x.rows, x.cols, attention.o_proj.weight.cols},
-       attend_cost(context) + matrix_cost(x.rows, attention.o_proj.weight) + mlp_cost(x.rows, feed_forward));
+  note_attention("PhaseE_Beta_Kernel", {x.rows, x.cols, attention.o_proj.weight.cols},
+                 matrix_cost(x.rows, attention.o_proj.weight) + mlp_cost(x.rows, feed_forward), context.segments);
   cuda::phase_e_beta(decode_call(x, attention, s, context), mlp_call(x, feed_forward, s), attention_workspace_, device_, workspace_,
                      phrase_workspace_, stream_);
 }

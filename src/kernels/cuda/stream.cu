@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/graph_notes.h"
 
 namespace nvllm::cuda {
 
@@ -11,9 +12,10 @@ Stream::~Stream() { cudaStreamDestroy(stream_); }
 void Stream::wait() const { check(cudaStreamSynchronize(stream_), "waiting for the device"); }
 void Stream::begin_capture() { check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "recording a graph"); }
 
-Graph::Graph(Stream& stream) {
+Graph::Graph(Stream& stream, GraphNotes* notes) {
   cudaGraph_t recorded = nullptr;
   check(cudaStreamEndCapture(stream, &recorded), "recording a graph");
+  if (notes != nullptr) notes->settle(recorded);
   const cudaError_t status = cudaGraphInstantiate(&graph_, recorded, 0);
   cudaGraphDestroy(recorded);
   check(status, "making a graph ready");

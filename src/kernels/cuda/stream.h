@@ -27,12 +27,14 @@ class Stream {
   CUstream_st* stream_ = nullptr;
 };
 
+class GraphNotes;
+
 /// Work recorded once, repeated with one call.
 class Graph {
  public:
   Graph() = default;
-  /// Ends a capture.
-  explicit Graph(Stream& stream);
+  /// Ends a capture; `notes`, if there are any, were marked in it and learn of its kernels.
+  explicit Graph(Stream& stream, GraphNotes* notes = nullptr);
   Graph(Graph&& other) noexcept;
   Graph& operator=(Graph&& other) noexcept;
   ~Graph();
