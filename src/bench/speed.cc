@@ -40,7 +40,7 @@ KernelSpeed speed_of(const KernelStats& stats, std::int64_t steps) {
 
 /// Positions that decoding will fill: every step is timed twice, and one follows each look untimed.
 std::int64_t decode_positions(const SpeedOptions& options) {
-  return kWarmUpSteps + 2 * options.steps + ceil_div(options.steps, kStepsBetweenLooks);
+  return 2 * kWarmUpSteps + 2 * options.steps + ceil_div(options.steps, kStepsBetweenLooks);
 }
 
 /// The sequences of a run: each has its own slot and blocks and is fed arbitrary tokens, since what
@@ -79,7 +79,7 @@ class Batch {
       plan.samples.push_back({.logit_index = i, .params = &greedy_, .seed = 0, .prompt = {}, .output = {}, .banned = {}});
       add(plan, i, position_, 1);
     }
-    runner_.set_launch_listener(listener);
+    if (listener != listener_) runner_.set_launch_listener(listener_ = listener);
     const auto start = Clock::now();
     if (listener != nullptr) listener->on_step_begin(engine::step_note(plan, start));
     runner_.run(plan);
@@ -102,6 +102,7 @@ class Batch {
   const SpeedOptions& options_;
   std::vector<std::vector<std::int32_t>> blocks_;
   engine::SamplingParams greedy_{.temperature = 0, .seed = {}, .logit_bias = {}};
+  LaunchListener* listener_ = nullptr;
   std::int64_t position_ = 0;
 };
 
@@ -162,15 +163,24 @@ SpeedReport measure_speed(const SpeedOptions& options) {
   for (std::int64_t i = 0; i < kWarmUpSteps; ++i) batch.decode();
   Collector collector({.event_max = 0, .step_max = options.steps});
   std::vector<double> steps, profiled, reads;
-  for (std::int64_t i = 0; i < options.steps; ++i) {
-    if (i % kStepsBetweenLooks == 0) {
-      reads.push_back(look());
-      batch.decode();  // fills the caches again
+  if (gpu) {
+    // In turns of many steps: to begin and to end a trace takes longer than a step.
+    reads.push_back(look());
+    for (std::int64_t i = 0; i < (options.steps + 1) / 2; ++i) steps.push_back(batch.decode());
+    for (std::int64_t i = 0; i < options.steps; ++i) profiled.push_back(batch.decode(&collector));
+    for (std::int64_t i = 0; i < kWarmUpSteps; ++i) batch.decode();
+    for (std::int64_t i = 0; i < options.steps / 2; ++i) steps.push_back(batch.decode());
+  } else {
+    for (std::int64_t i = 0; i < options.steps; ++i) {
+      if (i % kStepsBetweenLooks == 0) {
+        reads.push_back(look());
+        batch.decode();  // fills the caches again
+      }
+      // Neither kind always goes first: the second of a pair finds its branches learned.
+      if (i % 2 == 1) profiled.push_back(batch.decode(&collector));
+      steps.push_back(batch.decode());
+      if (i % 2 == 0) profiled.push_back(batch.decode(&collector));
     }
-    // Neither kind always goes first: the second of a pair finds its branches learned.
-    if (i % 2 == 1) profiled.push_back(batch.decode(&collector));
-    steps.push_back(batch.decode());
-    if (i % 2 == 0) profiled.push_back(batch.decode(&collector));
   }
   report.on_gpu = gpu;
   report.step_seconds = median(steps);

@@ -119,7 +119,7 @@ class CudaRunner final : public Runner {
   void set_logit_listener(LogitListener listener) override { logit_listener_ = std::move(listener); }
   void set_launch_listener(LaunchListener* listener) override {
     if (listener != nullptr && launches_ == nullptr) trace();
-    if (listener == nullptr && trace_ != nullptr) trace_->pause();
+    if (listener == nullptr) stop_tracing();
     launches_ = listener;
     // Stamps between launches are for want of a trace.
     ops_->set_listener(trace_ == nullptr ? listener : nullptr);
@@ -145,12 +145,17 @@ class CudaRunner final : public Runner {
     return out;
   }
 
-  /// Begins to trace, or goes on. A reason why not is said once.
+  /// A reason why not is said once.
   void trace() {
-    if (trace_ != nullptr) return trace_->resume();
     if (!why_no_trace_.empty()) return;
     trace_ = cuda::DeviceTrace::open(records_, why_no_trace_);
     if (trace_ == nullptr) log(LogLevel::kWarning, "engine", "kernels are timed between launches, not in the graphs of steps: " + why_no_trace_);
+  }
+
+  /// Graphs that were made for a trace are of no use to the next.
+  void stop_tracing() {
+    traced_graphs_.clear();
+    trace_.reset();
   }
 
   View<const float> run_plainly(const StepPlan& plan, bool as_graph) {

@@ -32,6 +32,10 @@ std::string command_line() {
   return text;
 }
 
+void end_session();
+
+constexpr int kFlushMs = 100;
+
 std::string error_reply(const std::string& what) { return Json{{"error", what}}.dump(); }
 
 /// The process's one profile, its trace and how it is told.
@@ -46,6 +50,10 @@ class Session {
       log(LogLevel::kWarning, "inject", "no profile: " + why_not);
       return nullptr;
     }
+    // What is registered last runs first at the end of the process. CUDA takes itself down there too, and by the first kernel
+    // it has said so.
+    session->profile_.on_first([] { std::atexit(end_session); });
+    session->trace_->flush_every(kFlushMs);
     if (starts) {
       session->profile_.start();
     } else {
@@ -58,7 +66,8 @@ class Session {
 
   /// Writes what there is, at the end of the process.
   void end() {
-    if (::getpid() != pid_) return;  // a fork's child has none of its parent's threads
+    if (ended_ || ::getpid() != pid_) return;  // a fork's child has none of its parent's threads
+    ended_ = true;
     socket_.reset();
     trace_->flush();
     if (!profile_.runs() || profile_.kernels() == 0) return;
@@ -94,13 +103,17 @@ class Session {
   }
 
   const pid_t pid_ = ::getpid();
+  bool ended_ = false;
   KernelProfile profile_;
   std::unique_ptr<cuda::DeviceTrace> trace_;
   std::unique_ptr<ControlSocket> socket_;
 };
 
+
 /// Never destroyed: the profiling library's threads may outlive static objects.
 Session* session = nullptr;
+
+void end_session() { session->end(); }
 
 void begin() {
   const char* const root = std::getenv("NVLLM_PROFILE_DIR");
@@ -108,7 +121,7 @@ void begin() {
   const char* const start = std::getenv("NVLLM_PROFILE_START");
   try {
     session = Session::open(root, start == nullptr || std::string(start) != "wait").release();
-    if (session != nullptr) std::atexit([] { session->end(); });
+    if (session != nullptr) std::atexit(end_session);
   } catch (const std::exception& error) {
     log(LogLevel::kWarning, "inject", std::string("no profile: ") + error.what());
   }

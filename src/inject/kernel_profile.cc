@@ -60,6 +60,7 @@ const std::string& KernelProfile::name_of(const char* mangled) {
 
 void KernelProfile::on_kernels(const std::vector<cuda::KernelRecord>& records) {
   const std::lock_guard lock(mutex_);
+  if (const auto call = std::exchange(on_first_, nullptr)) call();
   if (collector_ == nullptr) return;
   for (const cuda::KernelRecord& record : records) {
     if (kernels_++ == 0) first_ns_ = record.begin_ns;

@@ -4,10 +4,13 @@
 
 #include <cstdint>
 #include <filesystem>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <string>
 #include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include "base/clock.h"
 #include "bench/profile/collector.h"
@@ -31,6 +34,8 @@ class KernelProfile final : public cuda::KernelRecordListener {
   /// Kernels since the start.
   [[nodiscard]] std::int64_t kernels() const;
 
+  /// Called with the first kernels of the process, once.
+  void on_first(std::function<void()> call) { on_first_ = std::move(call); }
   void on_kernels(const std::vector<cuda::KernelRecord>& records) override;
 
  private:
@@ -42,6 +47,7 @@ class KernelProfile final : public cuda::KernelRecordListener {
   std::unordered_map<const char*, std::string> names_;  ///< short ones; a collector's notes view them
   std::unique_ptr<bench::Collector> collector_;         ///< while a profile runs
   SteadyTime begin_{};
+  std::function<void()> on_first_;
   std::uint64_t first_ns_ = 0;
   std::int64_t kernels_ = 0, dropped_before_ = 0;
 };

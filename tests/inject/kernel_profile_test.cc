@@ -63,6 +63,14 @@ TEST_F(InjectedProfile, HearsOnlyBetweenStartAndStop) {
   EXPECT_EQ(profile.stop(0), fs::path());
 }
 
+TEST_F(InjectedProfile, TellsOfTheFirstKernelsOnce) {
+  int calls = 0;
+  profile.on_first([&] { ++calls; });
+  profile.on_kernels({record("a", 0, 1)});
+  profile.on_kernels({record("a", 1, 1)});
+  EXPECT_EQ(calls, 1);
+}
+
 TEST_F(InjectedProfile, DroppedRecordsAreOfTheProfileThatLostThem) {
   for (const auto& [dropped, lost] : {std::pair{5, 5}, {5, 0}, {7, 2}}) {
     ASSERT_TRUE(profile.start());

@@ -85,6 +85,16 @@ TEST(GraphNotes, AMissingOrForeignRecordLosesAll) {
 
 class DeviceTraceOnDevice : public test::OnDevice {};
 
+/// Likeliest tokens of a few rows, and what they need.
+struct SomeWork {
+  DeviceBuffer logits{3 * 1000 * 4};
+  GreedyWorkspace greedy{3};
+  Stream stream;
+
+  SomeWork() { logits.fill(1); }
+  void queue() { greedy_choices(View<const float>{logits.as<float>(), 3, 1000}, greedy, stream); }
+};
+
 /// Keeps all records.
 class Records final : public KernelRecordListener {
  public:
@@ -101,20 +111,17 @@ TEST_F(DeviceTraceOnDevice, RecordsEveryKernelOfAGraphAndWhatAnnouncedIt) {
   std::string why_not;
   const std::unique_ptr<DeviceTrace> trace = DeviceTrace::open(records, why_not);
   if (trace == nullptr) GTEST_SKIP() << why_not;
-  DeviceBuffer logits(3 * 1000 * 4);
-  logits.fill(1);
-  Stream stream;
-  GreedyWorkspace greedy(3);
-  const View<const float> rows{logits.as<float>(), 3, 1000};
+  SomeWork work;
+  Stream& stream = work.stream;
   GraphNotes notes;
   stream.begin_capture();
   notes.mark({.operation = "nothing"}, false, stream);
   notes.mark({.operation = "once"}, false, stream);
-  greedy_choices(rows, greedy, stream);
+  work.queue();
   notes.mark({.operation = "twice"}, true, stream);
-  greedy_choices(rows, greedy, stream);
-  fill_device(logits.as<void>(), 1, logits.bytes(), stream);
-  greedy_choices(rows, greedy, stream);
+  work.queue();
+  fill_device(work.logits.as<void>(), 1, work.logits.bytes(), stream);
+  work.queue();
   const Graph graph(stream, &notes);
   ASSERT_EQ(notes.notes().size(), 3u);
   const std::int64_t each = notes.notes()[1].kernels;
@@ -144,6 +151,30 @@ TEST_F(DeviceTraceOnDevice, RecordsEveryKernelOfAGraphAndWhatAnnouncedIt) {
   std::string again;
   EXPECT_EQ(DeviceTrace::open(records, again), nullptr);
   EXPECT_EQ(again, "kernels are traced already");
+}
+
+TEST_F(DeviceTraceOnDevice, CanBeginAgainAfterItHasEnded) {
+  SomeWork work;
+  for (int time = 0; time < 3; ++time) {
+    Records records;
+    std::string why_not;
+    std::unique_ptr<DeviceTrace> trace = DeviceTrace::open(records, why_not);
+    if (trace == nullptr) GTEST_SKIP() << why_not;
+    GraphNotes notes;
+    work.stream.begin_capture();
+    notes.mark({.operation = "once"}, false, work.stream);
+    work.queue();
+    const Graph graph(work.stream, &notes);
+    graph.launch(work.stream);
+    work.stream.wait();
+    trace->flush();
+    EXPECT_EQ(static_cast<std::int64_t>(records.all.size()), notes.kernels()) << time;
+    trace.reset();
+    records.all.clear();
+    graph.launch(work.stream);
+    work.stream.wait();
+    EXPECT_TRUE(records.all.empty()) << time;
+  }
 }
 
 }  // namespace

@@ -28,8 +28,10 @@ struct Library {
   decltype(&cuptiActivityEnable) enable = nullptr;
   decltype(&cuptiActivityDisable) disable = nullptr;
   decltype(&cuptiActivityFlushAll) flush = nullptr;
+  decltype(&cuptiActivityFlushPeriod) flush_period = nullptr;
   decltype(&cuptiActivityGetNextRecord) next_record = nullptr;
   decltype(&cuptiActivityGetNumDroppedRecords) dropped_records = nullptr;
+  decltype(&cuptiFinalize) finalize = nullptr;
   decltype(&cuptiGetResultString) text = nullptr;
   std::string why_not;
 
@@ -53,8 +55,10 @@ struct Library {
     find(enable, "cuptiActivityEnable");
     find(disable, "cuptiActivityDisable");
     find(flush, "cuptiActivityFlushAll");
+    find(flush_period, "cuptiActivityFlushPeriod");
     find(next_record, "cuptiActivityGetNextRecord");
     find(dropped_records, "cuptiActivityGetNumDroppedRecords");
+    find(finalize, "cuptiFinalize");
     find(text, "cuptiGetResultString");
   }
 
@@ -128,10 +132,12 @@ DeviceTrace::~DeviceTrace() {
   library().disable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL);
   library().flush(CUPTI_ACTIVITY_FLAG_FLUSH_FORCED);
   library().unsubscribe(subscriber);
+  library().finalize();
   const std::lock_guard lock(listener_mutex);
   listener = nullptr;
 }
 
+void DeviceTrace::flush_every(int milliseconds) { library().flush_period(static_cast<std::uint32_t>(milliseconds)); }
 void DeviceTrace::pause() { library().disable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL); }
 void DeviceTrace::resume() { library().enable(CUPTI_ACTIVITY_KIND_CONCURRENT_KERNEL); }
 void DeviceTrace::flush() { library().flush(0); }
@@ -144,6 +150,7 @@ std::unique_ptr<DeviceTrace> DeviceTrace::open(KernelRecordListener&, std::strin
   return nullptr;
 }
 DeviceTrace::~DeviceTrace() = default;
+void DeviceTrace::flush_every(int) {}
 void DeviceTrace::pause() {}
 void DeviceTrace::resume() {}
 void DeviceTrace::flush() {}

@@ -30,10 +30,13 @@ class DeviceTrace {
   /// Begins. The listener is borrowed.
   ///   Returns: null, with the reason in one sentence, if the library is missing, too old or in use.
   static std::unique_ptr<DeviceTrace> open(KernelRecordListener& listener, std::string& why_not);
+  /// Takes the library out of the process: as long as it is there, even paused, steps take longer.
   ~DeviceTrace();
   DeviceTrace(const DeviceTrace&) = delete;
   DeviceTrace& operator=(const DeviceTrace&) = delete;
 
+  /// Hands records over about as often as that, without being asked; 0: only when a buffer is full.
+  void flush_every(int milliseconds);
   /// Stops listening for a while, and goes on.
   void pause();
   void resume();

@@ -40,8 +40,9 @@ void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shar
   launch_grid(Start::kEarly, kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
 }
 
-/// For the words of a spelled-out layer. Chains of them that started early gave other bits once in some 5,000 decode steps
-/// of the 27B geometry, and none that started like this (docs/performance.md, "What was tried").
+/// For the words of a spelled-out layer. A layer whose products of BF16 rows (dense_matvec.cu) started early gave other bits once
+/// in some 370 decode steps of the 27B geometry; why is not known. The other words did not, but gained nothing either
+/// (docs/performance.md, "Other bits").
 template <class... Parameters, class... Values>
 void launch_after(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream,
                   const Values&... values) {
