@@ -38,7 +38,7 @@ KernelSpeed speed_of(const KernelStats& stats, std::int64_t steps) {
           .cost_per_step = {stats.cost.bytes / steps, stats.cost.multiply_adds / steps}};
 }
 
-/// Positions that decoding will fill: every step is timed twice, and one follows each look untimed.
+/// Positions that decoding will fill, at the most: every step is timed twice, some are not timed after a change of listeners or a look.
 std::int64_t decode_positions(const SpeedOptions& options) {
   return 2 * kWarmUpSteps + 2 * options.steps + ceil_div(options.steps, kStepsBetweenLooks);
 }

@@ -110,7 +110,7 @@ class CudaRunner final : public Runner {
     tenancies_.check(plan);
     break_device(steps_++, ops_->stream());
     const bool advances = is_decode(plan) && (launches_ == nullptr || trace_ != nullptr);
-    const View<const float> logits = trace_ != nullptr && launches_ != nullptr ? run_traced(plan, advances) : run_plainly(plan, advances);
+    const View<const float> logits = trace_ != nullptr ? run_traced(plan, advances) : run_plainly(plan, advances);
     if (advances) ops_->advanced({choices_.as<cuda::GreedyChoice>(), plan.segments.size()});
     if (logit_listener_) show(plan, logits);
     return sample(plan, logits);
@@ -294,7 +294,7 @@ class CudaRunner final : public Runner {
   SlotTenancies tenancies_;
   std::map<std::int64_t, Recorded> graphs_, traced_graphs_;  ///< by width
   StepRecords records_;
-  std::unique_ptr<cuda::DeviceTrace> trace_;
+  std::unique_ptr<cuda::DeviceTrace> trace_;  ///< only while somebody listens
   std::string why_no_trace_;
   LaunchListener* launches_ = nullptr;
   LogitListener logit_listener_;

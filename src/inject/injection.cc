@@ -109,7 +109,6 @@ class Session {
   std::unique_ptr<ControlSocket> socket_;
 };
 
-
 /// Never destroyed: the profiling library's threads may outlive static objects.
 Session* session = nullptr;
 
