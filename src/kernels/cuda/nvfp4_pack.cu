@@ -48,9 +48,9 @@ __device__ __forceinline__ std::uint32_t word_of(const Rows& part, int row, int 
     const std::uint32_t sign = code >> 3, magnitude = code & 7;
     std::uint32_t bits;
     if (c < 2) {
-      bits = second ? sign << 10 | magnitude << 3 : sign << 15 | magnitude << 6;
+      bits = second ? sign << 12 | magnitude << 3 : sign << 15 | magnitude << 6;
     } else {
-      bits = second ? sign << 11 | magnitude << 12 : sign << 9 | magnitude;
+      bits = second ? sign << 13 | magnitude >> 1 << 10 | (magnitude & 1) << 14 : sign << 9 | magnitude;
     }
     out |= bits << (16 * (c % 2));
   }

@@ -32,9 +32,9 @@ std::uint32_t place(std::uint32_t code, int slot, int half) {
   std::uint32_t bits = 0;
   switch (slot) {
     case 0: bits = sign << 15 | magnitude << 6; break;
-    case 1: bits = sign << 10 | magnitude << 3; break;
+    case 1: bits = sign << 12 | magnitude << 3; break;
     case 2: bits = sign << 9 | magnitude; break;
-    default: bits = sign << 11 | magnitude << 12; break;
+    default: bits = sign << 13 | magnitude >> 1 << 10 | (magnitude & 1) << 14; break;
   }
   return bits << (16 * half);
 }

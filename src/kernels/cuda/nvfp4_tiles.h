@@ -10,9 +10,9 @@
 // Within a word the codes lie where few instructions turn them into BF16 (unpack.cuh); the column's lowest bit
 // says which half of the word:
 //   sign 15, magnitude  8:6   row g,     columns 4t, 4t + 1
-//   sign 10, magnitude  5:3   row g + 8, columns 4t, 4t + 1
+//   sign 12, magnitude  5:3   row g + 8, columns 4t, 4t + 1
 //   sign  9, magnitude  2:0   row g,     columns 4t + 2, 4t + 3
-//   sign 11, magnitude 14:12  row g + 8, columns 4t + 2, 4t + 3
+//   sign 13, exponent 11:10, mantissa 14   row g + 8, columns 4t + 2, 4t + 3
 // Scales are re-encoded with five exponent bits, so that subnormal ones need no care on the device:
 // byte = (floor(log2 scale) + 9) * 8 + mantissa, exact for every E4M3 scale but zero, whose block gets
 // zero codes instead. Of a quad's sixteen bytes, four are for each two blocks b and b + 1:

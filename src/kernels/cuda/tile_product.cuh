@@ -101,21 +101,24 @@ __device__ __forceinline__ void multiply_group_by_one(float (&sums)[4], std::uin
                                                       std::uint32_t exponent) {
   constexpr std::uint32_t kByte = 0x0ff00000;
   const std::uint32_t bytes = ptx::load_shared_4(scales);
-  float dots[4] = {};
+  // Each half of the columns by itself, so that fewer products wait for one another; where one has sums, the other has zeros.
+  float halves[2][4] = {}, dots[4];
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const uint4 words = ptx::load_shared_16(codes + half * 1024);
     const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
     std::uint32_t of[4];
     spread_codes(of, words.x);
-    ptx::multiply_16x8x16(dots, of, first.x, first.y);
+    ptx::multiply_16x8x16(halves[half], of, first.x, first.y);
     spread_codes(of, words.y);
-    ptx::multiply_16x8x16(dots, of, first.z, first.w);
+    ptx::multiply_16x8x16(halves[half], of, first.z, first.w);
     spread_codes(of, words.z);
-    ptx::multiply_16x8x16(dots, of, second.x, second.y);
+    ptx::multiply_16x8x16(halves[half], of, second.x, second.y);
     spread_codes(of, words.w);
-    ptx::multiply_16x8x16(dots, of, second.z, second.w);
+    ptx::multiply_16x8x16(halves[half], of, second.z, second.w);
   }
+#pragma unroll
+  for (int i = 0; i < 4; ++i) dots[i] = halves[0][i] + halves[1][i];
   sums[0] = fmaf(dots[0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[0]);
   sums[0] = fmaf(dots[1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[0]);
   sums[2] = fmaf(dots[2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[2]);

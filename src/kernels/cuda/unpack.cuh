@@ -15,13 +15,16 @@ namespace nvllm::cuda {
 inline constexpr float kUnpackFactor = 1048576.0f;
 
 /// Four BF16 pairs from one word; order as mma.m16n8k16 takes A: (g, low), (g + 8, low), (g, high), (g + 8, high).
-/// Left shifts run on another unit than logic and right shifts, which are what is short here: one right shift a word.
+/// Left shifts and multiplications run on another unit than logic, which is what is short here: five of it a word. The last
+/// code has no place from which one shift would do; its bits lie so that one multiplication shifts them by 2 to the left and
+/// by 3 and 8 to the right (2^29 and 2^24, in the upper word) without any of them meeting another.
 __device__ __forceinline__ void spread_codes(std::uint32_t (&a)[4], std::uint32_t word) {
-  constexpr std::uint32_t kSign = 0x80008000, kMagnitude = 0x01c001c0;
-  a[0] = word & (kSign | kMagnitude);
-  a[1] = (word << 3 & kMagnitude) | (word << 5 & kSign);
-  a[2] = word << 6 & (kSign | kMagnitude);
-  a[3] = (word >> 6 & kMagnitude) | (word << 4 & kSign);
+  constexpr std::uint32_t kCode = 0x81c081c0, kLast = 0x6c006c00, kShifts = 1u << 29 | 1u << 24 | 1u << 2;
+  const std::uint64_t last = std::uint64_t{word & kLast} * kShifts;
+  a[0] = word & kCode;
+  a[1] = word << 3 & kCode;
+  a[2] = word << 6 & kCode;
+  a[3] = (static_cast<std::uint32_t>(last) | static_cast<std::uint32_t>(last >> 32)) & kCode;
 }
 
 __device__ __forceinline__ __nv_bfloat162 as_pair(std::uint32_t bits) { return reinterpret_cast<const __nv_bfloat162&>(bits); }

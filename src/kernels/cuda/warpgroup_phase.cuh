@@ -277,30 +277,23 @@ class WarpgroupPhase {
     const ptx::SwizzledOperand x(base_ + offset + Shape::kXAt);
     ptx::wait_for_phase(full(at), at.parity);
     const uint4 bytes = ptx::load_shared_16(scales + offset);
-    constexpr int kBlocks = 2;  // a group of products: for more there are not enough registers beside the sums
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
+      // While these are unpacked, the products of the half before are at work.
       const uint4 words = ptx::load_shared_16(codes + offset + half * 1024);
       const BlockScales first(half == 0 ? bytes.x : bytes.z, a_.scale_exponent);
       const BlockScales second(half == 0 ? bytes.y : bytes.w, a_.scale_exponent);
+      std::uint32_t of[4][4];
+      unpack_block(of[0], words.x, first.even);
+      unpack_block(of[1], words.y, first.odd);
+      unpack_block(of[2], words.z, second.even);
+      unpack_block(of[3], words.w, second.odd);
+      ptx::fence_products();
 #pragma unroll
-      for (int begin = 0; begin < 4; begin += kBlocks) {
-        std::uint32_t of[kBlocks][4];
-#pragma unroll
-        for (int i = 0; i < kBlocks; i += 2) {
-          const bool low = begin + i == 0;
-          unpack_block(of[i], low ? words.x : words.z, low ? first.even : second.even);
-          unpack_block(of[i + 1], low ? words.y : words.w, low ? first.odd : second.odd);
-        }
-        ptx::fence_products();
-#pragma unroll
-        for (int i = 0; i < kBlocks; ++i) {
-          ptx::WarpgroupProduct<kTokens>::multiply(sums, of[i], x.at(half * kTokens * 128 + (begin + i) * 32), true);
-        }
-        ptx::commit_products();
-        ptx::wait_for_products<1>();
-        if (half == 0 && begin == 0 && has_last && ptx::arrives_for_warp(lane)) ptx::arrive(empty(last));
-      }
+      for (int i = 0; i < 4; ++i) ptx::WarpgroupProduct<kTokens>::multiply(sums, of[i], x.at(half * kTokens * 128 + i * 32), true);
+      ptx::commit_products();
+      ptx::wait_for_products<1>();
+      if (half == 0 && has_last && ptx::arrives_for_warp(lane)) ptx::arrive(empty(last));
     }
   }
 

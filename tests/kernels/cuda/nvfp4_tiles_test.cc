@@ -36,8 +36,11 @@ float weight_at(const Nvfp4Tiles& tiles, std::int64_t row, std::int64_t col) {
   std::uint32_t word;
   std::memcpy(&word, tile + ((block / 4 * 2 + group) * 32 + quad * 4 + c / 4) * 16 + block % 4 * 4, 4);
   const std::uint32_t half = word >> (16 * (c % 2));
-  constexpr int kSignAt[2][2] = {{15, 10}, {9, 11}}, kMagnitudeAt[2][2] = {{6, 3}, {0, 12}};  // [columns 2, 3][row g + 8]
-  const std::uint32_t sign = half >> kSignAt[c / 2 % 2][low] & 1, magnitude = half >> kMagnitudeAt[c / 2 % 2][low] & 7;
+  // [columns 2, 3][row g + 8]; where the mantissa and the two bits of the exponent lie.
+  constexpr int kSignAt[2][2] = {{15, 12}, {9, 13}}, kMantissaAt[2][2] = {{6, 3}, {0, 14}}, kExponentAt[2][2] = {{7, 4}, {1, 10}};
+  const int pair = c / 2 % 2;
+  const std::uint32_t sign = half >> kSignAt[pair][low] & 1;
+  const std::uint32_t magnitude = (half >> kExponentAt[pair][low] & 3) << 1 | (half >> kMantissaAt[pair][low] & 1);
   const auto byte = static_cast<int>(tile[kTileCodeBytes + group * 128 + quad * 16 + block / 2 * 4 + low * 2 + block % 2]);
   const float scale = std::ldexp(1.0f + static_cast<float>(byte % 8) / 8, byte / 8 - 9);
   return e2m1_to_float(static_cast<std::uint8_t>(sign << 3 | magnitude)) * scale;
