@@ -81,6 +81,42 @@ __device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::u
   }
 }
 
+/// The same with the columns of this lane's block in registers. `mine` is one for that block and zero for the others; `read`
+/// is called when all of the tile has been read.
+template <class Read>
+__device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::uint32_t codes, std::uint32_t scales, uint2 columns,
+                                                     const std::uint32_t (&mine)[8], std::uint32_t exponent, const Read& read) {
+  constexpr std::uint32_t kByte = 0x0ff00000;
+  float dots[2][4] = {};
+  std::uint32_t bytes[2];
+#pragma unroll
+  for (int half = 0; half < 2; ++half) {
+    const uint4 words[2] = {ptx::load_shared_16(codes + half * 1024), ptx::load_shared_16(codes + half * 1024 + 512)};
+    if (half == 1) {
+      bytes[0] = ptx::load_shared_4(scales), bytes[1] = ptx::load_shared_4(scales + 128);
+      read();
+    }
+#pragma unroll
+    for (int block = 0; block < 4; ++block) {
+      const std::uint32_t b0 = columns.x * mine[half * 4 + block], b1 = columns.y * mine[half * 4 + block];
+#pragma unroll
+      for (int group = 0; group < 2; ++group) {
+        const uint4& of = words[group];
+        std::uint32_t a[4];
+        spread_codes(a, block == 0 ? of.x : block == 1 ? of.y : block == 2 ? of.z : of.w);
+        ptx::multiply_16x8x16(dots[group], a, b0, b1);
+      }
+    }
+  }
+#pragma unroll
+  for (int group = 0; group < 2; ++group) {
+    sums[group][0] = fmaf(dots[group][0], __uint_as_float((bytes[group] << 20 & kByte) | exponent), sums[group][0]);
+    sums[group][0] = fmaf(dots[group][1], __uint_as_float((bytes[group] << 12 & kByte) | exponent), sums[group][0]);
+    sums[group][1] = fmaf(dots[group][2], __uint_as_float((bytes[group] << 4 & kByte) | exponent), sums[group][1]);
+    sums[group][1] = fmaf(dots[group][3], __uint_as_float((bytes[group] >> 4 & kByte) | exponent), sums[group][1]);
+  }
+}
+
 /// One group of 16 rows of a tile by up to eight rows of x. `codes` and `x` are where this lane's lie, `scales` its quad's.
 __device__ __forceinline__ void multiply_group(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
                                                std::uint32_t exponent) {

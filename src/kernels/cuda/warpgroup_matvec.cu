@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/one_row_matvec.cuh"
 
 namespace nvllm::cuda {
 
@@ -75,6 +76,7 @@ PhaseArguments phase_arguments(const MatvecCall& call, const DeviceFacts& device
 }
 
 void warpgroup_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
+  if (call.one_row() && one_row_fits(call)) return one_row_matvec(call, device, workspace, stream);
   const PhaseArguments a = phase_arguments(call, device, workspace);
   const Start start = start_of(call);
   with_end(call.end, [&](auto end) {

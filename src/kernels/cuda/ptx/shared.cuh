@@ -37,6 +37,10 @@ __device__ __forceinline__ std::uint32_t load_shared_4(std::uint32_t address) {
   return value;
 }
 
+__device__ __forceinline__ void store_shared_4(std::uint32_t address, std::uint32_t value) {
+  asm volatile("st.shared.u32 [%0], %1;" ::"r"(address), "r"(value) : "memory");
+}
+
 __device__ __forceinline__ void store_shared_8(std::uint32_t address, uint2 value) {
   asm volatile("st.shared.v2.u32 [%0], {%1,%2};" ::"r"(address), "r"(value.x), "r"(value.y) : "memory");
 }
@@ -52,6 +56,18 @@ __device__ __forceinline__ unsigned add_acquire_release(unsigned* to, unsigned v
   unsigned before;
   asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], %2;" : "=r"(before) : "l"(to), "r"(value) : "memory");
   return before;
+}
+
+/// The same without waiting for what was there before.
+__device__ __forceinline__ void add_release(unsigned* to, unsigned value) {
+  asm volatile("red.release.gpu.global.add.u32 [%0], %1;" ::"l"(to), "r"(value) : "memory");
+}
+
+/// A word in global memory, and with it what those who added to it had written before.
+__device__ __forceinline__ unsigned load_acquire(const unsigned* from) {
+  unsigned value;
+  asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(value) : "l"(from) : "memory");
+  return value;
 }
 
 }  // namespace nvllm::cuda::ptx

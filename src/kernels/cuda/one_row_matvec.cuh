@@ -1,0 +1,22 @@
+#pragma once
+
+// What the host works out for a product of a single row of x, alone or within a larger kernel.
+
+#include "kernels/cuda/matvec_launch.cuh"
+#include "kernels/cuda/one_row_phase.cuh"
+
+namespace nvllm::cuda {
+
+/// The kernel's view of a call, with rings of `slots` places.
+OneRowArguments one_row_arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, int slots);
+
+/// Slots a ring that fit `bytes` of shared memory beside x and the rest; none if there is no room for two.
+[[nodiscard]] int one_row_slots(std::int64_t col_tiles, int bytes);
+
+/// Whether the row leaves room for rings in shared memory.
+[[nodiscard]] bool one_row_fits(const MatvecCall& call);
+
+/// As nvfp4_matvec, for one row that fits.
+void one_row_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream);
+
+}  // namespace nvllm::cuda

@@ -1,0 +1,374 @@
+#pragma once
+
+// One NVFP4 product of a single row of x as what all threads of a kernel do together, so that it can be a kernel of its
+// own or one phase of a larger one. What decides its speed is how little happens between two products, when no weights
+// flow: x is read and normed once, by all threads, and no CTA waits for another at the end.
+//
+// Each CTA owns as many row tiles as all have alike, and reads them from left to right. The tiles that are left over are cut
+// into equal runs, a run a CTA, and multiplied first: their pieces have long met when the CTA that ends such a tile
+// wants them. Twelve warps multiply, each a tile in turn from a ring of its own that it fills for itself; one more
+// warp adds what they have of a row tile, in order, and ends it.
+
+#include <cuda_bf16.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/matvec_parts.cuh"
+#include "kernels/cuda/norm.cuh"
+#include "kernels/cuda/ptx/bulk_copy.cuh"
+#include "kernels/cuda/ptx/shared.cuh"
+#include "kernels/cuda/tile_product.cuh"
+
+namespace nvllm::cuda {
+
+inline constexpr int kMultiplyWarps = 12;
+inline constexpr int kOneRowWarps = kMultiplyWarps + 1;  // and one that ends row tiles
+
+struct OneRowArguments : MatvecPlaces {
+  const std::byte* tiles;
+  float* partials;     // [CTAs, 32 rows]: a piece of a row tile that another CTA ends
+  unsigned* arrivals;  // [row tiles left over]: of such pieces
+  std::uint32_t scale_exponent;
+  int row_tiles, col_tiles;
+  int ctas, owned;    // row tiles of each CTA; the others are left over
+  int share, longer;  // tiles of a CTA's run of those; so many, the first, have one more
+  Divisor by_share, by_longer_share, by_col_tiles;
+  int slots;  // of each warp's ring
+
+  __host__ __device__ int x_at() const { return kMultiplyWarps * slots * static_cast<int>(kTileBytes); }
+  __host__ __device__ int sums_at() const { return x_at() + col_tiles * static_cast<int>(kTileCols) * 2; }
+};
+
+/// What follows x in shared memory: sums of two row tiles, two floats for the norm, barriers.
+inline constexpr int kWarpSumsBytes = static_cast<int>(kTileRows) * 4;
+inline constexpr int kTileSumsBytes = kMultiplyWarps * kWarpSumsBytes;
+inline constexpr int kSquaresAt = 2 * kTileSumsBytes, kSumBarriersAt = kSquaresAt + 16, kSlotBarriersAt = kSumBarriersAt + 4 * 8;
+
+/// Shared memory of a product with `slots` a ring.
+[[nodiscard]] constexpr int one_row_bytes(int slots, int col_tiles) {
+  return slots * kMultiplyWarps * (static_cast<int>(kTileBytes) + 8) + col_tiles * static_cast<int>(kTileCols) * 2 + kSlotBarriersAt;
+}
+
+/// How far a warp has used its ring, and all of them the places where sums meet; goes on from one product of a kernel to the next.
+struct OneRowRing {
+  std::uint32_t slot = 0, parity = 0, meetings = 0;
+};
+
+/// Makes the barriers; once a kernel, by all threads. All products of a kernel have equally many slots a ring, and the same
+/// places after x.
+__device__ __forceinline__ void make_one_row_ring(std::uint32_t barriers, int slots) {
+  if (threadIdx.x == 0) {
+    for (int i = 0; i < 4; ++i) ptx::init_barrier(barriers + i * 8, i < 2 ? kMultiplyWarps * ptx::kWarpArrivals : ptx::kWarpArrivals);
+    for (int i = 0; i < slots * kMultiplyWarps; ++i) ptx::init_barrier(barriers + (4 + i) * 8);
+    ptx::publish_barriers();
+  }
+  __syncthreads();
+}
+
+/// One product of a kernel of kThreads threads, of which those beyond kOneRowWarps warps only help to bring x. Construction
+/// asks for the first weights, run() needs x.
+template <int kThreads, MatvecEnd kEnd>
+class OneRowPhase {
+  static_assert(kThreads >= kOneRowWarps * 32 && kThreads >= kRowThreads);
+  static constexpr bool kNorms = kEnd != MatvecEnd::kAdd;
+  static constexpr int kTile = static_cast<int>(kTileBytes), kRound = kMultiplyWarps * kTile;
+
+ public:
+  /// `sums_at`: where in shared memory sums and barriers lie; as make_one_row_ring() was told.
+  __device__ __forceinline__ OneRowPhase(const OneRowArguments& a, std::byte* shared, int sums_at, OneRowRing& ring)
+      : a_(a), shared_(shared), base_(ptx::opaque(ptx::shared_address(shared))), sums_at_(sums_at), ring_(ring) {
+    const int cta = static_cast<int>(blockIdx.x), warp = static_cast<int>(threadIdx.x) / 32;
+    if (cta < a.ctas) {
+      first_ = share_begin(a, cta);
+      run_ = share_begin(a, cta + 1) - first_;
+      count_ = run_ + a.owned * a.col_tiles;
+    }
+    if (warp >= kMultiplyWarps) {
+      prefetch_inputs();
+      return;
+    }
+    OneRowRing at = ring;
+#pragma unroll 1
+    for (int i = 0, tile = warp; i < a.slots && tile < count_; ++i, tile += kMultiplyWarps) {
+      if (threadIdx.x % 32 == 0) fetch(tile, at, warp);
+      advance(at);
+    }
+  }
+
+  __device__ __forceinline__ void run() {
+    load_x();
+    const int warp = static_cast<int>(threadIdx.x) / 32, lane = static_cast<int>(threadIdx.x) % 32;
+    if (warp < kMultiplyWarps) {
+      multiply(warp, lane);
+    } else if (warp == kMultiplyWarps) {
+      if constexpr (kNorms) multiply_dense(lane);
+      end(lane);
+    }
+  }
+
+ private:
+  /// Tiles of one row tile, the first of them in column tile `col`, that follow one another in this CTA's list.
+  struct Stretch {
+    int begin, end, row_tile, col;
+  };
+  __device__ __forceinline__ Stretch stretch(int begin) const {
+    if (begin >= run_) {
+      const int row = static_cast<int>(blockIdx.x) * a_.owned + a_.by_col_tiles.divide(begin - run_);
+      return {begin, begin + a_.col_tiles, row, 0};
+    }
+    const int over = a_.by_col_tiles.divide(first_ + begin), col = first_ + begin - over * a_.col_tiles;
+    return {begin, begin + min(a_.col_tiles - col, run_ - begin), a_.ctas * a_.owned + over, col};
+  }
+
+  __device__ __forceinline__ std::uint32_t slot_barrier(const OneRowRing& at, int warp) const {
+    return base_ + sums_at_ + kSlotBarriersAt + (at.slot * kMultiplyWarps + warp) * 8;
+  }
+  __device__ __forceinline__ std::uint32_t sums_full(std::uint32_t meeting) const {
+    return base_ + sums_at_ + kSumBarriersAt + (meeting & 1) * 8;
+  }
+  __device__ __forceinline__ std::uint32_t sums_free(std::uint32_t meeting) const { return sums_full(meeting) + 16; }
+  __device__ __forceinline__ std::uint32_t sums_of(std::uint32_t meeting) const {
+    return base_ + sums_at_ + (meeting & 1) * kTileSumsBytes;
+  }
+  __device__ __forceinline__ void advance(OneRowRing& at) const {
+    if (++at.slot < static_cast<std::uint32_t>(a_.slots)) return;
+    at.slot = 0;
+    at.parity ^= 1;
+  }
+
+  /// Asks for a tile of this CTA's list; one lane.
+  __device__ __forceinline__ void fetch(int tile, const OneRowRing& at, int warp) const {
+    const long long over = static_cast<long long>(a_.ctas) * a_.owned * a_.col_tiles + first_;
+    const long long own = static_cast<long long>(blockIdx.x) * a_.owned * a_.col_tiles - run_;
+    const std::byte* from = a_.tiles + ((tile < run_ ? over : own) + tile) * kTile;
+    ptx::copy_bulk(base_ + at.slot * kRound + warp * kTile, from, kTile, slot_barrier(at, warp));
+  }
+
+  /// What else comes from memory, while there is time: behind the flood of weights each access would take microseconds.
+  __device__ __forceinline__ void prefetch_inputs() const {
+    if constexpr (kNorms) {
+      MatvecDense of;
+      const __nv_bfloat16* const row = a_.dense_row(of);
+      constexpr int kBytes = (kThreads - kMultiplyWarps * 32) * ptx::kLineBytes;
+      for (int at = (static_cast<int>(threadIdx.x) - kMultiplyWarps * 32) * ptx::kLineBytes; at < a_.cols * 4; at += kBytes) {
+        if (a_.norm.gain != nullptr) ptx::prefetch_line(reinterpret_cast<const std::byte*>(a_.norm.gain) + at);
+        if (row != nullptr && at < a_.cols * 2) ptx::prefetch_line(reinterpret_cast<const std::byte*>(row) + at);
+      }
+    }
+  }
+
+  __device__ __forceinline__ uint4 brought(int piece, int pieces) const {
+    return piece < pieces ? __ldcg(reinterpret_cast<const uint4*>(a_.x) + piece) : uint4{0, 0, 0, 0};
+  }
+  /// Eight columns as the products take them.
+  __device__ __forceinline__ void store_x(int piece, int pieces, uint4 x, float inverse) const {
+    if constexpr (kNorms) {
+      if (a_.norm.gain != nullptr && piece < pieces) {
+        const auto* const gain = reinterpret_cast<const float4*>(a_.norm.gain) + 2 * piece;
+        const uint2 low = bits_of(normed(floats_of({x.x, x.y}), inverse, gain[0], a_.norm.zero_centred));
+        const uint2 high = bits_of(normed(floats_of({x.z, x.w}), inverse, gain[1], a_.norm.zero_centred));
+        x = {low.x, low.y, high.x, high.y};
+      }
+    }
+    const uint2 low = lifted({x.x, x.y}), high = lifted({x.z, x.w});
+    *reinterpret_cast<uint4*>(shared_ + a_.x_at() + piece * 16) = {low.x, low.y, high.x, high.y};
+  }
+  /// Brings the row, normed and lifted, to shared memory, with zeros up to whole tiles.
+  __device__ __forceinline__ void load_x() const {
+    constexpr int kHeld = kNorms ? 2 : 6;  // on their way at once
+    const int pieces = a_.cols / 8, all = a_.col_tiles * static_cast<int>(kTileCols) / 8, thread = static_cast<int>(threadIdx.x);
+    uint4 held[kHeld];
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) held[i] = brought(thread + i * kThreads, pieces);
+    float inverse = 1;
+    if constexpr (kNorms) {
+      if (a_.norm.gain != nullptr) {
+        float* const squares = reinterpret_cast<float*>(shared_ + sums_at_ + kSquaresAt);
+        if (thread < kRowThreads) {
+          const float sum = row_squares(a_.x, a_.cols, thread);
+          if (thread % 32 == 0) squares[thread / 32] = sum;
+        }
+        __syncthreads();
+        inverse = inverse_rms(squares[0] + squares[1], a_.cols, a_.norm.epsilon);
+      }
+    }
+#pragma unroll
+    for (int i = 0; i < kHeld; ++i) {
+      if (thread + i * kThreads < all) store_x(thread + i * kThreads, pieces, held[i], inverse);
+    }
+    for (int piece = thread + kHeld * kThreads; piece < all; piece += kThreads) store_x(piece, pieces, brought(piece, pieces), inverse);
+    __syncthreads();
+  }
+
+  __device__ __forceinline__ void multiply(int warp, int lane) {
+    const int g = lane / 4, t = lane % 4;
+    // Of a tile's eight blocks one is this lane's to multiply; factors of zero and one cost what is not short here.
+    std::uint32_t mine[8];
+#pragma unroll
+    for (int block = 0; block < 8; ++block) mine[block] = ptx::opaque(g == block ? 1 : 0);
+    const std::uint32_t x = ptx::opaque(base_ + a_.x_at() + g * 32 + t * 8);
+    const std::uint32_t codes = ptx::opaque(base_ + warp * kTile + lane * 16);
+    const std::uint32_t scales = ptx::opaque(base_ + warp * kTile + static_cast<int>(kTileCodeBytes) + g * 16 + t * 4);
+    const int refill = a_.slots * kMultiplyWarps;
+    int tile = warp;
+#pragma unroll 1
+    for (int begin = 0; begin < count_;) {
+      const Stretch of = stretch(begin);
+      float sums[2][2] = {};
+#pragma unroll 1
+      for (; tile < of.end; tile += kMultiplyWarps) {
+        const std::uint32_t slot = ring_.slot * kRound;
+        ptx::wait_for_phase(slot_barrier(ring_, warp), ring_.parity);
+        const uint2 columns = ptx::load_shared_8(x + (of.col + tile - begin) * static_cast<int>(kTileCols) * 2);
+        multiply_tile_by_one(sums, codes + slot, scales + slot, columns, mine, a_.scale_exponent, [&] {
+          __syncwarp();
+          if (lane == 0 && tile + refill < count_) fetch(tile + refill, ring_, warp);
+        });
+        advance(ring_);
+      }
+      leave(sums, warp, g, t);
+      begin = of.end;
+    }
+  }
+
+  /// Leaves a warp's sums of a row tile for the warp that ends it: a lane those of one row.
+  __device__ __forceinline__ void leave(const float (&sums)[2][2], int warp, int g, int t) {
+    const bool second = t >= 2, low = t % 2 == 1;
+    float both[2];
+#pragma unroll
+    for (int i = 0; i < 2; ++i) {
+      both[i] = second ? sums[1][i] : sums[0][i];
+      both[i] += __shfl_xor_sync(0xffffffffu, second ? sums[0][i] : sums[1][i], 2);
+    }
+    float sum = low ? both[1] : both[0];
+    sum += __shfl_xor_sync(0xffffffffu, low ? both[0] : both[1], 1);
+    const std::uint32_t meeting = ring_.meetings++;
+    ptx::wait_for_phase(sums_free(meeting), (meeting >> 1 & 1) ^ 1);
+    ptx::store_shared_4(sums_of(meeting) + warp * kWarpSumsBytes + ((t >= 2 ? 16 : 0) + (low ? 8 : 0) + g) * 4, __float_as_uint(sum));
+    __syncwarp();
+    if (ptx::arrives_for_warp(static_cast<int>(threadIdx.x) % 32)) ptx::arrive(sums_full(meeting));
+  }
+
+  /// This CTA's row of BF16 by the row of x.
+  __device__ __forceinline__ void multiply_dense(int lane) const {
+    MatvecDense of;
+    const __nv_bfloat16* const row = a_.dense_row(of);
+    if (row == nullptr) return;
+    constexpr float kLifted = 0x1p-100f;
+    float sum = 0;
+#pragma unroll 4
+    for (int col = lane * 8; col < a_.cols; col += 32 * 8) {
+      const uint4 w = *reinterpret_cast<const uint4*>(row + col);
+      const uint4 x = ptx::load_shared_16(base_ + a_.x_at() + col * 2);
+      const float4 low = floats_of({x.x, x.y}), high = floats_of({x.z, x.w});
+      sum = dot({low.x * kLifted, low.y * kLifted, low.z * kLifted, low.w * kLifted}, floats_of({w.x, w.y}), sum);
+      sum = dot({high.x * kLifted, high.y * kLifted, high.z * kLifted, high.w * kLifted}, floats_of({w.z, w.w}), sum);
+    }
+    sum = warp_sum(sum);
+    if (lane == 0) *of.to = __float2bfloat16_rn(sum);
+  }
+
+  /// Where the sum of a lane's row of a row tile goes.
+  struct Place {
+    void* to;
+    float factor;
+    bool there;
+    float before;
+  };
+  __device__ __forceinline__ Place place(int row_tile, int lane) const {
+    if constexpr (kEnd == MatvecEnd::kSwiglu) {
+      const int row = (row_tile * 2 + lane / 16) * 8 + lane % 8;
+      const bool up = lane % 16 >= 8;
+      return {static_cast<__nv_bfloat16*>(a_.outputs[0].to) + row, a_.outputs[up ? 1 : 0].factor, !up && row < a_.outputs[0].rows, 0};
+    } else {
+      int which = 0;
+#pragma unroll 1
+      while (which + 1 < a_.output_count && row_tile >= a_.outputs[which + 1].first_tile) ++which;
+      const MatvecOutput& output = a_.outputs[which];
+      const int row = (row_tile - output.first_tile) * static_cast<int>(kTileRows) + lane;
+      constexpr int kBytes = kEnd == MatvecEnd::kFloat ? 4 : 2;
+      Place of{static_cast<std::byte*>(output.to) + static_cast<long long>(row) * kBytes, output.factor, row < output.rows, 0};
+      if constexpr (kEnd == MatvecEnd::kAdd) {
+        if (of.there) of.before = __bfloat162float(__ldcg(static_cast<const __nv_bfloat16*>(of.to)));
+      }
+      return of;
+    }
+  }
+  __device__ __forceinline__ void put(const Place& of, float sum) const {
+    const float value = sum * of.factor;
+    if constexpr (kEnd == MatvecEnd::kSwiglu) {
+      // Rounded as the products would be if they were stored, so that fusion changes no bit.
+      const float own = rounded(value), up = __shfl_down_sync(0xffffffffu, own, 8);
+      if (of.there) *static_cast<__nv_bfloat16*>(of.to) = __float2bfloat16_rn(rounded_silu(own) * up);
+    } else if constexpr (kEnd == MatvecEnd::kFloat) {
+      if (of.there) *static_cast<float*>(of.to) = value;
+    } else {
+      if (of.there) *static_cast<__nv_bfloat16*>(of.to) = __float2bfloat16_rn(kEnd == MatvecEnd::kAdd ? of.before + rounded(value) : value);
+    }
+  }
+
+  /// Adds what the warps have of each row tile, a lane a row, and ends it or leaves it to the CTA that does.
+  __device__ __forceinline__ void end(int lane) {
+    int kept_tile = -1;
+    float kept = 0;
+#pragma unroll 1
+    for (int begin = 0; begin < count_;) {
+      const Stretch of = stretch(begin);
+      begin = of.end;
+      const bool over = of.begin < run_;
+      if (!over && begin == count_ && kept_tile >= 0) {
+        collect(kept_tile, kept, lane);
+        kept_tile = -1;
+      }
+      Place to{};
+      if (!over) to = place(of.row_tile, lane);
+      const std::uint32_t meeting = ring_.meetings++;
+      ptx::wait_for_phase(sums_full(meeting), meeting >> 1 & 1);
+      const std::uint32_t sums = sums_of(meeting) + lane * 4;
+      float sum = 0;
+#pragma unroll
+      for (int warp = 0; warp < kMultiplyWarps; ++warp) sum += __uint_as_float(ptx::load_shared_4(sums + warp * kWarpSumsBytes));
+      __syncwarp();
+      if (ptx::arrives_for_warp(lane)) ptx::arrive(sums_free(meeting));
+      if (!over) {
+        put(to, sum);
+      } else if (of.col == 0) {
+        kept_tile = of.row_tile;
+        kept = sum;
+      } else {
+        __stcg(a_.partials + blockIdx.x * static_cast<int>(kTileRows) + lane, sum);
+        __syncwarp();
+        if (lane == 0) ptx::add_release(a_.arrivals + of.row_tile - a_.ctas * a_.owned, 1);
+      }
+    }
+    if (kept_tile >= 0) collect(kept_tile, kept, lane);
+  }
+
+  /// Adds the other CTAs' pieces of a row tile that begins in this CTA's run, in order, and ends it.
+  __device__ __forceinline__ void collect(int row_tile, float sum, int lane) const {
+    const int over = row_tile - a_.ctas * a_.owned, from = static_cast<int>(blockIdx.x);
+    const int to = owner_of(a_, (over + 1) * a_.col_tiles - 1);
+    const Place of = place(row_tile, lane);
+    if (to > from) {
+      unsigned* const count = a_.arrivals + over;
+      if (lane == 0) {
+        while (ptx::load_acquire(count) != static_cast<unsigned>(to - from)) {
+        }
+        *count = 0;
+      }
+      __syncwarp();
+#pragma unroll 4
+      for (int cta = from + 1; cta <= to; ++cta) sum += __ldcg(a_.partials + cta * static_cast<int>(kTileRows) + lane);
+    }
+    put(of, sum);
+  }
+
+  const OneRowArguments& a_;
+  std::byte* shared_;
+  std::uint32_t base_;
+  int sums_at_;
+  OneRowRing& ring_;
+  int first_ = 0, run_ = 0, count_ = 0;  // of the tiles left over, where this CTA's run begins and how long it is; tiles in all
+};
+
+}  // namespace nvllm::cuda
