@@ -106,44 +106,13 @@ struct Source {
   }
 };
 
-/// What of a product's inputs no earlier kernel writes, loaded while that one ends; for one token. A product that adds
-/// to the residual has nothing but x.
-template <bool kPlain>
-struct EarlyInputs {
-  static constexpr int kUnitsMax = 5;       ///< of four columns, a thread
-  static constexpr int kPlainUnitsMax = 6;  ///< where there is nothing but x
-  float4 gain[kUnitsMax];
-  uint2 dense[kUnitsMax];
-
-  __device__ __forceinline__ static bool fits(const MatvecArguments& a) {
-    const bool plain = kPlain || (a.norm.gain == nullptr && !a.has_dense());
-    return a.parts == 1 && a.cols <= (plain ? kPlainUnitsMax : kUnitsMax) * kTeamThreads * 4;
-  }
-  __device__ __forceinline__ void load(const MatvecArguments& a) {
-    if constexpr (kPlain) return;
-    MatvecDense of;
-    const __nv_bfloat16* const row = a.dense_row(of);
-#pragma unroll
-    for (int i = 0; i < kUnitsMax; ++i) {
-      const int col = (threadIdx.x + i * kTeamThreads) * 4;
-      const bool there = col < a.cols;
-      gain[i] = {};
-      dense[i] = {};
-      if (there && a.norm.gain != nullptr) gain[i] = *reinterpret_cast<const float4*>(a.norm.gain + col);
-      if (there && row != nullptr) dense[i] = *reinterpret_cast<const uint2*>(row + col);
-    }
-  }
-};
-
 /// Where a unit of four columns goes: [tiles][2 halves of a tile][4 places][4 blocks][4 columns].
 __device__ __forceinline__ int place_of(int unit) { return unit / 16 * 16 + unit % 4 * 4 + unit / 4 % 4; }
 
 /// x in shared memory, normed on the way; what the rows of `dense` make of it on the way too.
-template <bool kOneToken, bool kPlain>
+template <bool kPlain>
 struct Staging {
-  using Early = EarlyInputs<kPlain>;
-
-  static constexpr int kMost = kOneToken ? 1 : static_cast<int>(kMatvecNormTokensMax);
+  static constexpr int kMost = static_cast<int>(kMatvecNormTokensMax);
   static constexpr int kUnitsPerTile = static_cast<int>(kTileCols) / 4;
 
   const float* inverse;  ///< of each token, in shared memory
@@ -174,41 +143,6 @@ struct Staging {
     inverse = scales;
   }
 
-  /// One token, all of whose columns the threads hold.
-  __device__ __forceinline__ void stage_early(const MatvecArguments& a, std::byte* to, const Early& early, float* scratch) {
-    constexpr int kUnits = Early::kUnitsMax, kPlainUnits = Early::kPlainUnitsMax;
-    uint2 values[kPlainUnits];
-#pragma unroll
-    for (int i = 0; i < kPlainUnits; ++i) values[i] = columns(a, 0, (threadIdx.x + i * kTeamThreads) * 4);
-    if (!kPlain && a.norm.gain != nullptr) {
-      float square[1] = {};
-#pragma unroll
-      for (int i = 0; i < kUnits; ++i) {
-        const float4 of = floats_of(values[i]);
-        square[0] = dot(of, of, square[0]);
-      }
-      cta_sums<kTeamThreads>(square, scratch);
-      const float scale = inverse_rms(square[0], a.cols, a.norm.epsilon);
-#pragma unroll
-      for (int i = 0; i < kUnits; ++i) {
-        values[i] = bits_of(normed(floats_of(values[i]), scale, early.gain[i], a.norm.zero_centred));
-      }
-    }
-    if constexpr (!kPlain) {
-#pragma unroll
-      for (int i = 0; i < kUnits; ++i) dense[0] = dot(floats_of(values[i]), floats_of(early.dense[i]), dense[0]);
-    }
-    const int units = a.chunks * kWarps * kUnitsPerTile;  // those beyond the columns, of the last chunk, are zeros
-#pragma unroll
-    for (int i = 0; i < kPlainUnits; ++i) {
-      const int unit = threadIdx.x + i * kTeamThreads;
-      if (unit < units) *reinterpret_cast<uint2*>(to + place_of(unit) * 8) = lifted(values[i]);
-    }
-    for (int unit = threadIdx.x + kPlainUnits * kTeamThreads; unit < units; unit += kTeamThreads) {
-      *reinterpret_cast<uint2*>(to + place_of(unit) * 8) = uint2{0, 0};
-    }
-  }
-
   /// A part of the columns of all tokens.
   __device__ __forceinline__ void stage(const MatvecArguments& a, std::byte* to, int part) {
     const int stride = a.stride(), units = a.chunks_of(part) * kWarps * kUnitsPerTile;
@@ -236,7 +170,7 @@ struct Staging {
 #pragma unroll
       for (int token = 0; token < kMost; ++token) {
         if (token < a.tokens) {
-          *reinterpret_cast<uint2*>(to + token * stride + place_of(unit) * 8) = kOneToken ? lifted(values[token]) : values[token];
+          *reinterpret_cast<uint2*>(to + token * stride + place_of(unit) * 8) = values[token];
         }
       }
     }
@@ -346,24 +280,23 @@ struct RingState {
   std::uint32_t stage = 0, parity = 0;
 };
 
-/// Makes the rings' barriers; once a kernel, by every warp for itself.
-__device__ __forceinline__ void make_rings(std::byte* shared) {
-  if (threadIdx.x % 32 == 0) {
-    const std::uint32_t barriers =
-        ptx::shared_address(shared) + MatvecMemory::kBarriersAt + threadIdx.x / 32 * kTeamStages * 8;
-    for (int stage = 0; stage < kTeamStages; ++stage) ptx::init_barrier(barriers + stage * 8);
-    ptx::publish_barriers();
-  }
-  __syncwarp();
-}
-
 /// One product: construction asks for the first weights, run() needs x.
-template <MatvecEnd kEnd, bool kOneToken>
+template <MatvecEnd kEnd>
 class MatvecPhase {
   using Memory = MatvecMemory;
   static constexpr bool kPlain = kEnd == MatvecEnd::kAdd;
 
  public:
+  /// Makes the rings' barriers; once a kernel, by every warp for itself.
+  __device__ __forceinline__ static void make_ring(const MatvecArguments& /*a*/, std::byte* shared) {
+    if (threadIdx.x % 32 == 0) {
+      const std::uint32_t barriers = ptx::shared_address(shared) + MatvecMemory::kBarriersAt + threadIdx.x / 32 * kTeamStages * 8;
+      for (int stage = 0; stage < kTeamStages; ++stage) ptx::init_barrier(barriers + stage * 8);
+      ptx::publish_barriers();
+    }
+    __syncwarp();
+  }
+
   __device__ __forceinline__ MatvecPhase(const MatvecArguments& a, std::byte* shared, RingState& state)
       : a_(a), shared_(shared), state_(state), idle_(static_cast<int>(blockIdx.x) >= a.ctas),
         begin_(idle_ ? 0 : share_begin(a, blockIdx.x)), end_(idle_ ? 0 : share_begin(a, blockIdx.x + 1)),
@@ -375,25 +308,19 @@ class MatvecPhase {
       source_.fetch(a, ring_ + stage * kTile, barriers_ + stage * 8, warp_, lane_);
       stage = stage + 1 == kTeamStages ? 0 : stage + 1;
     }
-    if constexpr (kOneToken) early_.load(a);
   }
 
   __device__ __forceinline__ void run() {
     std::byte* activations = shared_ + Memory::kFixedBytes;
-    Staging<kOneToken, kPlain> staging;
+    Staging<kPlain> staging;
     auto* scratch = reinterpret_cast<float*>(shared_ + Memory::kMeetingAt);
-    const bool early = kOneToken && EarlyInputs<kPlain>::fits(a_);
-    if (!kPlain && !early && a_.norm.gain != nullptr) {
+    if (!kPlain && a_.norm.gain != nullptr) {
       staging.find_scales(a_, scratch, reinterpret_cast<float*>(shared_ + Memory::kScalesAt));
     }
     int step = begin_;
     for (int part = 0; part < a_.parts; ++part) {  // together, since all warps share x
       if (part > 0) __syncthreads();
-      if (early) {
-        staging.stage_early(a_, activations, early_, scratch);
-      } else {
-        staging.stage(a_, activations, part);
-      }
+      staging.stage(a_, activations, part);
       __syncthreads();
       if (!kPlain && part + 1 == a_.parts && a_.has_dense()) {
         staging.end_dense(a_, scratch);
@@ -414,22 +341,14 @@ class MatvecPhase {
   __device__ __forceinline__ void multiply(const Run& run, std::uint32_t activations) {
     const int g = lane_ / 4, t = lane_ % 4;
     // Lanes of tokens that are not there read the first token's columns: their sums are never looked at.
-    const std::uint32_t x = kOneToken ? warp_ * kXTileBytes + t * 32 + g / 4 * 128 + g % 4 * 8
-                                      : (g < a_.tokens ? g : 0) * a_.stride() + warp_ * kXTileBytes + t * 32;
-    const std::uint32_t codes = ring_ + lane_ * 16, scales = ring_ + kTileScalesAt + g * 16 + (kOneToken ? t * 4 : 0);
+    const std::uint32_t x = (g < a_.tokens ? g : 0) * a_.stride() + warp_ * kXTileBytes + t * 32;
+    const std::uint32_t codes = ring_ + lane_ * 16, scales = ring_ + kTileScalesAt + g * 16;
     std::uint32_t columns = activations + x + run.chunk * kChunkXBytes;
     int tile = run.tile(a_, warp_);
-    float of_one[2][2] = {};
     for (int left = run.steps; left > 0; --left) {
       const std::uint32_t barrier = barriers_ + state_.stage * 8, at = state_.stage * kTile;
       ptx::wait_for_phase(barrier, state_.parity);
-      if (tile < a_.col_tiles) {
-        if constexpr (kOneToken) {
-          multiply_tile_by_one(of_one, codes + at, scales + at, columns, a_.scale_exponent, g);
-        } else {
-          multiply_tile(sums_, codes + at, scales + at, columns, a_.scale_exponent);
-        }
-      }
+      if (tile < a_.col_tiles) multiply_tile(sums_, codes + at, scales + at, columns, a_.scale_exponent);
       __syncwarp();
       source_.fetch(a_, ring_ + at, barrier, warp_, lane_);
       if (++state_.stage == kTeamStages) {
@@ -438,18 +357,6 @@ class MatvecPhase {
       }
       tile += kWarps;
       columns += kChunkXBytes;
-    }
-    if constexpr (kOneToken) {
-#pragma unroll
-      for (int group = 0; group < 2; ++group) {
-#pragma unroll
-        for (int i = 0; i < 2; ++i) {
-          float sum = of_one[group][i];
-          sum += __shfl_xor_sync(0xffffffffu, sum, 1);
-          sum += __shfl_xor_sync(0xffffffffu, sum, 2);
-          sums_[group][2 * i] = sum;
-        }
-      }
     }
   }
 
@@ -461,7 +368,6 @@ class MatvecPhase {
   int begin_, end_;
   Source source_;
   std::uint32_t ring_, barriers_;
-  EarlyInputs<kPlain> early_;
   Sums sums_ = {};
 };
 

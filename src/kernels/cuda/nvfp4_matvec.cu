@@ -6,18 +6,20 @@
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matvec_launch.cuh"
+#include "kernels/cuda/one_row_matvec.cuh"
 #include "kernels/cuda/warpgroup_matvec.cuh"
 
 namespace nvllm::cuda {
 
 namespace {
 
-template <MatvecEnd kEnd, bool kOneToken>
+template <MatvecEnd kEnd>
 __global__ void __launch_bounds__(kTeamThreads, 1) nvfp4_matvec_kernel(const __grid_constant__ MatvecArguments a) {
   extern __shared__ __align__(16) std::byte shared[];
-  make_rings(shared);
+  using Phase = MatvecPhase<kEnd>;
+  Phase::make_ring(a, shared);
   RingState ring;
-  MatvecPhase<kEnd, kOneToken> phase(a, shared, ring);
+  Phase phase(a, shared, ring);
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
   phase.run();
@@ -59,10 +61,8 @@ void team_matvec(const MatvecCall& call, const DeviceFacts& device, const Matvec
     const MatvecCut cut = cut_matvec(call.w->row_tiles(), call.w->cols(), group.tokens, device);
     const MatvecArguments arguments = matvec_arguments(group, cut, workspace);
     with_end(call.end, [&](auto end) {
-      with_constant(group.one_row(), [&](auto one) {
-        const int bytes = matvec_shared_bytes(arguments);
-        launch_roomy<nvfp4_matvec_kernel<end(), one()>>(start_of(call), cut.ctas, kTeamThreads, bytes, stream, arguments);
-      });
+      const int bytes = matvec_shared_bytes(arguments);
+      launch_roomy<nvfp4_matvec_kernel<end()>>(start_of(call), cut.ctas, kTeamThreads, bytes, stream, arguments);
     });
   }
 }
@@ -187,8 +187,11 @@ void nvfp4_matvec(const MatvecCall& call, const DeviceFacts& device, const Matve
   NVLLM_CHECK(call.tokens >= 1 && call.tokens <= kMatvecTokensMax);
   NVLLM_CHECK(call.tokens <= kMatvecNormTokensMax || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.x_stride % 8, 0);
-  if (has_warpgroups(device)) return warpgroup_matvec(call, device, workspace, stream);
-  team_matvec(call, device, workspace, stream);
+  if (call.one_row() && one_row_fits(call, device)) return one_row_matvec(call, device, workspace, stream);
+  MatvecCall several = call;
+  several.alone_as_in_company = true;
+  if (has_warpgroups(device)) return warpgroup_matvec(several, device, workspace, stream);
+  team_matvec(several, device, workspace, stream);
 }
 
 }  // namespace nvllm::cuda

@@ -12,47 +12,51 @@ namespace nvllm::cuda {
 
 namespace {
 
-constexpr int kThreads = kOneRowWarps * 32;
+// Twelve warps that multiply do so as fast as weights come; more of them, or two products of a layer at once on a multiprocessor,
+// are not faster (docs/performance.md).
+constexpr int kMultiplyWarps = 12, kThreads = (kMultiplyWarps + 1) * 32;
 constexpr int kSlotsMax = 3;
-
-// While one product ends, the next one's rings fill. But two CTAs of one product must not meet on a multiprocessor, or
-// others would have none. In a layer, products that add to the residual and products that do not take turns; of the ones
-// two CTAs have too much shared memory for one multiprocessor, of the others too many registers, and one of each is just right.
-constexpr int kAddingBytes = 121 * 1024, kOtherBytes = 105 * 1024;
-#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
-constexpr int kAddingRegisters = 96, kOtherRegisters = 96;  // elsewhere shared memory has room for one alone
-#else
-constexpr int kAddingRegisters = 72, kOtherRegisters = 80;
-static_assert(2 * kThreads * kOtherRegisters > 64 * 1024 && kThreads * (kAddingRegisters + kOtherRegisters) <= 64 * 1024);
-#endif
-static_assert(2 * kAddingBytes > 227 * 1024 && kAddingBytes + kOtherBytes <= 226 * 1024);
+// So much that no two CTAs share a multiprocessor: of those of one product, others would then have none.
+constexpr int kSharedBytes = 121 * 1024;
 
 template <MatvecEnd kEnd>
-constexpr int kBytes = kEnd == MatvecEnd::kAdd ? kAddingBytes : kOtherBytes;
-
-template <MatvecEnd kEnd>
-__global__ void __maxnreg__(kEnd == MatvecEnd::kAdd ? kAddingRegisters : kOtherRegisters)
-    one_row_kernel(const __grid_constant__ OneRowArguments a) {
+__global__ void __launch_bounds__(kThreads, 1) one_row_kernel(const __grid_constant__ OneRowArguments a) {
+  using Phase = OneRowPhase<kThreads, kMultiplyWarps, kEnd>;
   extern __shared__ __align__(1024) std::byte shared[];
-  ptx::allow_dependents();  // at once: there may be room for the next product's CTA beside this one's
-  make_one_row_ring(ptx::shared_address(shared) + a.sums_at() + kSumBarriersAt, a.slots);
+  ptx::allow_dependents();  // at once: whoever comes next starts as soon as there is room
+  Phase::make_ring(a, shared);
   OneRowRing ring;
-  OneRowPhase<kThreads, kEnd> phase(a, shared, a.sums_at(), ring);
+  Phase phase(a, shared, ring);
   ptx::wait_for_dependencies();
   phase.run();
 }
 
-}  // namespace
-
-int one_row_slots(std::int64_t col_tiles, int bytes) {
-  int slots = kSlotsMax;
-  while (slots > 1 && one_row_bytes(slots, static_cast<int>(col_tiles)) > bytes) --slots;
-  return slots > 1 ? slots : 0;
+/// What a product's kernel takes of a multiprocessor; one that is too wide for its share takes all.
+struct Shape {
+  int bytes = 0, slots = 0;
+};
+Shape shape_of(const MatvecCall& call, const DeviceFacts& device) {
+  const int all = static_cast<int>(device.shared_bytes);
+  for (const int bytes : {std::min(kSharedBytes, all), all}) {
+    const int slots = one_row_slots(kMultiplyWarps, call.w->col_tiles(), bytes, kSlotsMax);
+    if (slots > 0) return {bytes, slots};
+  }
+  return {};
 }
 
-OneRowArguments one_row_arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, int slots) {
+}  // namespace
+
+int one_row_slots(int multiply_warps, std::int64_t col_tiles, int bytes, int most) {
+  while (most > 1 && OneRowMemory(multiply_warps, most, static_cast<int>(col_tiles)).bytes > bytes) --most;
+  return most > 1 ? most : 0;
+}
+
+OneRowArguments one_row_arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace,
+                                  const OneRowMemory& memory, int slots) {
   auto a = common_arguments<OneRowArguments>(call, workspace);
   a.slots = slots;
+  a.x_at = memory.x_at;
+  a.sums_at = memory.sums_at;
   a.ctas = static_cast<int>(std::min<std::int64_t>(device.multiprocessors, std::int64_t{a.row_tiles} * a.col_tiles));
   a.owned = a.row_tiles / a.ctas;
   const int left = (a.row_tiles - a.owned * a.ctas) * a.col_tiles;
@@ -65,15 +69,14 @@ OneRowArguments one_row_arguments(const MatvecCall& call, const DeviceFacts& dev
   return a;
 }
 
-bool one_row_fits(const MatvecCall& call) {
-  return one_row_slots(call.w->col_tiles(), call.end == MatvecEnd::kAdd ? kAddingBytes : kOtherBytes) > 0;
-}
+bool one_row_fits(const MatvecCall& call, const DeviceFacts& device) { return shape_of(call, device).slots > 0; }
 
 void one_row_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
+  const Shape shape = shape_of(call, device);
+  const OneRowMemory memory(kMultiplyWarps, shape.slots, static_cast<int>(call.w->col_tiles()));
+  const OneRowArguments a = one_row_arguments(call, device, workspace, memory, shape.slots);
   with_end(call.end, [&](auto end) {
-    constexpr int kShared = kBytes<end()>;
-    const OneRowArguments a = one_row_arguments(call, device, workspace, one_row_slots(call.w->col_tiles(), kShared));
-    launch_roomy<one_row_kernel<end()>>(start_of(call), a.ctas, kThreads, kShared, stream, a);
+    launch_roomy<one_row_kernel<end()>>(start_of(call), a.ctas, kThreads, shape.bytes, stream, a);
   });
 }
 

@@ -6,7 +6,7 @@
 //
 // Each CTA owns as many row tiles as all have alike, and reads them from left to right. The tiles that are left over are cut
 // into equal runs, a run a CTA, and multiplied first: their pieces have long met when the CTA that ends such a tile
-// wants them. Twelve warps multiply, each a tile in turn from a ring of its own that it fills for itself; one more
+// wants them. Most warps multiply, each a tile in turn from a ring of its own that it fills for itself; one more
 // warp adds what they have of a row tile, in order, and ends it.
 
 #include <cuda_bf16.h>
@@ -21,9 +21,6 @@
 
 namespace nvllm::cuda {
 
-inline constexpr int kMultiplyWarps = 12;
-inline constexpr int kOneRowWarps = kMultiplyWarps + 1;  // and one that ends row tiles
-
 struct OneRowArguments : MatvecPlaces {
   const std::byte* tiles;
   float* partials;     // [CTAs, 32 rows]: a piece of a row tile that another CTA ends
@@ -33,56 +30,53 @@ struct OneRowArguments : MatvecPlaces {
   int ctas, owned;    // row tiles of each CTA; the others are left over
   int share, longer;  // tiles of a CTA's run of those; so many, the first, have one more
   Divisor by_share, by_longer_share, by_col_tiles;
-  int slots;  // of each warp's ring
-
-  __host__ __device__ int x_at() const { return kMultiplyWarps * slots * static_cast<int>(kTileBytes); }
-  __host__ __device__ int sums_at() const { return x_at() + col_tiles * static_cast<int>(kTileCols) * 2; }
+  int slots;          // of each warp's ring
+  int x_at, sums_at;  // where in shared memory x lies, behind the rings, and what follows it; the same for all products of a kernel
 };
 
-/// What follows x in shared memory: sums of two row tiles, two floats for the norm, barriers.
 inline constexpr int kWarpSumsBytes = static_cast<int>(kTileRows) * 4;
-inline constexpr int kTileSumsBytes = kMultiplyWarps * kWarpSumsBytes;
-inline constexpr int kSquaresAt = 2 * kTileSumsBytes, kSumBarriersAt = kSquaresAt + 16, kSlotBarriersAt = kSumBarriersAt + 4 * 8;
 
-/// Shared memory of a product with `slots` a ring.
-[[nodiscard]] constexpr int one_row_bytes(int slots, int col_tiles) {
-  return slots * kMultiplyWarps * (static_cast<int>(kTileBytes) + 8) + col_tiles * static_cast<int>(kTileCols) * 2 + kSlotBarriersAt;
-}
+/// Where things lie in shared memory: rings, x, sums of two row tiles, two floats for the norm, barriers.
+struct OneRowMemory {
+  int x_at, sums_at, bytes;
+
+  constexpr OneRowMemory(int multiply_warps, int slots, int col_tiles)
+      : x_at(multiply_warps * slots * static_cast<int>(kTileBytes)), sums_at(x_at + col_tiles * static_cast<int>(kTileCols) * 2),
+        bytes(sums_at + 2 * multiply_warps * kWarpSumsBytes + 16 + (4 + multiply_warps * slots) * 8) {}
+};
 
 /// How far a warp has used its ring, and all of them the places where sums meet; goes on from one product of a kernel to the next.
 struct OneRowRing {
   std::uint32_t slot = 0, parity = 0, meetings = 0;
 };
 
-/// Makes the barriers; once a kernel, by all threads. All products of a kernel have equally many slots a ring, and the same
-/// places after x.
-__device__ __forceinline__ void make_one_row_ring(std::uint32_t barriers, int slots) {
-  if (threadIdx.x == 0) {
-    for (int i = 0; i < 4; ++i) ptx::init_barrier(barriers + i * 8, i < 2 ? kMultiplyWarps * ptx::kWarpArrivals : ptx::kWarpArrivals);
-    for (int i = 0; i < slots * kMultiplyWarps; ++i) ptx::init_barrier(barriers + (4 + i) * 8);
-    ptx::publish_barriers();
-  }
-  __syncthreads();
-}
-
-/// One product of a kernel of kThreads threads, of which those beyond kOneRowWarps warps only help to bring x. Construction
-/// asks for the first weights, run() needs x.
-template <int kThreads, MatvecEnd kEnd>
+/// One product of a kernel of kThreads threads, of which kMultiplyWarps warps multiply and the next one ends row tiles. Construction
+/// asks for the first weights, unless one that did was there before; run() needs x.
+template <int kThreads, int kMultiplyWarps, MatvecEnd kEnd>
 class OneRowPhase {
-  static_assert(kThreads >= kOneRowWarps * 32 && kThreads >= kRowThreads);
+  static_assert(kThreads >= kRowThreads && kThreads / 32 > kMultiplyWarps);
+  static constexpr int kTileSumsBytes = kMultiplyWarps * kWarpSumsBytes;
+  static constexpr int kSquaresAt = 2 * kTileSumsBytes, kSumBarriersAt = kSquaresAt + 16, kSlotBarriersAt = kSumBarriersAt + 4 * 8;
   static constexpr bool kNorms = kEnd != MatvecEnd::kAdd;
   static constexpr int kTile = static_cast<int>(kTileBytes), kRound = kMultiplyWarps * kTile;
 
  public:
-  /// `sums_at`: where in shared memory sums and barriers lie; as make_one_row_ring() was told.
-  __device__ __forceinline__ OneRowPhase(const OneRowArguments& a, std::byte* shared, int sums_at, OneRowRing& ring)
-      : a_(a), shared_(shared), base_(ptx::opaque(ptx::shared_address(shared))), sums_at_(sums_at), ring_(ring) {
-    const int cta = static_cast<int>(blockIdx.x), warp = static_cast<int>(threadIdx.x) / 32;
-    if (cta < a.ctas) {
-      first_ = share_begin(a, cta);
-      run_ = share_begin(a, cta + 1) - first_;
-      count_ = run_ + a.owned * a.col_tiles;
+  /// Makes the barriers; once a kernel, by all threads.
+  __device__ __forceinline__ static void make_ring(const OneRowArguments& a, std::byte* shared) {
+    if (threadIdx.x == 0) {
+      const std::uint32_t barriers = ptx::shared_address(shared) + a.sums_at + kSumBarriersAt;
+      for (int i = 0; i < 4; ++i) ptx::init_barrier(barriers + i * 8, i < 2 ? kMultiplyWarps * ptx::kWarpArrivals : ptx::kWarpArrivals);
+      for (int i = 0; i < a.slots * kMultiplyWarps; ++i) ptx::init_barrier(barriers + (4 + i) * 8);
+      ptx::publish_barriers();
     }
+    __syncthreads();
+  }
+
+  __device__ __forceinline__ OneRowPhase(const OneRowArguments& a, std::byte* shared, OneRowRing& ring, bool asked = false)
+      : a_(a), shared_(shared), base_(ptx::opaque(ptx::shared_address(shared))), ring_(ring) {
+    const int cta = static_cast<int>(blockIdx.x), warp = static_cast<int>(threadIdx.x) / 32;
+    if (cta < a.ctas) count_ = run_length() + a.owned * a.col_tiles;
+    if (asked) return;
     if (warp >= kMultiplyWarps) {
       prefetch_inputs();
       return;
@@ -111,24 +105,28 @@ class OneRowPhase {
   struct Stretch {
     int begin, end, row_tile, col;
   };
+  /// Of the tiles left over, where this CTA's run begins, and how long it is; worked out anew rather than kept.
+  __device__ __forceinline__ int first() const { return share_begin(a_, static_cast<int>(blockIdx.x)); }
+  __device__ __forceinline__ int run_length() const { return a_.share + (static_cast<int>(blockIdx.x) < a_.longer ? 1 : 0); }
+
   __device__ __forceinline__ Stretch stretch(int begin) const {
-    if (begin >= run_) {
-      const int row = static_cast<int>(blockIdx.x) * a_.owned + a_.by_col_tiles.divide(begin - run_);
+    if (begin >= run_length()) {
+      const int row = static_cast<int>(blockIdx.x) * a_.owned + a_.by_col_tiles.divide(begin - run_length());
       return {begin, begin + a_.col_tiles, row, 0};
     }
-    const int over = a_.by_col_tiles.divide(first_ + begin), col = first_ + begin - over * a_.col_tiles;
-    return {begin, begin + min(a_.col_tiles - col, run_ - begin), a_.ctas * a_.owned + over, col};
+    const int over = a_.by_col_tiles.divide(first() + begin), col = first() + begin - over * a_.col_tiles;
+    return {begin, begin + min(a_.col_tiles - col, run_length() - begin), a_.ctas * a_.owned + over, col};
   }
 
   __device__ __forceinline__ std::uint32_t slot_barrier(const OneRowRing& at, int warp) const {
-    return base_ + sums_at_ + kSlotBarriersAt + (at.slot * kMultiplyWarps + warp) * 8;
+    return base_ + a_.sums_at + kSlotBarriersAt + (at.slot * kMultiplyWarps + warp) * 8;
   }
   __device__ __forceinline__ std::uint32_t sums_full(std::uint32_t meeting) const {
-    return base_ + sums_at_ + kSumBarriersAt + (meeting & 1) * 8;
+    return base_ + a_.sums_at + kSumBarriersAt + (meeting & 1) * 8;
   }
   __device__ __forceinline__ std::uint32_t sums_free(std::uint32_t meeting) const { return sums_full(meeting) + 16; }
   __device__ __forceinline__ std::uint32_t sums_of(std::uint32_t meeting) const {
-    return base_ + sums_at_ + (meeting & 1) * kTileSumsBytes;
+    return base_ + a_.sums_at + (meeting & 1) * kTileSumsBytes;
   }
   __device__ __forceinline__ void advance(OneRowRing& at) const {
     if (++at.slot < static_cast<std::uint32_t>(a_.slots)) return;
@@ -138,9 +136,9 @@ class OneRowPhase {
 
   /// Asks for a tile of this CTA's list; one lane.
   __device__ __forceinline__ void fetch(int tile, const OneRowRing& at, int warp) const {
-    const long long over = static_cast<long long>(a_.ctas) * a_.owned * a_.col_tiles + first_;
-    const long long own = static_cast<long long>(blockIdx.x) * a_.owned * a_.col_tiles - run_;
-    const std::byte* from = a_.tiles + ((tile < run_ ? over : own) + tile) * kTile;
+    const long long over = static_cast<long long>(a_.ctas) * a_.owned * a_.col_tiles + first();
+    const long long own = static_cast<long long>(blockIdx.x) * a_.owned * a_.col_tiles - run_length();
+    const std::byte* from = a_.tiles + ((tile < run_length() ? over : own) + tile) * kTile;
     ptx::copy_bulk(base_ + at.slot * kRound + warp * kTile, from, kTile, slot_barrier(at, warp));
   }
 
@@ -160,18 +158,26 @@ class OneRowPhase {
   __device__ __forceinline__ uint4 brought(int piece, int pieces) const {
     return piece < pieces ? __ldcg(reinterpret_cast<const uint4*>(a_.x) + piece) : uint4{0, 0, 0, 0};
   }
+  /// The norm's gains of eight columns.
+  struct Gains {
+    float4 low{}, high{};
+  };
+  __device__ __forceinline__ Gains gains_of(int piece, int pieces) const {
+    if (!kNorms || a_.norm.gain == nullptr || piece >= pieces) return {};
+    const auto* const gain = reinterpret_cast<const float4*>(a_.norm.gain) + 2 * piece;
+    return {gain[0], gain[1]};
+  }
   /// Eight columns as the products take them.
-  __device__ __forceinline__ void store_x(int piece, int pieces, uint4 x, float inverse) const {
+  __device__ __forceinline__ void store_x(int piece, int pieces, uint4 x, const Gains& gains, float inverse) const {
     if constexpr (kNorms) {
       if (a_.norm.gain != nullptr && piece < pieces) {
-        const auto* const gain = reinterpret_cast<const float4*>(a_.norm.gain) + 2 * piece;
-        const uint2 low = bits_of(normed(floats_of({x.x, x.y}), inverse, gain[0], a_.norm.zero_centred));
-        const uint2 high = bits_of(normed(floats_of({x.z, x.w}), inverse, gain[1], a_.norm.zero_centred));
+        const uint2 low = bits_of(normed(floats_of({x.x, x.y}), inverse, gains.low, a_.norm.zero_centred));
+        const uint2 high = bits_of(normed(floats_of({x.z, x.w}), inverse, gains.high, a_.norm.zero_centred));
         x = {low.x, low.y, high.x, high.y};
       }
     }
     const uint2 low = lifted({x.x, x.y}), high = lifted({x.z, x.w});
-    *reinterpret_cast<uint4*>(shared_ + a_.x_at() + piece * 16) = {low.x, low.y, high.x, high.y};
+    *reinterpret_cast<uint4*>(shared_ + a_.x_at + piece * 16) = {low.x, low.y, high.x, high.y};
   }
   /// Brings the row, normed and lifted, to shared memory, with zeros up to whole tiles.
   __device__ __forceinline__ void load_x() const {
@@ -180,10 +186,15 @@ class OneRowPhase {
     uint4 held[kHeld];
 #pragma unroll
     for (int i = 0; i < kHeld; ++i) held[i] = brought(thread + i * kThreads, pieces);
+    Gains gains[kNorms ? kHeld : 1];
+    if constexpr (kNorms) {
+#pragma unroll
+      for (int i = 0; i < kHeld; ++i) gains[i] = gains_of(thread + i * kThreads, pieces);
+    }
     float inverse = 1;
     if constexpr (kNorms) {
       if (a_.norm.gain != nullptr) {
-        float* const squares = reinterpret_cast<float*>(shared_ + sums_at_ + kSquaresAt);
+        float* const squares = reinterpret_cast<float*>(shared_ + a_.sums_at + kSquaresAt);
         if (thread < kRowThreads) {
           const float sum = row_squares(a_.x, a_.cols, thread);
           if (thread % 32 == 0) squares[thread / 32] = sum;
@@ -194,45 +205,43 @@ class OneRowPhase {
     }
 #pragma unroll
     for (int i = 0; i < kHeld; ++i) {
-      if (thread + i * kThreads < all) store_x(thread + i * kThreads, pieces, held[i], inverse);
+      if (thread + i * kThreads < all) store_x(thread + i * kThreads, pieces, held[i], gains[kNorms ? i : 0], inverse);
     }
-    for (int piece = thread + kHeld * kThreads; piece < all; piece += kThreads) store_x(piece, pieces, brought(piece, pieces), inverse);
+    for (int piece = thread + kHeld * kThreads; piece < all; piece += kThreads) {
+      store_x(piece, pieces, brought(piece, pieces), gains_of(piece, pieces), inverse);
+    }
     __syncthreads();
   }
 
   __device__ __forceinline__ void multiply(int warp, int lane) {
-    const int g = lane / 4, t = lane % 4;
-    // Of a tile's eight blocks one is this lane's to multiply; factors of zero and one cost what is not short here.
-    std::uint32_t mine[8];
-#pragma unroll
-    for (int block = 0; block < 8; ++block) mine[block] = ptx::opaque(g == block ? 1 : 0);
-    const std::uint32_t x = ptx::opaque(base_ + a_.x_at() + g * 32 + t * 8);
-    const std::uint32_t codes = ptx::opaque(base_ + warp * kTile + lane * 16);
-    const std::uint32_t scales = ptx::opaque(base_ + warp * kTile + static_cast<int>(kTileCodeBytes) + g * 16 + t * 4);
-    const int refill = a_.slots * kMultiplyWarps;
+    const OwnBlock mine(lane);
+    constexpr int kColumnsBytes = static_cast<int>(kTileCols) * 2;
+    std::uint32_t x = base_ + a_.x_at + warp * kColumnsBytes + lane * 8;  // of the tile at hand, if its row tile began with this list
     int tile = warp;
 #pragma unroll 1
     for (int begin = 0; begin < count_;) {
       const Stretch of = stretch(begin);
+      const std::uint32_t to_columns = (of.col - begin) * kColumnsBytes;
       float sums[2][2] = {};
 #pragma unroll 1
-      for (; tile < of.end; tile += kMultiplyWarps) {
-        const std::uint32_t slot = ring_.slot * kRound;
+      for (; tile < of.end; tile += kMultiplyWarps, x += kMultiplyWarps * kColumnsBytes) {
+        const std::uint32_t codes = base_ + warp * kTile + ring_.slot * kRound + lane * 16;
         ptx::wait_for_phase(slot_barrier(ring_, warp), ring_.parity);
-        const uint2 columns = ptx::load_shared_8(x + (of.col + tile - begin) * static_cast<int>(kTileCols) * 2);
-        multiply_tile_by_one(sums, codes + slot, scales + slot, columns, mine, a_.scale_exponent, [&] {
+        const uint2 columns = ptx::load_shared_8(x + to_columns);
+        multiply_tile_by_one(sums, codes, codes + static_cast<int>(kTileCodeBytes) - lane * 12, columns, mine, a_.scale_exponent, [&] {
           __syncwarp();
-          if (lane == 0 && tile + refill < count_) fetch(tile + refill, ring_, warp);
+          if (lane == 0 && tile + a_.slots * kMultiplyWarps < count_) fetch(tile + a_.slots * kMultiplyWarps, ring_, warp);
         });
         advance(ring_);
       }
-      leave(sums, warp, g, t);
+      leave(sums, warp, lane);
       begin = of.end;
     }
   }
 
   /// Leaves a warp's sums of a row tile for the warp that ends it: a lane those of one row.
-  __device__ __forceinline__ void leave(const float (&sums)[2][2], int warp, int g, int t) {
+  __device__ __forceinline__ void leave(const float (&sums)[2][2], int warp, int lane) {
+    const int g = lane / 4, t = lane % 4;
     const bool second = t >= 2, low = t % 2 == 1;
     float both[2];
 #pragma unroll
@@ -246,7 +255,7 @@ class OneRowPhase {
     ptx::wait_for_phase(sums_free(meeting), (meeting >> 1 & 1) ^ 1);
     ptx::store_shared_4(sums_of(meeting) + warp * kWarpSumsBytes + ((t >= 2 ? 16 : 0) + (low ? 8 : 0) + g) * 4, __float_as_uint(sum));
     __syncwarp();
-    if (ptx::arrives_for_warp(static_cast<int>(threadIdx.x) % 32)) ptx::arrive(sums_full(meeting));
+    if (ptx::arrives_for_warp(lane)) ptx::arrive(sums_full(meeting));
   }
 
   /// This CTA's row of BF16 by the row of x.
@@ -259,7 +268,7 @@ class OneRowPhase {
 #pragma unroll 4
     for (int col = lane * 8; col < a_.cols; col += 32 * 8) {
       const uint4 w = *reinterpret_cast<const uint4*>(row + col);
-      const uint4 x = ptx::load_shared_16(base_ + a_.x_at() + col * 2);
+      const uint4 x = ptx::load_shared_16(base_ + a_.x_at + col * 2);
       const float4 low = floats_of({x.x, x.y}), high = floats_of({x.z, x.w});
       sum = dot({low.x * kLifted, low.y * kLifted, low.z * kLifted, low.w * kLifted}, floats_of({w.x, w.y}), sum);
       sum = dot({high.x * kLifted, high.y * kLifted, high.z * kLifted, high.w * kLifted}, floats_of({w.z, w.w}), sum);
@@ -315,7 +324,7 @@ class OneRowPhase {
     for (int begin = 0; begin < count_;) {
       const Stretch of = stretch(begin);
       begin = of.end;
-      const bool over = of.begin < run_;
+      const bool over = of.begin < run_length();
       if (!over && begin == count_ && kept_tile >= 0) {
         collect(kept_tile, kept, lane);
         kept_tile = -1;
@@ -366,9 +375,8 @@ class OneRowPhase {
   const OneRowArguments& a_;
   std::byte* shared_;
   std::uint32_t base_;
-  int sums_at_;
   OneRowRing& ring_;
-  int first_ = 0, run_ = 0, count_ = 0;  // of the tiles left over, where this CTA's run begins and how long it is; tiles in all
+  int count_ = 0;  // tiles of this CTA
 };
 
 }  // namespace nvllm::cuda

@@ -8,55 +8,52 @@
 #include "kernels/cuda/grid_barrier.cuh"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/matvec_launch.cuh"
+#include "kernels/cuda/one_row_matvec.cuh"
 #include "kernels/cuda/warpgroup_matvec.cuh"
 
 namespace nvllm::cuda {
 
 namespace {
 
-// Products by warpgroups are for compute capability 9.0, those by teams of warps for the others; a phrase's kernel
-// is compiled in one of the forms alone.
+// Products of one row have a form of their own. Those of several by warpgroups are for compute capability 9.0, those by teams
+// of warps for the others; a phrase's kernel is compiled in one of these two alone.
+constexpr int kPhraseThreads = PhaseShape<8, 4, 113 * 1024>::kThreads;
+
+struct OneRowForm {
+  static constexpr int kThreads = kPhraseThreads, kMultiplyWarps = 12;
+  static constexpr int kProductBytes = 121 * 1024;  // what is left for attention
+  using Arguments = OneRowArguments;
+  using Ring = OneRowRing;
+  template <MatvecEnd kEnd>
+  using Phase = OneRowPhase<kThreads, kMultiplyWarps, kEnd>;
+  static constexpr bool kCompiled = true;
+};
+
 struct WarpgroupForm {
   using Shape = PhaseShape<8, 4, 113 * 1024>;
   static constexpr int kThreads = Shape::kThreads, kProductBytes = Shape::kSharedBytes;
   using Arguments = PhaseArguments;
   using Ring = PhaseRing;
-  template <MatvecEnd kEnd, bool kOneToken>
-  using Phase = WarpgroupPhase<Shape, kOneToken, kEnd>;
+  template <MatvecEnd kEnd>
+  using Phase = WarpgroupPhase<Shape, kEnd>;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
   static constexpr bool kCompiled = false;
 #else
   static constexpr bool kCompiled = true;
 #endif
-  template <bool kOneToken>
-  __device__ __forceinline__ static void make(std::byte* shared) {
-    make_ring<Shape, kOneToken>(shared);
-  }
-  static Arguments arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
-    return phase_arguments(call, device, workspace);
-  }
-  static int shared_bytes(const Arguments& /*a*/) { return kProductBytes; }
 };
 
 struct TeamForm {
   static constexpr int kThreads = kTeamThreads;
   using Arguments = MatvecArguments;
   using Ring = RingState;
-  template <MatvecEnd kEnd, bool kOneToken>
-  using Phase = MatvecPhase<kEnd, kOneToken>;
+  template <MatvecEnd kEnd>
+  using Phase = MatvecPhase<kEnd>;
 #if defined(__CUDA_ARCH__) && __CUDA_ARCH__ == 900
   static constexpr bool kCompiled = false;
 #else
   static constexpr bool kCompiled = true;
 #endif
-  template <bool kOneToken>
-  __device__ __forceinline__ static void make(std::byte* shared) {
-    make_rings(shared);
-  }
-  static Arguments arguments(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace) {
-    return matvec_arguments(call, cut_matvec(call.w->row_tiles(), call.w->cols(), call.tokens, device), workspace);
-  }
-  static int shared_bytes(const Arguments& a) { return matvec_shared_bytes(a); }
 };
 
 template <class Form>
@@ -65,31 +62,38 @@ struct PhaseDArguments {
   GridBarrier barrier;
 };
 
+template <class Form>
 struct DecodeArguments {
   AttentionParameters attention;
-  PhaseArguments project;
+  typename Form::Arguments project;
   GridBarrier barrier;
 };
 
+template <class Form>
 struct PhaseEArguments {
-  DecodeArguments decode;
-  PhaseDArguments<WarpgroupForm> mlp;
+  DecodeArguments<Form> decode;
+  PhaseDArguments<Form> mlp;
 };
 
 constexpr int kPhraseHeadDim = 256;
 
-/// Attention, and the output projection after it; the ring must have been made.
-template <bool kOneToken, KvFormat kFormat>
-__device__ __forceinline__ void run_decode(const DecodeArguments& a, std::byte* shared, PhaseRing& ring) {
-  attention_phase<WarpgroupForm::kThreads, kPhraseHeadDim, kFormat>(a.attention, shared + WarpgroupForm::kProductBytes);
-  WarpgroupForm::Phase<MatvecEnd::kAdd, kOneToken> project(a.project, shared, ring);
+/// Attention, and the output projection after it, whose first weights come meanwhile.
+template <class Form, KvFormat kFormat>
+__device__ __forceinline__ void run_decode(const DecodeArguments<Form>& a, std::byte* shared, typename Form::Ring& ring) {
+  using Project = typename Form::template Phase<MatvecEnd::kAdd>;
+  Project::make_ring(a.project, shared);
+  { const Project asks(a.project, shared, ring); }
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  attention_phase<Form::kThreads, kPhraseHeadDim, kFormat>(a.attention, shared + Form::kProductBytes);
+  Project project(a.project, shared, ring, /*asked=*/true);
   meet_grid(a.barrier);
   project.run();
 }
 
-template <class Form, bool kOneToken>
+template <class Form>
 __device__ __forceinline__ void run_down(const PhaseDArguments<Form>& a, std::byte* shared, typename Form::Ring& ring) {
-  typename Form::template Phase<MatvecEnd::kAdd, kOneToken> down(a.down, shared, ring);
+  typename Form::template Phase<MatvecEnd::kAdd> down(a.down, shared, ring);
   meet_grid(a.barrier);
   down.run();
 }
@@ -97,85 +101,95 @@ __device__ __forceinline__ void run_down(const PhaseDArguments<Form>& a, std::by
 }  // namespace
 
 // Outside the unnamed namespace: profiles show the name.
-template <class Form, bool kOneToken>
+template <class Form>
 __global__ void __launch_bounds__(Form::kThreads, 1) Phase_D_MLP_Kernel(const __grid_constant__ PhaseDArguments<Form> a) {
   extern __shared__ __align__(1024) std::byte shared[];
   if constexpr (Form::kCompiled) {
-    Form::template make<kOneToken>(shared);
+    Form::template Phase<MatvecEnd::kSwiglu>::make_ring(a.gate_up, shared);
     typename Form::Ring ring;
-    typename Form::template Phase<MatvecEnd::kSwiglu, kOneToken> gate_up(a.gate_up, shared, ring);
+    typename Form::template Phase<MatvecEnd::kSwiglu> gate_up(a.gate_up, shared, ring);
     ptx::wait_for_dependencies();
     ptx::allow_dependents();
     gate_up.run();
-    run_down<Form, kOneToken>(a, shared, ring);
+    run_down<Form>(a, shared, ring);
   }
 }
 
-template <bool kOneToken, KvFormat kFormat>
-__global__ void __launch_bounds__(WarpgroupForm::kThreads, 1) DecodeKernel(const __grid_constant__ DecodeArguments a) {
+template <class Form, KvFormat kFormat>
+__global__ void __launch_bounds__(Form::kThreads, 1) DecodeKernel(const __grid_constant__ DecodeArguments<Form> a) {
   extern __shared__ __align__(1024) std::byte shared[];
-  if constexpr (WarpgroupForm::kCompiled) {
-    WarpgroupForm::make<kOneToken>(shared);
-    PhaseRing ring;
-    ptx::wait_for_dependencies();
-    ptx::allow_dependents();
-    run_decode<kOneToken, kFormat>(a, shared, ring);
+  if constexpr (Form::kCompiled) {
+    typename Form::Ring ring;
+    run_decode<Form, kFormat>(a, shared, ring);
   }
 }
 
-template <bool kOneToken, KvFormat kFormat>
-__global__ void __launch_bounds__(WarpgroupForm::kThreads, 1) PhaseE_Beta_Kernel(const __grid_constant__ PhaseEArguments a) {
+template <class Form, KvFormat kFormat>
+__global__ void __launch_bounds__(Form::kThreads, 1) PhaseE_Beta_Kernel(const __grid_constant__ PhaseEArguments<Form> a) {
   extern __shared__ __align__(1024) std::byte shared[];
-  if constexpr (WarpgroupForm::kCompiled) {
-    WarpgroupForm::make<kOneToken>(shared);
-    PhaseRing ring;
-    ptx::wait_for_dependencies();
-    ptx::allow_dependents();
-    run_decode<kOneToken, kFormat>(a.decode, shared, ring);
+  if constexpr (Form::kCompiled) {
+    typename Form::Ring ring;
+    run_decode<Form, kFormat>(a.decode, shared, ring);
     {
-      WarpgroupForm::Phase<MatvecEnd::kSwiglu, kOneToken> gate_up(a.mlp.gate_up, shared, ring);
+      typename Form::template Phase<MatvecEnd::kSwiglu> gate_up(a.mlp.gate_up, shared, ring);
       meet_grid(a.mlp.barrier);
       gate_up.run();
     }
-    run_down<WarpgroupForm, kOneToken>(a.mlp, shared, ring);
+    run_down<Form>(a.mlp, shared, ring);
   }
 }
 
 namespace {
 
-template <KvFormat kFormat>
-constexpr int kDecodeBytes = WarpgroupForm::kProductBytes + kAttentionSharedBytes<kPhraseHeadDim, kFormat>;
+template <class Form, KvFormat kFormat>
+constexpr int kDecodeBytes = Form::kProductBytes + kAttentionSharedBytes<kPhraseHeadDim, kFormat>;
 
-/// Calls use(one token?, format) with both as constants.
+/// Calls use(format) with it as a constant.
 template <class Use>
-void with_attention(const DecodeCall& call, const Use& use) {
-  with_constant(call.project.one_row(), [&](auto one) {
-    if (call.attention.format == KvFormat::kFp8) return use(one, std::integral_constant<KvFormat, KvFormat::kFp8>{});
-    use(one, std::integral_constant<KvFormat, KvFormat::kBf16>{});
-  });
+void with_format(KvFormat format, const Use& use) {
+  if (format == KvFormat::kFp8) return use(std::integral_constant<KvFormat, KvFormat::kFp8>{});
+  use(std::integral_constant<KvFormat, KvFormat::kBf16>{});
 }
 
-DecodeArguments decode_arguments(const DecodeCall& call, const AttentionWorkspace& attention, const DeviceFacts& device,
-                                 const MatvecWorkspace& workspace, const PhraseWorkspace& phrases) {
-  return {.attention = AttentionParameters(call.attention, attention), .project = phase_arguments(call.project, device, workspace),
-          .barrier = {phrases.barrier()}};
+/// A call whose single row goes the way of several.
+MatvecCall in_company(MatvecCall call) {
+  call.alone_as_in_company = true;
+  return call;
 }
 
-template <class Form>
-PhaseDArguments<Form> phase_d_arguments(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace,
-                                        const PhraseWorkspace& phrases) {
-  return {.gate_up = Form::arguments(call.gate_up, device, workspace), .down = Form::arguments(call.down, device, workspace),
-          .barrier = {phrases.barrier()}};
+/// Column tiles of the widest row that one kernel's products take.
+std::int64_t widest(std::initializer_list<const MatvecCall*> calls) {
+  std::int64_t tiles = 0;
+  for (const MatvecCall* call : calls) tiles = std::max(tiles, call->w->col_tiles());
+  return tiles;
 }
 
-template <class Form>
-void phase_d_of(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, const PhraseWorkspace& phrases,
-                cudaStream_t stream) {
-  const PhaseDArguments<Form> a = phase_d_arguments<Form>(call, device, workspace, phrases);
-  const int bytes = std::max(Form::shared_bytes(a.gate_up), Form::shared_bytes(a.down));
-  with_constant(call.gate_up.one_row(), [&](auto one) {
-    launch_roomy<Phase_D_MLP_Kernel<Form, one()>>(Start::kEarly, device.multiprocessors, Form::kThreads, bytes, stream, a);
-  });
+/// How one row's products share a phrase's kernel: none if they must take the way of several rows.
+struct OneRowShare {
+  int slots;
+  OneRowMemory memory;
+
+  OneRowShare(const MatvecCall& call, std::int64_t col_tiles, std::int64_t bytes)
+      : slots(call.one_row() ? one_row_slots(OneRowForm::kMultiplyWarps, col_tiles, static_cast<int>(bytes), kSlotsMax) : 0),
+        memory(OneRowForm::kMultiplyWarps, slots, static_cast<int>(col_tiles)) {}
+  /// Makes a product's arguments of its call.
+  [[nodiscard]] auto product(const DeviceFacts& device, const MatvecWorkspace& workspace) const {
+    return [this, &device, &workspace](const MatvecCall& of) { return one_row_arguments(of, device, workspace, memory, slots); };
+  }
+
+ private:
+  static constexpr int kSlotsMax = 4;
+};
+
+template <class Form, class Product>
+DecodeArguments<Form> decode_arguments(const DecodeCall& call, const AttentionWorkspace& attention, const PhraseWorkspace& phrases,
+                                       const Product& product) {
+  return {.attention = AttentionParameters(call.attention, attention), .project = product(call.project), .barrier = {phrases.barrier()}};
+}
+
+template <class Form, class Product>
+PhaseDArguments<Form> phase_d_arguments(const PhaseDCall& call, const PhraseWorkspace& phrases, const Product& product) {
+  return {.gate_up = product(call.gate_up), .down = product(call.down), .barrier = {phrases.barrier()}};
 }
 
 }  // namespace
@@ -189,31 +203,62 @@ PhraseWorkspace PhraseWorkspace::make() {
 
 void phase_d_mlp(const PhaseDCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, const PhraseWorkspace& phrases,
                  cudaStream_t stream) {
-  if (has_warpgroups(device)) return phase_d_of<WarpgroupForm>(call, device, workspace, phrases, stream);
-  phase_d_of<TeamForm>(call, device, workspace, phrases, stream);
+  const auto launch = [&]<class Form>(const PhaseDArguments<Form>& a, int bytes) {
+    launch_roomy<Phase_D_MLP_Kernel<Form>>(Start::kEarly, device.multiprocessors, Form::kThreads, bytes, stream, a);
+  };
+  const std::int64_t wide = widest({&call.gate_up, &call.down});
+  if (const OneRowShare share(call.gate_up, wide, device.shared_bytes); share.slots > 0) {
+    return launch(phase_d_arguments<OneRowForm>(call, phrases, share.product(device, workspace)), share.memory.bytes);
+  }
+  if (has_warpgroups(device)) {
+    const auto product = [&](const MatvecCall& of) { return phase_arguments(in_company(of), device, workspace); };
+    return launch(phase_d_arguments<WarpgroupForm>(call, phrases, product), WarpgroupForm::kProductBytes);
+  }
+  const auto product = [&](const MatvecCall& of) {
+    return matvec_arguments(in_company(of), cut_matvec(of.w->row_tiles(), of.w->cols(), of.tokens, device), workspace);
+  };
+  const auto a = phase_d_arguments<TeamForm>(call, phrases, product);
+  launch(a, std::max(matvec_shared_bytes(a.gate_up), matvec_shared_bytes(a.down)));
 }
 
 bool has_attention_phrases(const AttentionGeometry& geometry, const DeviceFacts& device) {
-  // A team has fewer threads than attention's tile takes.
+  // A team has fewer threads than attention's tile takes, and one row's rings no room beside it.
   return geometry.head_dim == kPhraseHeadDim && has_warpgroups(device);
 }
 
 void decode_kernel(const DecodeCall& call, const AttentionWorkspace& attention, const DeviceFacts& device, const MatvecWorkspace& workspace,
                    const PhraseWorkspace& phrases, cudaStream_t stream) {
-  const DecodeArguments a = decode_arguments(call, attention, device, workspace, phrases);
-  with_attention(call, [&](auto one, auto format) {
-    constexpr int kBytes = kDecodeBytes<format()>;
-    launch_roomy<DecodeKernel<one(), format()>>(Start::kEarly, device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
+  with_format(call.attention.format, [&](auto format) {
+    const auto launch = [&]<class Form>(const DecodeArguments<Form>& a) {
+      constexpr int kBytes = kDecodeBytes<Form, format()>;
+      static_assert(kBytes <= 227 * 1024);
+      launch_roomy<DecodeKernel<Form, format()>>(Start::kEarly, device.multiprocessors, Form::kThreads, kBytes, stream, a);
+    };
+    const std::int64_t wide = widest({&call.project});
+    if (const OneRowShare share(call.project, wide, OneRowForm::kProductBytes); share.slots > 0) {
+      return launch(decode_arguments<OneRowForm>(call, attention, phrases, share.product(device, workspace)));
+    }
+    const auto product = [&](const MatvecCall& of) { return phase_arguments(in_company(of), device, workspace); };
+    launch(decode_arguments<WarpgroupForm>(call, attention, phrases, product));
   });
 }
 
 void phase_e_beta(const DecodeCall& decode, const PhaseDCall& mlp, const AttentionWorkspace& attention, const DeviceFacts& device,
                   const MatvecWorkspace& workspace, const PhraseWorkspace& phrases, cudaStream_t stream) {
-  const PhaseEArguments a{.decode = decode_arguments(decode, attention, device, workspace, phrases),
-                          .mlp = phase_d_arguments<WarpgroupForm>(mlp, device, workspace, phrases)};
-  with_attention(decode, [&](auto one, auto format) {
-    constexpr int kBytes = kDecodeBytes<format()>;
-    launch_roomy<PhaseE_Beta_Kernel<one(), format()>>(Start::kEarly, device.multiprocessors, WarpgroupForm::kThreads, kBytes, stream, a);
+  with_format(decode.attention.format, [&](auto format) {
+    const auto launch = [&]<class Form>(const PhaseEArguments<Form>& a) {
+      constexpr int kBytes = kDecodeBytes<Form, format()>;
+      launch_roomy<PhaseE_Beta_Kernel<Form, format()>>(Start::kEarly, device.multiprocessors, Form::kThreads, kBytes, stream, a);
+    };
+    const std::int64_t wide = widest({&decode.project, &mlp.gate_up, &mlp.down});
+    if (const OneRowShare share(decode.project, wide, OneRowForm::kProductBytes); share.slots > 0) {
+      const auto product = share.product(device, workspace);
+      return launch(PhaseEArguments<OneRowForm>{decode_arguments<OneRowForm>(decode, attention, phrases, product),
+                                                phase_d_arguments<OneRowForm>(mlp, phrases, product)});
+    }
+    const auto product = [&](const MatvecCall& of) { return phase_arguments(in_company(of), device, workspace); };
+    launch(PhaseEArguments<WarpgroupForm>{decode_arguments<WarpgroupForm>(decode, attention, phrases, product),
+                                          phase_d_arguments<WarpgroupForm>(mlp, phrases, product)});
   });
 }
 

@@ -47,48 +47,25 @@ inline constexpr float kOneTokenUnpackFactor = 281474976710656.0f;  // 2^48
 inline constexpr std::uint32_t kOneTokenFactorBits = 0x71807180;      // 2^100, twice, in BF16
 inline constexpr std::uint32_t kOneTokenScaleExponent = 0x30000000;  // 96 << 23
 
-/// The same for a single row of x, whose columns leave seven of a fragment's eight empty: each block of the tile
-/// gets one for itself, so that its scale is applied to its sum, in float, and not to its sixteen weights.
-/// `x` is where the four columns of this lane's block lie; sums are of rows g and g + 8 of both groups.
-__device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::uint32_t codes, std::uint32_t scales,
-                                                     std::uint32_t x, std::uint32_t exponent, int g) {
-  constexpr std::uint32_t kByte = 0x0ff00000;
-  const uint2 columns = ptx::load_shared_8(x);
-  float dots[2][4] = {};
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const uint4 words[2] = {ptx::load_shared_16(codes + half * 1024), ptx::load_shared_16(codes + half * 1024 + 512)};
-#pragma unroll
-    for (int block = 0; block < 4; ++block) {
-      const bool mine = g == half * 4 + block;
-      const std::uint32_t b0 = mine ? columns.x : 0, b1 = mine ? columns.y : 0;
-#pragma unroll
-      for (int group = 0; group < 2; ++group) {
-        const uint4& of = words[group];
-        std::uint32_t a[4];
-        spread_codes(a, block == 0 ? of.x : block == 1 ? of.y : block == 2 ? of.z : of.w);
-        ptx::multiply_16x8x16(dots[group], a, b0, b1);
-      }
-    }
-  }
-#pragma unroll
-  for (int group = 0; group < 2; ++group) {
-    const std::uint32_t bytes = ptx::load_shared_4(scales + group * 128);
-    sums[group][0] = fmaf(dots[group][0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[group][0]);
-    sums[group][0] = fmaf(dots[group][1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[group][0]);
-    sums[group][1] = fmaf(dots[group][2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[group][1]);
-    sums[group][1] = fmaf(dots[group][3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[group][1]);
-  }
-}
+/// Which of a tile's eight blocks of columns a lane multiplies, as factors of zero and one: those cost what is not short here.
+struct OwnBlock {
+  std::uint32_t is[8];
 
-/// The same with the columns of this lane's block in registers. `mine` is one for that block and zero for the others; `read`
-/// is called when all of the tile has been read.
+  __device__ __forceinline__ explicit OwnBlock(int lane) {
+#pragma unroll
+    for (int block = 0; block < 8; ++block) is[block] = ptx::opaque(lane / 4 == block ? 1 : 0);
+  }
+};
+
+/// A tile by a single row of x, whose columns leave seven of a fragment's eight empty: each block gets one for itself, so that
+/// its scale is applied to its sum, in float, and not to its sixteen weights. `columns` are four of this lane's block; sums
+/// are of rows g and g + 8 of both groups. `read` is called when all of the tile has been read.
 template <class Read>
 __device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::uint32_t codes, std::uint32_t scales, uint2 columns,
-                                                     const std::uint32_t (&mine)[8], std::uint32_t exponent, const Read& read) {
+                                                     const OwnBlock& mine, std::uint32_t exponent, const Read& read) {
   constexpr std::uint32_t kByte = 0x0ff00000;
   float dots[2][4] = {};
-  std::uint32_t bytes[2];
+  std::uint32_t bytes[2] = {};
 #pragma unroll
   for (int half = 0; half < 2; ++half) {
     const uint4 words[2] = {ptx::load_shared_16(codes + half * 1024), ptx::load_shared_16(codes + half * 1024 + 512)};
@@ -98,7 +75,7 @@ __device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::u
     }
 #pragma unroll
     for (int block = 0; block < 4; ++block) {
-      const std::uint32_t b0 = columns.x * mine[half * 4 + block], b1 = columns.y * mine[half * 4 + block];
+      const std::uint32_t is_mine = mine.is[half * 4 + block], b0 = columns.x * is_mine, b1 = columns.y * is_mine;
 #pragma unroll
       for (int group = 0; group < 2; ++group) {
         const uint4& of = words[group];
@@ -110,10 +87,11 @@ __device__ __forceinline__ void multiply_tile_by_one(float (&sums)[2][2], std::u
   }
 #pragma unroll
   for (int group = 0; group < 2; ++group) {
-    sums[group][0] = fmaf(dots[group][0], __uint_as_float((bytes[group] << 20 & kByte) | exponent), sums[group][0]);
-    sums[group][0] = fmaf(dots[group][1], __uint_as_float((bytes[group] << 12 & kByte) | exponent), sums[group][0]);
-    sums[group][1] = fmaf(dots[group][2], __uint_as_float((bytes[group] << 4 & kByte) | exponent), sums[group][1]);
-    sums[group][1] = fmaf(dots[group][3], __uint_as_float((bytes[group] >> 4 & kByte) | exponent), sums[group][1]);
+    float (&sum)[2] = sums[group];
+    sum[0] = fmaf(dots[group][0], __uint_as_float((bytes[group] << 20 & kByte) | exponent), sum[0]);
+    sum[0] = fmaf(dots[group][1], __uint_as_float((bytes[group] << 12 & kByte) | exponent), sum[0]);
+    sum[1] = fmaf(dots[group][2], __uint_as_float((bytes[group] << 4 & kByte) | exponent), sum[1]);
+    sum[1] = fmaf(dots[group][3], __uint_as_float((bytes[group] >> 4 & kByte) | exponent), sum[1]);
   }
 }
 
@@ -128,37 +106,6 @@ __device__ __forceinline__ void multiply_group(float (&sums)[4], std::uint32_t c
     multiply_blocks(sums, words.x, words.y, half == 0 ? bytes.x : bytes.z, exponent, first);
     multiply_blocks(sums, words.z, words.w, half == 0 ? bytes.y : bytes.w, exponent, second);
   }
-}
-
-/// The same for a single row of x, of whose blocks each stands in a row of its own among zeros: so each block has a column
-/// of the product to itself, and its scale is applied to its sum. `scales` is where those of this lane's two blocks lie;
-/// sums 0 and 2 are of rows g and g + 8, in four parts, one a lane of a quad.
-__device__ __forceinline__ void multiply_group_by_one(float (&sums)[4], std::uint32_t codes, std::uint32_t scales, std::uint32_t x,
-                                                      std::uint32_t exponent) {
-  constexpr std::uint32_t kByte = 0x0ff00000;
-  const std::uint32_t bytes = ptx::load_shared_4(scales);
-  // Each half of the columns by itself, so that fewer products wait for one another; where one has sums, the other has zeros.
-  float halves[2][4] = {}, dots[4];
-#pragma unroll
-  for (int half = 0; half < 2; ++half) {
-    const uint4 words = ptx::load_shared_16(codes + half * 1024);
-    const uint4 first = ptx::load_shared_16(x + half * 128), second = ptx::load_shared_16(x + half * 128 + 16);
-    std::uint32_t of[4];
-    spread_codes(of, words.x);
-    ptx::multiply_16x8x16(halves[half], of, first.x, first.y);
-    spread_codes(of, words.y);
-    ptx::multiply_16x8x16(halves[half], of, first.z, first.w);
-    spread_codes(of, words.z);
-    ptx::multiply_16x8x16(halves[half], of, second.x, second.y);
-    spread_codes(of, words.w);
-    ptx::multiply_16x8x16(halves[half], of, second.z, second.w);
-  }
-#pragma unroll
-  for (int i = 0; i < 4; ++i) dots[i] = halves[0][i] + halves[1][i];
-  sums[0] = fmaf(dots[0], __uint_as_float((bytes << 20 & kByte) | exponent), sums[0]);
-  sums[0] = fmaf(dots[1], __uint_as_float((bytes << 12 & kByte) | exponent), sums[0]);
-  sums[2] = fmaf(dots[2], __uint_as_float((bytes << 4 & kByte) | exponent), sums[2]);
-  sums[2] = fmaf(dots[3], __uint_as_float((bytes >> 4 & kByte) | exponent), sums[2]);
 }
 
 }  // namespace nvllm::cuda

@@ -8,20 +8,20 @@
 #include "base/check.h"
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/launch.cuh"
-#include "kernels/cuda/one_row_matvec.cuh"
 
 namespace nvllm::cuda {
 
 namespace {
 
-template <class Shape, bool kOneToken, MatvecEnd kEnd>
+template <class Shape, MatvecEnd kEnd>
 __device__ __forceinline__ void run_product(const PhaseArguments& a) {
 #if defined(__CUDA_ARCH_FEAT_SM90_ALL)
   extern __shared__ __align__(1024) std::byte shared[];
   ptx::allow_dependents();  // at once: there may be room for the next product's CTA beside this one's
-  make_ring<Shape, kOneToken>(shared);
+  using Phase = WarpgroupPhase<Shape, kEnd>;
+  Phase::make_ring(a, shared);
   PhaseRing ring;
-  WarpgroupPhase<Shape, kOneToken, kEnd> phase(a, shared, ring);
+  Phase phase(a, shared, ring);
   ptx::wait_for_dependencies();
   phase.run();
 #endif
@@ -31,20 +31,20 @@ template <MatvecEnd kEnd>
 using SharedShape = std::conditional_t<kEnd == MatvecEnd::kAdd, AddingShape, NormingShape>;
 
 /// Up to eight tokens.
-template <bool kOneToken, MatvecEnd kEnd>
+template <MatvecEnd kEnd>
 __global__ void __maxnreg__(kSharedPhaseRegisters) few_rows_kernel(const __grid_constant__ PhaseArguments a) {
-  run_product<SharedShape<kEnd>, kOneToken, kEnd>(a);
+  run_product<SharedShape<kEnd>, kEnd>(a);
 }
 
 template <int kTokens, MatvecEnd kEnd>
 __global__ void __launch_bounds__(WideShape<kTokens>::kThreads, 1) more_rows_kernel(const __grid_constant__ PhaseArguments a) {
-  run_product<WideShape<kTokens>, false, kEnd>(a);
+  run_product<WideShape<kTokens>, kEnd>(a);
 }
 
-template <MatvecEnd kEnd, bool kOneToken>
+template <MatvecEnd kEnd>
 void launch_few(Start start, const PhaseArguments& a, cudaStream_t stream) {
   using Shape = SharedShape<kEnd>;
-  launch_roomy<few_rows_kernel<kOneToken, kEnd>>(start, a.ctas, Shape::kThreads, Shape::kSharedBytes, stream, a);
+  launch_roomy<few_rows_kernel<kEnd>>(start, a.ctas, Shape::kThreads, Shape::kSharedBytes, stream, a);
 }
 
 template <MatvecEnd kEnd, int kTokens>
@@ -76,12 +76,10 @@ PhaseArguments phase_arguments(const MatvecCall& call, const DeviceFacts& device
 }
 
 void warpgroup_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
-  if (call.one_row() && one_row_fits(call)) return one_row_matvec(call, device, workspace, stream);
   const PhaseArguments a = phase_arguments(call, device, workspace);
   const Start start = start_of(call);
   with_end(call.end, [&](auto end) {
-    if (call.one_row()) return launch_few<end(), true>(start, a, stream);
-    if (a.tokens <= 8) return launch_few<end(), false>(start, a, stream);
+    if (a.tokens <= 8) return launch_few<end()>(start, a, stream);
     if (a.tokens <= 16) return launch_more<end(), 16>(start, a, stream);
     if (a.tokens <= 32) return launch_more<end(), 32>(start, a, stream);
     launch_more<end(), 64>(start, a, stream);

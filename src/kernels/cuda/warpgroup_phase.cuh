@@ -22,8 +22,8 @@
 
 namespace nvllm::cuda {
 
-/// One product: construction asks for the first weights, run() needs x.
-template <class Shape, bool kOneToken, MatvecEnd kEnd>
+/// One product: construction asks for the first weights, unless one that did was there before; run() needs x.
+template <class Shape, MatvecEnd kEnd>
 class WarpgroupPhase {
   static constexpr int kTokens = Shape::kTokens;
   static constexpr int kEights = kTokens / 8;
@@ -31,10 +31,24 @@ class WarpgroupPhase {
   static constexpr bool kNorms = kTokens == 8 && kEnd != MatvecEnd::kAdd;
 
  public:
-  __device__ __forceinline__ WarpgroupPhase(const PhaseArguments& a, std::byte* shared, PhaseRing& ring)
+  /// Makes the ring's barriers; once a kernel, by all threads.
+  __device__ __forceinline__ static void make_ring(const PhaseArguments& /*a*/, std::byte* shared) {
+    if (threadIdx.x == 0) {
+      const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
+      for (int stage = 0; stage < Shape::kStages; ++stage) {
+        ptx::init_barrier(barriers + stage * 8, 1 + ptx::kWarpArrivals);  // weights, and x
+        ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps * ptx::kWarpArrivals);
+      }
+      ptx::publish_barriers();
+    }
+    __syncthreads();
+  }
+
+  __device__ __forceinline__ WarpgroupPhase(const PhaseArguments& a, std::byte* shared, PhaseRing& ring, bool asked = false)
       : a_(a), shared_(shared), base_(ptx::opaque(ptx::shared_address(shared))), ring_(ring),
         begin_(static_cast<int>(blockIdx.x) < a.ctas ? share_begin(a, blockIdx.x) : 0),
         end_(static_cast<int>(blockIdx.x) < a.ctas ? share_begin(a, blockIdx.x + 1) : 0) {
+    if (asked) return;
     const int producer = static_cast<int>(threadIdx.x) / 32 - kConsumerWarps;
     if (producer < 0) {
       prefetch_inputs();
@@ -117,7 +131,7 @@ class WarpgroupPhase {
     MatvecDense of;
     const __nv_bfloat16* const row = a_.dense_row(of);
     if (row == nullptr) return;  // the same for all of the CTA
-    constexpr int kMost = kOneToken ? 1 : kTokens, kConsumers = kConsumerWarps * 32;
+    constexpr int kMost = kTokens, kConsumers = kConsumerWarps * 32;
     float sums[kMost] = {};
 #pragma unroll 1
     for (int col = threadIdx.x * 4; col < a_.cols; col += kConsumers * 4) {
@@ -147,8 +161,8 @@ class WarpgroupPhase {
   }
 
   // A lane brings eight columns of every second row of x, from row lane / 16 on, a few rows at a time.
-  static constexpr int kRows = kOneToken ? 1 : kTokens / 2;
-  static constexpr int kAtOnce = kRows < 4 ? kRows : 4;
+  static constexpr int kRows = kTokens / 2;
+  static constexpr int kAtOnce = kTokens == 8 ? 4 : 8;
 
   __device__ __forceinline__ uint4 norm(uint4 x, int row, const float4 (&gain)[2], const float* scales) const {
     if constexpr (kNorms) {
@@ -159,10 +173,6 @@ class WarpgroupPhase {
         x = {low.x, low.y, high.x, high.y};
       }
     }
-    if constexpr (kOneToken) {
-      const uint2 low = lifted({x.x, x.y}), high = lifted({x.z, x.w});
-      x = {low.x, low.y, high.x, high.y};
-    }
     return x;
   }
 
@@ -170,13 +180,12 @@ class WarpgroupPhase {
     PhaseRing at = ring_;
     at.advance<Shape::kStages>(producer);
     const int lane = threadIdx.x % 32, within = lane % 16 * 8;
-    const bool works = !kOneToken || lane < 16;
 #pragma unroll 1
     for (int i = producer; i < end_ - begin_; i += Shape::kProducerWarps) {
       const int step = begin_ + i;
       const int col = (step - a_.by_col_tiles.divide(step) * a_.col_tiles) * static_cast<int>(kTileCols) + within;
       const std::uint32_t to = base_ + at.stage * Shape::kStageBytes + Shape::kXAt;
-      const int tokens = works && col < a_.cols ? a_.tokens : 0;
+      const int tokens = col < a_.cols ? a_.tokens : 0;
       int row = lane / 16;
       const __nv_bfloat16* from = a_.x + row * a_.x_stride + col;
       float4 gain[2] = {};
@@ -194,12 +203,10 @@ class WarpgroupPhase {
           x[j] = row + 2 * j < tokens ? __ldcg(reinterpret_cast<const uint4*>(from + 2 * j * a_.x_stride)) : uint4{0, 0, 0, 0};
         }
         if (first == 0 && i >= Shape::kStages) bring_weights(step, at);
-        if (!works) continue;
 #pragma unroll
         for (int j = 0; j < kAtOnce; ++j) {
           x[j] = norm(x[j], row + 2 * j, gain, scales);
-          // The only row of x stands in another row for each of the tile's blocks: a column of the product for each.
-          store_columns<Shape>(to, kOneToken ? within / 16 : row + 2 * j, within, x[j]);
+          store_columns<Shape>(to, row + 2 * j, within, x[j]);
         }
       }
       if constexpr (Shape::kWarpgroup) ptx::publish_to_products();
@@ -213,7 +220,7 @@ class WarpgroupPhase {
     const int g = lane / 4, t = lane % 4, group = warp % 2;
     std::uint32_t codes = base_ + warp / 2 * static_cast<int>(kTileBytes) + group * 512 + lane * 16;
     std::uint32_t scales = base_ + warp / 2 * static_cast<int>(kTileBytes) + static_cast<int>(kTileCodeBytes) +
-                           group * 128 + g * 16 + (kOneToken ? t * 4 : 0);
+                           group * 128 + g * 16;
     // Kept in registers: the compiler would work them out anew every step.
     codes = ptx::opaque(codes);
     scales = ptx::opaque(scales);
@@ -241,20 +248,10 @@ class WarpgroupPhase {
         for (int i = 0; i < steps; ++i) {
           const std::uint32_t offset = at.stage * Shape::kStageBytes;
           ptx::wait_for_phase(full(at), at.parity);
-          if constexpr (kOneToken) {
-            multiply_group_by_one(sums, codes + offset, scales + offset, x + offset, a_.scale_exponent);
-          } else {
-            multiply_group(sums, codes + offset, scales + offset, x + offset, a_.scale_exponent);
-          }
+          multiply_group(sums, codes + offset, scales + offset, x + offset, a_.scale_exponent);
           __syncwarp();
           if (ptx::arrives_for_warp(lane)) ptx::arrive(empty(at));
           at.advance<Shape::kStages>(1);
-        }
-        if constexpr (kOneToken) {
-          sums[0] += __shfl_xor_sync(0xffffffffu, sums[0], 1);
-          sums[0] += __shfl_xor_sync(0xffffffffu, sums[0], 2);
-          sums[2] += __shfl_xor_sync(0xffffffffu, sums[2], 1);
-          sums[2] += __shfl_xor_sync(0xffffffffu, sums[2], 2);
         }
       }
       finish(sums, block, first, steps, warp, lane);

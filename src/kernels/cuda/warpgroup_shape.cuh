@@ -33,8 +33,9 @@ struct PhaseShape {
   static constexpr int kStages = (kSharedBytes - kSmallBytes) / kStageBytes;
   static constexpr int kBarriersAt = kStages * kStageBytes;
   static constexpr int kScratchAt = kBarriersAt + 2 * kStages * 8;
-  // Of 128 a thread; 0: leave them so.
-  static constexpr int kProducerRegisters = kTokens == 64 ? 64 : 0, kConsumerRegisters = kTokens == 64 ? 144 : 0;
+  // Warps that bring leave registers to those that multiply: of 128 a thread for 64 tokens, of 96 for 32; 0: all as they are.
+  static constexpr int kProducerRegisters = kTokens == 64 ? 64 : kTokens == 32 ? 72 : 0;
+  static constexpr int kConsumerRegisters = kTokens == 64 ? 144 : kTokens == 32 ? 112 : 0;
   static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kSharedBytes);
   static_assert(!kWarpgroup || kStageBytes % 1024 == 0);
 };
@@ -46,9 +47,9 @@ struct PhaseShape {
 using AddingShape = PhaseShape<8, 3, 121 * 1024>;
 using NormingShape = PhaseShape<8, 5, 105 * 1024>;
 inline constexpr int kSharedPhaseRegisters = 64;
-/// More tokens have a multiprocessor to themselves.
+/// More tokens have a multiprocessor to themselves; as many warps bring x as the sums leave registers for.
 template <int kTokens>
-using WideShape = PhaseShape<kTokens, 4, 226 * 1024>;
+using WideShape = PhaseShape<kTokens, kTokens == 64 ? 4 : 8, 226 * 1024>;
 
 struct PhaseArguments : MatvecPlaces {
   const std::byte* tiles;
@@ -79,26 +80,6 @@ struct PhaseRing {
     stage = (stage + steps) % kStages;
   }
 };
-
-/// Makes the ring's barriers, and zeros where a single row of x leaves gaps; once a kernel, by all threads.
-template <class Shape, bool kOneToken>
-__device__ __forceinline__ void make_ring(std::byte* shared) {
-  if (threadIdx.x == 0) {
-    const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
-    for (int stage = 0; stage < Shape::kStages; ++stage) {
-      ptx::init_barrier(barriers + stage * 8, 1 + ptx::kWarpArrivals);  // weights, and x
-      ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps * ptx::kWarpArrivals);
-    }
-    ptx::publish_barriers();
-  }
-  if constexpr (kOneToken) {
-    constexpr int kPieces = Shape::kXBytes / 16;
-    for (int i = threadIdx.x; i < Shape::kStages * kPieces; i += Shape::kThreads) {
-      *reinterpret_cast<uint4*>(shared + i / kPieces * Shape::kStageBytes + Shape::kXAt + i % kPieces * 16) = uint4{0, 0, 0, 0};
-    }
-  }
-  __syncthreads();
-}
 
 /// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x. A lane's four codes of a block
 /// are columns 4 t ... 4 t + 3, so that these are in two places.
