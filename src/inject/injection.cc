@@ -4,6 +4,7 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
+#include <openssl/crypto.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -117,6 +118,9 @@ void end_session() { session->end(); }
 void begin() {
   const char* const root = std::getenv("NVLLM_PROFILE_DIR");
   if (root == nullptr || session != nullptr) return;
+  // Kernels are told apart by hashes, also those that the profiling library hands over while the process ends: by then OpenSSL
+  // must not have taken itself down.
+  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
   const char* const start = std::getenv("NVLLM_PROFILE_START");
   try {
     session = Session::open(root, start == nullptr || std::string(start) != "wait").release();

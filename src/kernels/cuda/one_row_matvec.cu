@@ -12,18 +12,28 @@ namespace nvllm::cuda {
 
 namespace {
 
-// Twelve warps that multiply do so as fast as weights come; more of them, or two products of a layer at once on a multiprocessor,
-// are not faster (docs/performance.md).
-constexpr int kMultiplyWarps = 12, kThreads = (kMultiplyWarps + 1) * 32;
+// While one product ends, the next one's rings fill. But two CTAs of one product must not meet on a multiprocessor, or
+// others would have none. In a layer, products that add to the residual and products that do not take turns; of the ones
+// two CTAs have too much shared memory for one multiprocessor, of the others too many registers, and one of each is just right.
+constexpr int kOneRowWarps = 12, kMultiplyWarps = kOneRowWarps - 1, kThreads = kOneRowWarps * 32;
 constexpr int kSlotsMax = 3;
-// So much that no two CTAs share a multiprocessor: of those of one product, others would then have none.
-constexpr int kSharedBytes = 121 * 1024;
+constexpr int kAddingBytes = 115 * 1024, kOtherBytes = 111 * 1024;
+static_assert(2 * kAddingBytes > 226 * 1024 && kAddingBytes + kOtherBytes <= 226 * 1024);
+#if defined(__CUDA_ARCH__) && __CUDA_ARCH__ != 900
+constexpr int kAddingRegisters = 128, kOtherRegisters = 128;  // elsewhere shared memory has room for one CTA alone
+#else
+constexpr int kAddingRegisters = 80, kOtherRegisters = 88;
+// A quarter of a multiprocessor has 16384 registers and takes every fourth warp.
+static_assert(kOneRowWarps % 4 == 0 && kAddingRegisters % 8 == 0 && kOtherRegisters % 8 == 0);
+static_assert(2 * kThreads / 4 * kOtherRegisters > 16384 && kThreads / 4 * (kAddingRegisters + kOtherRegisters) <= 16384);
+#endif
 
 template <MatvecEnd kEnd>
-__global__ void __launch_bounds__(kThreads, 1) one_row_kernel(const __grid_constant__ OneRowArguments a) {
+__global__ void __maxnreg__(kEnd == MatvecEnd::kAdd ? kAddingRegisters : kOtherRegisters)
+    one_row_kernel(const __grid_constant__ OneRowArguments a) {
   using Phase = OneRowPhase<kThreads, kMultiplyWarps, kEnd>;
   extern __shared__ __align__(1024) std::byte shared[];
-  ptx::allow_dependents();  // at once: whoever comes next starts as soon as there is room
+  ptx::allow_dependents();  // at once: there may be room for the next product's CTA beside this one's
   Phase::make_ring(a, shared);
   OneRowRing ring;
   Phase phase(a, shared, ring);
@@ -36,8 +46,8 @@ struct Shape {
   int bytes = 0, slots = 0;
 };
 Shape shape_of(const MatvecCall& call, const DeviceFacts& device) {
-  const int all = static_cast<int>(device.shared_bytes);
-  for (const int bytes : {std::min(kSharedBytes, all), all}) {
+  const int all = static_cast<int>(device.shared_bytes), part = call.end == MatvecEnd::kAdd ? kAddingBytes : kOtherBytes;
+  for (const int bytes : {std::min(part, all), all}) {
     const int slots = one_row_slots(kMultiplyWarps, call.w->col_tiles(), bytes, kSlotsMax);
     if (slots > 0) return {bytes, slots};
   }

@@ -36,13 +36,15 @@ struct OneRowArguments : MatvecPlaces {
 
 inline constexpr int kWarpSumsBytes = static_cast<int>(kTileRows) * 4;
 
-/// Where things lie in shared memory: rings, x, sums of two row tiles, two floats for the norm, barriers.
+inline constexpr int kOneRowScratchBytes = 4 * 32;  // a float a warp
+
+/// Where things lie in shared memory: rings, x, sums of two row tiles, scratch, barriers.
 struct OneRowMemory {
   int x_at, sums_at, bytes;
 
   constexpr OneRowMemory(int multiply_warps, int slots, int col_tiles)
       : x_at(multiply_warps * slots * static_cast<int>(kTileBytes)), sums_at(x_at + col_tiles * static_cast<int>(kTileCols) * 2),
-        bytes(sums_at + 2 * multiply_warps * kWarpSumsBytes + 16 + (4 + multiply_warps * slots) * 8) {}
+        bytes(sums_at + 2 * multiply_warps * kWarpSumsBytes + kOneRowScratchBytes + (4 + multiply_warps * slots) * 8) {}
 };
 
 /// How far a warp has used its ring, and all of them the places where sums meet; goes on from one product of a kernel to the next.
@@ -56,7 +58,8 @@ template <int kThreads, int kMultiplyWarps, MatvecEnd kEnd>
 class OneRowPhase {
   static_assert(kThreads >= kRowThreads && kThreads / 32 > kMultiplyWarps);
   static constexpr int kTileSumsBytes = kMultiplyWarps * kWarpSumsBytes;
-  static constexpr int kSquaresAt = 2 * kTileSumsBytes, kSumBarriersAt = kSquaresAt + 16, kSlotBarriersAt = kSumBarriersAt + 4 * 8;
+  static constexpr int kScratchAt = 2 * kTileSumsBytes, kSumBarriersAt = kScratchAt + kOneRowScratchBytes;
+  static constexpr int kSlotBarriersAt = kSumBarriersAt + 4 * 8;
   static constexpr bool kNorms = kEnd != MatvecEnd::kAdd;
   static constexpr int kTile = static_cast<int>(kTileBytes), kRound = kMultiplyWarps * kTile;
 
@@ -95,7 +98,6 @@ class OneRowPhase {
     if (warp < kMultiplyWarps) {
       multiply(warp, lane);
     } else if (warp == kMultiplyWarps) {
-      if constexpr (kNorms) multiply_dense(lane);
       end(lane);
     }
   }
@@ -155,62 +157,82 @@ class OneRowPhase {
     }
   }
 
-  __device__ __forceinline__ uint4 brought(int piece, int pieces) const {
-    return piece < pieces ? __ldcg(reinterpret_cast<const uint4*>(a_.x) + piece) : uint4{0, 0, 0, 0};
-  }
-  /// The norm's gains of eight columns.
-  struct Gains {
-    float4 low{}, high{};
+  /// What eight columns of x meet before they are multiplied by tiles: the norm's gains, and this CTA's row of BF16 or zeros.
+  struct Columns {
+    uint4 x, dense;
+    float4 gain[2];
   };
-  __device__ __forceinline__ Gains gains_of(int piece, int pieces) const {
-    if (!kNorms || a_.norm.gain == nullptr || piece >= pieces) return {};
-    const auto* const gain = reinterpret_cast<const float4*>(a_.norm.gain) + 2 * piece;
-    return {gain[0], gain[1]};
-  }
-  /// Eight columns as the products take them.
-  __device__ __forceinline__ void store_x(int piece, int pieces, uint4 x, const Gains& gains, float inverse) const {
+  __device__ __forceinline__ Columns columns(int piece, const __nv_bfloat16* row) const {
+    Columns of{};
+    if (piece >= a_.cols / 8) return of;
+    of.x = __ldcg(reinterpret_cast<const uint4*>(a_.x) + piece);
     if constexpr (kNorms) {
-      if (a_.norm.gain != nullptr && piece < pieces) {
-        const uint2 low = bits_of(normed(floats_of({x.x, x.y}), inverse, gains.low, a_.norm.zero_centred));
-        const uint2 high = bits_of(normed(floats_of({x.z, x.w}), inverse, gains.high, a_.norm.zero_centred));
-        x = {low.x, low.y, high.x, high.y};
+      if (row != nullptr) of.dense = *(reinterpret_cast<const uint4*>(row) + piece);
+      if (a_.norm.gain != nullptr) {
+        const auto* const gain = reinterpret_cast<const float4*>(a_.norm.gain) + 2 * piece;
+        of.gain[0] = gain[0], of.gain[1] = gain[1];
       }
     }
-    const uint2 low = lifted({x.x, x.y}), high = lifted({x.z, x.w});
-    *reinterpret_cast<uint4*>(shared_ + a_.x_at + piece * 16) = {low.x, low.y, high.x, high.y};
+    return of;
   }
-  /// Brings the row, normed and lifted, to shared memory, with zeros up to whole tiles.
+  /// Puts them where the products take them, and adds what they make with the row of BF16.
+  __device__ __forceinline__ float put_columns(int piece, const Columns& of, float inverse, float sum) const {
+    uint2 low{of.x.x, of.x.y}, high{of.x.z, of.x.w};
+    if constexpr (kNorms) {
+      if (a_.norm.gain != nullptr) {
+        low = bits_of(normed(floats_of(low), inverse, of.gain[0], a_.norm.zero_centred));
+        high = bits_of(normed(floats_of(high), inverse, of.gain[1], a_.norm.zero_centred));
+      }
+      sum = dot(floats_of(low), floats_of({of.dense.x, of.dense.y}), sum);
+      sum = dot(floats_of(high), floats_of({of.dense.z, of.dense.w}), sum);
+    }
+    low = lifted(low), high = lifted(high);
+    *reinterpret_cast<uint4*>(shared_ + a_.x_at + piece * 16) = {low.x, low.y, high.x, high.y};
+    return sum;
+  }
+  /// Brings the row, normed and lifted, to shared memory, with zeros up to whole tiles; multiplies it by this CTA's row of BF16.
   __device__ __forceinline__ void load_x() const {
     constexpr int kHeld = kNorms ? 2 : 6;  // on their way at once
-    const int pieces = a_.cols / 8, all = a_.col_tiles * static_cast<int>(kTileCols) / 8, thread = static_cast<int>(threadIdx.x);
-    uint4 held[kHeld];
+    const int all = a_.col_tiles * static_cast<int>(kTileCols) / 8, thread = static_cast<int>(threadIdx.x);
+    float* const scratch = reinterpret_cast<float*>(shared_ + a_.sums_at + kScratchAt);
+    MatvecDense dense;
+    const __nv_bfloat16* row = nullptr;
+    if constexpr (kNorms) row = a_.dense_row(dense);
+    Columns held[kHeld];
 #pragma unroll
-    for (int i = 0; i < kHeld; ++i) held[i] = brought(thread + i * kThreads, pieces);
-    Gains gains[kNorms ? kHeld : 1];
-    if constexpr (kNorms) {
-#pragma unroll
-      for (int i = 0; i < kHeld; ++i) gains[i] = gains_of(thread + i * kThreads, pieces);
-    }
+    for (int i = 0; i < kHeld; ++i) held[i] = columns(thread + i * kThreads, row);
     float inverse = 1;
     if constexpr (kNorms) {
       if (a_.norm.gain != nullptr) {
-        float* const squares = reinterpret_cast<float*>(shared_ + a_.sums_at + kSquaresAt);
         if (thread < kRowThreads) {
           const float sum = row_squares(a_.x, a_.cols, thread);
-          if (thread % 32 == 0) squares[thread / 32] = sum;
+          if (thread % 32 == 0) scratch[thread / 32] = sum;
         }
         __syncthreads();
-        inverse = inverse_rms(squares[0] + squares[1], a_.cols, a_.norm.epsilon);
+        inverse = inverse_rms(scratch[0] + scratch[1], a_.cols, a_.norm.epsilon);
       }
     }
+    float sum = 0;
 #pragma unroll
     for (int i = 0; i < kHeld; ++i) {
-      if (thread + i * kThreads < all) store_x(thread + i * kThreads, pieces, held[i], gains[kNorms ? i : 0], inverse);
+      if (thread + i * kThreads < all) sum = put_columns(thread + i * kThreads, held[i], inverse, sum);
     }
-    for (int piece = thread + kHeld * kThreads; piece < all; piece += kThreads) {
-      store_x(piece, pieces, brought(piece, pieces), gains_of(piece, pieces), inverse);
+    for (int piece = thread + kHeld * kThreads; piece < all; piece += kThreads) sum = put_columns(piece, columns(piece, row), inverse, sum);
+    if constexpr (kNorms) {
+      if (row != nullptr) {  // the same for all of the CTA
+        __syncthreads();  // all have read what is in scratch
+        sum = warp_sum(sum);
+        if (thread % 32 == 0) scratch[thread / 32] = sum;
+      }
     }
     __syncthreads();
+    if constexpr (kNorms) {
+      if (row != nullptr && thread / 32 == kMultiplyWarps) {
+        const int lane = thread % 32;
+        sum = warp_sum(lane < kThreads / 32 ? scratch[lane] : 0.0f);
+        if (lane == 0) *dense.to = __float2bfloat16_rn(sum);
+      }
+    }
   }
 
   __device__ __forceinline__ void multiply(int warp, int lane) {
@@ -256,25 +278,6 @@ class OneRowPhase {
     ptx::store_shared_4(sums_of(meeting) + warp * kWarpSumsBytes + ((t >= 2 ? 16 : 0) + (low ? 8 : 0) + g) * 4, __float_as_uint(sum));
     __syncwarp();
     if (ptx::arrives_for_warp(lane)) ptx::arrive(sums_full(meeting));
-  }
-
-  /// This CTA's row of BF16 by the row of x.
-  __device__ __forceinline__ void multiply_dense(int lane) const {
-    MatvecDense of;
-    const __nv_bfloat16* const row = a_.dense_row(of);
-    if (row == nullptr) return;
-    constexpr float kLifted = 0x1p-100f;
-    float sum = 0;
-#pragma unroll 4
-    for (int col = lane * 8; col < a_.cols; col += 32 * 8) {
-      const uint4 w = *reinterpret_cast<const uint4*>(row + col);
-      const uint4 x = ptx::load_shared_16(base_ + a_.x_at + col * 2);
-      const float4 low = floats_of({x.x, x.y}), high = floats_of({x.z, x.w});
-      sum = dot({low.x * kLifted, low.y * kLifted, low.z * kLifted, low.w * kLifted}, floats_of({w.x, w.y}), sum);
-      sum = dot({high.x * kLifted, high.y * kLifted, high.z * kLifted, high.w * kLifted}, floats_of({w.z, w.w}), sum);
-    }
-    sum = warp_sum(sum);
-    if (lane == 0) *of.to = __float2bfloat16_rn(sum);
   }
 
   /// Where the sum of a lane's row of a row tile goes.
