@@ -17,18 +17,6 @@ namespace {
 
 // Products of one row have a form of their own. Those of several by warpgroups are for compute capability 9.0, those by teams
 // of warps for the others; a phrase's kernel is compiled in one of these two alone.
-constexpr int kPhraseThreads = PhaseShape<8, 4, 113 * 1024>::kThreads;
-
-struct OneRowForm {
-  static constexpr int kThreads = kPhraseThreads, kMultiplyWarps = 12;
-  static constexpr int kProductBytes = 121 * 1024;  // what is left for attention
-  using Arguments = OneRowArguments;
-  using Ring = OneRowRing;
-  template <MatvecEnd kEnd>
-  using Phase = OneRowPhase<kThreads, kMultiplyWarps, kEnd>;
-  static constexpr bool kCompiled = true;
-};
-
 struct WarpgroupForm {
   using Shape = PhaseShape<8, 4, 113 * 1024>;
   static constexpr int kThreads = Shape::kThreads, kProductBytes = Shape::kSharedBytes;
@@ -41,6 +29,16 @@ struct WarpgroupForm {
 #else
   static constexpr bool kCompiled = true;
 #endif
+};
+
+struct OneRowForm {
+  static constexpr int kThreads = WarpgroupForm::kThreads, kMultiplyWarps = 12;
+  static constexpr int kProductBytes = 121 * 1024;  // what is left for attention
+  using Arguments = OneRowArguments;
+  using Ring = OneRowRing;
+  template <MatvecEnd kEnd>
+  using Phase = OneRowPhase<kThreads, kMultiplyWarps, kEnd>;
+  static constexpr bool kCompiled = true;
 };
 
 struct TeamForm {
