@@ -7,6 +7,7 @@
 #include "base/check.h"
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/one_row_cut.h"
 
 namespace nvllm::cuda {
 
@@ -67,11 +68,11 @@ OneRowArguments one_row_arguments(const MatvecCall& call, const DeviceFacts& dev
   a.slots = slots;
   a.x_at = memory.x_at;
   a.sums_at = memory.sums_at;
-  a.ctas = static_cast<int>(std::min<std::int64_t>(device.multiprocessors, std::int64_t{a.row_tiles} * a.col_tiles));
-  a.owned = a.row_tiles / a.ctas;
-  const int left = (a.row_tiles - a.owned * a.ctas) * a.col_tiles;
-  a.share = left / a.ctas;
-  a.longer = left % a.ctas;
+  const OneRowCut cut(a.row_tiles, a.col_tiles, device.multiprocessors);
+  a.ctas = cut.ctas;
+  a.owned = cut.owned;
+  a.share = cut.share;
+  a.longer = cut.longer;
   a.by_share = Divisor(std::max(a.share, 1));
   a.by_longer_share = Divisor(a.share + 1);
   a.by_col_tiles = Divisor(a.col_tiles);

@@ -27,8 +27,7 @@ struct OneRowArguments : MatvecPlaces {
   unsigned* arrivals;  // [row tiles left over]: of such pieces
   std::uint32_t scale_exponent;
   int row_tiles, col_tiles;
-  int ctas, owned;    // row tiles of each CTA; the others are left over
-  int share, longer;  // tiles of a CTA's run of those; so many, the first, have one more
+  int ctas, owned, share, longer;  // as OneRowCut says
   Divisor by_share, by_longer_share, by_col_tiles;
   int slots;          // of each warp's ring
   int x_at, sums_at;  // where in shared memory x lies, behind the rings, and what follows it; the same for all products of a kernel
