@@ -12,6 +12,10 @@ namespace nvllm {
 std::string sha256_hex(std::span<const std::byte> bytes);
 std::string sha256_hex(std::string_view text);
 
+/// Lets sha256_hex() be called until the very end of the process, also after what is registered with std::atexit() has run.
+/// Of use only before the process's first hash.
+void hash_until_the_end();
+
 /// Counter-based random bits: the value depends on (seed, counter) alone, never on who asked before.
 ///   Source: SplitMix64's finaliser (Steele, Lea, Flood 2014) over the mixed pair.
 constexpr std::uint64_t random_bits(std::uint64_t seed, std::uint64_t counter) {

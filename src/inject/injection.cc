@@ -4,7 +4,6 @@
 
 #include <dlfcn.h>
 #include <fmt/format.h>
-#include <openssl/crypto.h>
 #include <unistd.h>
 
 #include <cstdlib>
@@ -14,6 +13,7 @@
 #include <memory>
 #include <string>
 
+#include "base/hashing.h"
 #include "base/json.h"
 #include "base/log.h"
 #include "bench/profile/profile_folder.h"
@@ -118,9 +118,7 @@ void end_session() { session->end(); }
 void begin() {
   const char* const root = std::getenv("NVLLM_PROFILE_DIR");
   if (root == nullptr || session != nullptr) return;
-  // Kernels are told apart by hashes, also those that the profiling library hands over while the process ends: by then OpenSSL
-  // must not have taken itself down.
-  OPENSSL_init_crypto(OPENSSL_INIT_NO_ATEXIT, nullptr);
+  hash_until_the_end();  // of kernels that the profiling library hands over while the process ends
   const char* const start = std::getenv("NVLLM_PROFILE_START");
   try {
     session = Session::open(root, start == nullptr || std::string(start) != "wait").release();
