@@ -4,6 +4,8 @@
 
 #include <cstdint>
 
+#include "kernels/cuda/ptx/shared.cuh"
+
 namespace nvllm::cuda {
 
 /// Two words of device memory, zeroed once: how many have arrived, and how often all have.
@@ -15,16 +17,15 @@ struct GridBarrier {
 __device__ __forceinline__ void meet_grid(const GridBarrier& barrier) {
   __syncthreads();
   if (threadIdx.x == 0) {
-    unsigned meeting, arrived;
+    unsigned meeting;
     asm volatile("ld.relaxed.gpu.global.u32 %0, [%1];" : "=r"(meeting) : "l"(barrier.words + 1) : "memory");
-    asm volatile("atom.add.acq_rel.gpu.global.u32 %0, [%1], 1;" : "=r"(arrived) : "l"(barrier.words) : "memory");
-    if (arrived + 1 == gridDim.x) {
+    if (ptx::add_acquire_release(barrier.words, 1) + 1 == gridDim.x) {
       // The next meeting's first arrival comes after it has seen this meeting end.
       asm volatile("st.relaxed.gpu.global.u32 [%0], 0;" ::"l"(barrier.words) : "memory");
       asm volatile("st.release.gpu.global.u32 [%0], %1;" ::"l"(barrier.words + 1), "r"(meeting + 1) : "memory");
     } else {
-      unsigned now = meeting;
-      while (now == meeting) asm volatile("ld.acquire.gpu.global.u32 %0, [%1];" : "=r"(now) : "l"(barrier.words + 1) : "memory");
+      while (ptx::load_acquire(barrier.words + 1) == meeting) {
+      }
     }
   }
   __syncthreads();

@@ -50,12 +50,6 @@ void share_steps(Arguments& a, int steps, int ctas) {
   a.by_longer_share = Divisor(a.share + 1);
 }
 
-/// Calls use(std::bool_constant) with a value as a constant.
-template <class Use>
-void with_constant(bool value, const Use& use) {
-  value ? use(std::true_type{}) : use(std::false_type{});
-}
-
 /// Calls use(std::integral_constant<MatvecEnd, ...>) for what becomes of a call's sums.
 template <class Use>
 void with_end(MatvecEnd end, const Use& use) {

@@ -188,10 +188,8 @@ void nvfp4_matvec(const MatvecCall& call, const DeviceFacts& device, const Matve
   NVLLM_CHECK(call.tokens <= kMatvecNormTokensMax || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.x_stride % 8, 0);
   if (call.one_row() && one_row_fits(call, device)) return one_row_matvec(call, device, workspace, stream);
-  MatvecCall several = call;
-  several.alone_as_in_company = true;
-  if (has_warpgroups(device)) return warpgroup_matvec(several, device, workspace, stream);
-  team_matvec(several, device, workspace, stream);
+  if (has_warpgroups(device)) return warpgroup_matvec(call.in_company(), device, workspace, stream);
+  team_matvec(call.in_company(), device, workspace, stream);
 }
 
 }  // namespace nvllm::cuda

@@ -109,6 +109,12 @@ struct MatvecCall {
 
   /// Whether a single row goes its own, faster way.
   [[nodiscard]] bool one_row() const { return tokens == 1 && !alone_as_in_company; }
+  /// The same call, its single row on the way of several.
+  [[nodiscard]] MatvecCall in_company() const {
+    MatvecCall call = *this;
+    call.alone_as_in_company = true;
+    return call;
+  }
 };
 
 /// out = end(norm(x) · Wᵀ). One launch on compute capability 9.0, elsewhere one for each eight rows.

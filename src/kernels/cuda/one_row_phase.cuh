@@ -204,7 +204,7 @@ class OneRowPhase {
     if constexpr (kNorms) {
       if (a_.norm.gain != nullptr) {
         if (thread < kRowThreads) {
-          const float sum = row_squares(a_.x, a_.cols, thread);
+          const float sum = row_squares(a_.x, a_.cols, thread);  // x once more, for the order in which every norm adds
           if (thread % 32 == 0) scratch[thread / 32] = sum;
         }
         __syncthreads();

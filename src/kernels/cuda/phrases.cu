@@ -149,12 +149,6 @@ void with_format(KvFormat format, const Use& use) {
   use(std::integral_constant<KvFormat, KvFormat::kBf16>{});
 }
 
-/// A call whose single row goes the way of several.
-MatvecCall in_company(MatvecCall call) {
-  call.alone_as_in_company = true;
-  return call;
-}
-
 /// Column tiles of the widest row that one kernel's products take.
 std::int64_t widest(std::initializer_list<const MatvecCall*> calls) {
   std::int64_t tiles = 0;
@@ -209,11 +203,11 @@ void phase_d_mlp(const PhaseDCall& call, const DeviceFacts& device, const Matvec
     return launch(phase_d_arguments<OneRowForm>(call, phrases, share.product(device, workspace)), share.memory.bytes);
   }
   if (has_warpgroups(device)) {
-    const auto product = [&](const MatvecCall& of) { return phase_arguments(in_company(of), device, workspace); };
+    const auto product = [&](const MatvecCall& of) { return phase_arguments(of.in_company(), device, workspace); };
     return launch(phase_d_arguments<WarpgroupForm>(call, phrases, product), WarpgroupForm::kProductBytes);
   }
   const auto product = [&](const MatvecCall& of) {
-    return matvec_arguments(in_company(of), cut_matvec(of.w->row_tiles(), of.w->cols(), of.tokens, device), workspace);
+    return matvec_arguments(of.in_company(), cut_matvec(of.w->row_tiles(), of.w->cols(), of.tokens, device), workspace);
   };
   const auto a = phase_d_arguments<TeamForm>(call, phrases, product);
   launch(a, std::max(matvec_shared_bytes(a.gate_up), matvec_shared_bytes(a.down)));
@@ -236,7 +230,7 @@ void decode_kernel(const DecodeCall& call, const AttentionWorkspace& attention, 
     if (const OneRowShare share(call.project, wide, OneRowForm::kProductBytes); share.slots > 0) {
       return launch(decode_arguments<OneRowForm>(call, attention, phrases, share.product(device, workspace)));
     }
-    const auto product = [&](const MatvecCall& of) { return phase_arguments(in_company(of), device, workspace); };
+    const auto product = [&](const MatvecCall& of) { return phase_arguments(of.in_company(), device, workspace); };
     launch(decode_arguments<WarpgroupForm>(call, attention, phrases, product));
   });
 }
@@ -254,7 +248,7 @@ void phase_e_beta(const DecodeCall& decode, const PhaseDCall& mlp, const Attenti
       return launch(PhaseEArguments<OneRowForm>{decode_arguments<OneRowForm>(decode, attention, phrases, product),
                                                 phase_d_arguments<OneRowForm>(mlp, phrases, product)});
     }
-    const auto product = [&](const MatvecCall& of) { return phase_arguments(in_company(of), device, workspace); };
+    const auto product = [&](const MatvecCall& of) { return phase_arguments(of.in_company(), device, workspace); };
     launch(PhaseEArguments<WarpgroupForm>{decode_arguments<WarpgroupForm>(decode, attention, phrases, product),
                                           phase_d_arguments<WarpgroupForm>(mlp, phrases, product)});
   });
