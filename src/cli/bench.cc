@@ -137,6 +137,7 @@ void add_model_flags(CLI::App& app, Flags& flags) {
   app.add_option("--mamba-ssm-cache-dtype", o.engine.state_dtype, "Number format of recurrent state: auto, float32, or on a GPU bfloat16")
       ->capture_default_str();
   CLI::Option* leg = app.add_option("--leg", o.engine.leg, "Which kernels are fused")->capture_default_str();
+  app.add_option("--prefill-activations", o.engine.prefill_activations, "As `serve --prefill-activations`")->check(CLI::IsMember({"auto", "bf16", "nvfp4"}))->capture_default_str();
   app.add_flag("--deterministic", o.engine.deterministic, "As `serve --deterministic`");
   app.add_option("--fusion", o.engine.fusion, "A fusion plan without a name, as `serve --fusion` takes it")->excludes(leg);
   app.add_option("--threads", o.engine.thread_count, "CPU workers; 0: one per core")->check(CLI::Range(0, 1024))->capture_default_str();

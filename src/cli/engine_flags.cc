@@ -22,6 +22,10 @@ void add_memory_flags(CLI::App& app, EngineFlags& flags) {
   app.add_option("--mamba-ssm-cache-dtype", options.state_dtype,
                  "Number format of recurrent state: auto, float32, or on a GPU bfloat16")
       ->capture_default_str();
+  app.add_option("--prefill-activations", options.prefill_activations,
+                 "Number format of a prompt's activations in products with NVFP4: auto, bf16, or on a GPU nvfp4; auto is nvfp4 "
+                 "where the GPU multiplies it by itself (compute capability 12.1)")
+      ->capture_default_str();
   app.add_option("--threads", options.thread_count, "CPU workers; 0: one per core")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

@@ -18,7 +18,7 @@ struct EngineFlags {
   std::string memory_budget;
 };
 
-/// Declares --device, --max-model-len, --memory-budget, --kv-cache-dtype and --threads.
+/// Declares --device, --max-model-len, --memory-budget, number formats and --threads.
 void add_memory_flags(CLI::App& app, EngineFlags& flags);
 /// Declares --max-num-seqs, --max-num-batched-tokens and --long-prefill-token-threshold.
 void add_batch_flags(CLI::App& app, EngineFlags& flags);

@@ -31,6 +31,8 @@ struct EngineOptions {
   std::int64_t memory_budget_bytes = 0;
   std::string kv_cache_dtype = "auto";  ///< auto, bf16, fp8_e4m3 (GPU only)
   std::string state_dtype = "auto";     ///< of recurrent state: auto, float32, bfloat16 (GPU only)
+  /// Of a prompt's activations in products with NVFP4: auto, bf16, nvfp4 (GPU only). auto: nvfp4 where the GPU multiplies it.
+  std::string prefill_activations = "auto";
   std::int64_t thread_count = 0;  ///< CPU workers; 0: one per core
   std::int64_t inbox_limit = 0;   ///< waiting requests; 0: 4 x max_num_seqs
   std::int64_t max_prefill_chunk = 0;  ///< prompt tokens of one sequence per step; 0: no limit of its own

@@ -47,6 +47,7 @@ MemoryPlan plan_for(const checkpoint::Checkpoint& files, const EngineOptions& op
   const Device device = device_of(options);
   check_format("--kv-cache-dtype", options.kv_cache_dtype, {"auto", "bf16"}, "fp8_e4m3", device);
   check_format("--mamba-ssm-cache-dtype", options.state_dtype, {"auto", "float32"}, "bfloat16", device);
+  check_format("--prefill-activations", options.prefill_activations, {"auto", "bf16"}, "nvfp4", device);
   static_cast<void>(fusion_of(options));
   switch (device) {
     case Device::kCpu: return plan_cpu_memory(files, options);

@@ -305,6 +305,11 @@ cuda::KvFormat kv_format(const EngineOptions& options) {
   return options.kv_cache_dtype == "fp8_e4m3" || options.kv_cache_dtype == "fp8" ? cuda::KvFormat::kFp8 : cuda::KvFormat::kBf16;
 }
 
+PrefillActivations prefill_activations(const EngineOptions& options) {
+  if (options.prefill_activations == "nvfp4") return PrefillActivations::kNvfp4;
+  return options.prefill_activations == "bf16" ? PrefillActivations::kBf16 : PrefillActivations::kAuto;
+}
+
 CudaOpsOptions cuda_options(const EngineOptions& options, const EngineLimits& limits) {
   return {.plan = cuda_fusion(options),
           .tokens_max = round_up(limits.max_num_batched_tokens, kRowGranularity),
@@ -313,6 +318,7 @@ CudaOpsOptions cuda_options(const EngineOptions& options, const EngineLimits& li
           .block_tokens = limits.kv_block_tokens,
           .kv_format = kv_format(options),
           .state_format = options.state_dtype == "bfloat16" ? cuda::StateFormat::kBf16 : cuda::StateFormat::kFloat,
+          .prefill_activations = prefill_activations(options),
           .deterministic = options.deterministic};
 }
 

@@ -49,13 +49,14 @@ TEST(EngineFlags, LeaveEverythingToThePlanUnlessTold) {
 TEST(EngineFlags, BecomeOptionsUnderTheNamesOfVllm) {
   const engine::EngineOptions options =
       read("--memory-budget 1.5GiB --max-num-seqs 7 --max-model-len 99 --max-num-batched-tokens 64 "
-           "--long-prefill-token-threshold 32 --kv-cache-dtype auto --device cpu --threads 3 --deterministic");
+           "--long-prefill-token-threshold 32 --prefill-activations bf16 --kv-cache-dtype auto --device cpu --threads 3 --deterministic");
   EXPECT_EQ(options.memory_budget_bytes, std::int64_t{3} << 29);
   EXPECT_EQ(options.max_num_seqs, 7);
   EXPECT_EQ(options.max_model_len, 99);
   EXPECT_EQ(options.max_num_batched_tokens, 64);
   EXPECT_EQ(options.max_prefill_chunk, 32);
   EXPECT_EQ(options.kv_cache_dtype, "auto");
+  EXPECT_EQ(options.prefill_activations, "bf16");
   EXPECT_EQ(options.device, "cpu");
   EXPECT_EQ(options.thread_count, 3);
   EXPECT_TRUE(options.deterministic);

@@ -166,6 +166,26 @@ TEST_F(GpuRunner, LogitsAreNoFartherFromTheReferenceThanThoseOfTheCpuTwice) {
   }
 }
 
+TEST_F(GpuRunner, ActivationsRoundedToNvfp4CostAFewPercentOfTheLogits) {
+  std::vector<std::int32_t> prompt;
+  for (std::uint64_t i = 0; i < 130; ++i) {
+    prompt.push_back(static_cast<std::int32_t>(
+        random_bits(5, i) % static_cast<std::uint64_t>(demo().config().vocab_size)));
+  }
+  EngineOptions options = gpu_options(1, 0, false);
+  options.prefill_activations = "bf16";
+  const auto exact = prompt_logits(gpu_runner(options), prompt, false);
+  options.prefill_activations = "nvfp4";
+  const auto rounded = prompt_logits(gpu_runner(options), prompt, false);
+  const Distance apart = distance(rounded, exact),
+                 size = distance(exact, {std::vector<float>(exact[0].size(), 0.0f)});
+  std::printf("nvfp4 activations  largest %.4f  rms %.4f of %.4f\n", apart.largest, apart.rms(),
+              size.rms());
+  // A code of four bits is off by up to a quarter of its value, a tenth in the mean.
+  EXPECT_GT(apart.rms(), 0.001 * size.rms()) << "nothing was rounded";
+  EXPECT_LT(apart.rms(), 0.25 * size.rms());
+}
+
 /// Counts what it hears.
 class Heard final : public LaunchListener {
  public:

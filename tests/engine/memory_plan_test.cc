@@ -172,6 +172,9 @@ TEST(PlanEngine, RefusesByTheNamesOfTheFlags) {
   EXPECT_THAT(plan_refusal(options), HasSubstr("--kv-cache-dtype 'fp8_e4m3' is not supported"));
   EXPECT_THAT(plan_refusal(options), HasSubstr("give auto or bf16"));
   options = options_within(kGiB);
+  options.prefill_activations = "nvfp4";
+  EXPECT_THAT(plan_refusal(options), HasSubstr("--prefill-activations 'nvfp4' is not supported"));
+  options = options_within(kGiB);
   options.fusion = "decode=maybe";
   EXPECT_THAT(plan_refusal(options), HasSubstr("'decode=maybe'"));
   options.fusion = "decode=on";

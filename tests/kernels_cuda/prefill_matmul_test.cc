@@ -92,7 +92,7 @@ class PrefillMatmulOnDevice : public test::OnDevice {
     DeviceBuffer x_device(tokens * m.cols * 2), out(tokens * m.rows * (type == ProductType::kBf16 ? 2 : 4));
     x_device.upload(x.data(), x_device.bytes());
     out.fill(0xff);
-    PrefillScratch scratch(64 * 1024 * 2);
+    PrefillScratch scratch(false, 64 * 1024 * 2);
     multiply(out.as<void>(), x_device.as<void>(), scratch);
     std::vector<float> got(static_cast<std::size_t>(tokens * m.rows)), row(static_cast<std::size_t>(m.cols));
     if (type == ProductType::kFloat) {

@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/units.h"
 #include "kernels/cost.h"
+#include "kernels/cuda/block_scaled_matmul.h"
 #include "kernels/cuda/cuda_ops_parts.h"
 
 namespace nvllm {
@@ -112,7 +113,9 @@ void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& atte
   attention_geometry_ = geometry_of(attention, options_.block_tokens);
   attention_workspace_ = cuda::AttentionWorkspace(attention_geometry_, static_cast<int>(options_.lanes_max));
   phrase_workspace_ = cuda::PhraseWorkspace::make();
-  prefill_ = std::make_unique<cuda::PrefillScratch>();
+  const PrefillActivations activations = options_.prefill_activations;
+  const bool rounds = activations == PrefillActivations::kNvfp4 || (activations == PrefillActivations::kAuto && cuda::multiplies_nvfp4(device_));
+  prefill_ = std::make_unique<cuda::PrefillScratch>(rounds);
   if (delta.value_heads > 0) delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max));
 }
 

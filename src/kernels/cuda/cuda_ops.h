@@ -26,6 +26,13 @@
 
 namespace nvllm {
 
+/// What a prompt's activations are in products with NVFP4 of more than kMatvecTokensMax rows.
+enum class PrefillActivations {
+  kAuto,   ///< kNvfp4 where the device multiplies it
+  kBf16,   ///< as they are
+  kNvfp4,  ///< rounded
+};
+
 /// Sizes and choices CudaOps needs before the first weight.
 struct CudaOpsOptions {
   FusionPlan plan;                     ///< says which gate and up matrices must stay apart
@@ -35,6 +42,7 @@ struct CudaOpsOptions {
   std::int64_t block_tokens = 16;
   cuda::KvFormat kv_format = cuda::KvFormat::kBf16;
   cuda::StateFormat state_format = cuda::StateFormat::kFloat;
+  PrefillActivations prefill_activations = PrefillActivations::kAuto;
   /// Equal bits for a token whatever company, chunking and recomputation bring it: separate kernels in every leg, at most
   /// kMatvecTokensMax rows a step, and prompts token by token where tokens follow from each other.
   bool deterministic = false;

@@ -60,10 +60,10 @@ bool allow_shared_memory(Kernel kernel) {
 
 /// The same for a kernel that may need more shared memory than kernels have without asking.
 template <auto kKernel, class... Values>
-void launch_roomy(Start start, int ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
+void launch_roomy(Start start, dim3 ctas, int threads, int shared_bytes, cudaStream_t stream, const Values&... values) {
   static const bool allowed = allow_shared_memory(kKernel);
   NVLLM_CHECK(allowed);
-  launch_grid(start, kKernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
+  launch_grid(start, kKernel, ctas, threads, shared_bytes, stream, values...);
 }
 
 }  // namespace nvllm::cuda

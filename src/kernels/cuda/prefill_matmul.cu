@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/check.h"
+#include "kernels/cuda/block_scaled_matmul.h"
 
 namespace nvllm::cuda {
 
@@ -41,9 +42,24 @@ std::int64_t slab_rows(std::int64_t rows, std::int64_t row_bytes, const PrefillS
   return std::min(room, (even + kDequantiseRowsUnit - 1) / kDequantiseRowsUnit * kDequantiseRowsUnit);
 }
 
+/// As many rows of x at a time as the slab holds in NVFP4.
+void multiply_rounded(std::span<const MatvecTarget> outs, const Bf16* x, std::int64_t x_stride, std::int64_t tokens,
+                      const Nvfp4DeviceMatrix& w, PrefillScratch& scratch, CUstream_st* stream) {
+  const std::int64_t most = scratch.slab_bytes() / Nvfp4Rows::bytes(1, w.col_tiles());
+  NVLLM_CHECK(most > 0);
+  for (std::int64_t begin = 0; begin < tokens; begin += most) {
+    const std::int64_t count = std::min(most, tokens - begin);
+    const Nvfp4Rows rows = Nvfp4Rows::in(scratch.slab(), count, w.col_tiles());
+    round_to_nvfp4(rows, x + begin * x_stride, x_stride, count, w.cols(), stream);
+    MatvecTarget of_rows[2] = {outs.front(), outs.back()};
+    for (MatvecTarget& out : of_rows) out.to = static_cast<Bf16*>(out.to) + begin * out.stride;
+    block_scaled_matmul({of_rows, outs.size()}, rows, count, w, stream);
+  }
+}
+
 }  // namespace
 
-PrefillScratch::PrefillScratch(std::int64_t slab_bytes) : slab_(slab_bytes) {
+PrefillScratch::PrefillScratch(bool rounds_activations, std::int64_t slab_bytes) : rounds_activations_(rounds_activations), slab_(slab_bytes) {
   if (library_.usable()) workspace_ = DeviceBuffer(kLibraryBytes);
 }
 
@@ -51,6 +67,9 @@ void prefill_matmul(std::span<const MatvecTarget> outs, const void* x, std::int6
                     const Nvfp4DeviceMatrix& w, ProductType type, PrefillScratch& scratch, CUstream_st* stream) {
   const std::int64_t halves = w.order() == RowOrder::kGateUp ? 2 : 1, all = w.parts()[0].rows, stride = w.col_tiles() * kTileCols;
   NVLLM_CHECK_EQ(static_cast<std::int64_t>(outs.size()), halves);
+  if (scratch.rounds_activations() && type == ProductType::kBf16) {  // not the output head's, whose sums stay floats
+    return multiply_rounded(outs, static_cast<const Bf16*>(x), x_stride, tokens, w, scratch, stream);
+  }
   const std::int64_t step = slab_rows(all, halves * stride * 2, scratch);
   for (std::int64_t begin = 0; begin < all; begin += step) {
     const RowRange range{begin, std::min(all, begin + step)};
