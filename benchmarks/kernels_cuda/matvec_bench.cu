@@ -108,10 +108,7 @@ class Chain {
       for (const Shape& shape : shapes) calls_.push_back({shape, random_matrix(shape, layer * 10 + shape.rows)});
     }
     MatvecNeeds needs;
-    for (const auto& [shape, w] : calls_) {
-      const MatvecNeeds of = matvec_needs(w, facts);
-      needs = {std::max(needs.partial_bytes, of.partial_bytes), std::max(needs.arrivals, of.arrivals)};
-    }
+    for (const auto& [shape, w] : calls_) needs.cover(matvec_needs(w, facts));
     workspace_ = MatvecWorkspace(needs);
     x_.fill(0x3c);
     to_.fill(0);
@@ -169,7 +166,7 @@ int run(const std::string& json_path) {
       bytes += matrices.back().bytes();
     }
     const auto count = static_cast<std::int64_t>(matrices.size());
-    for (const std::int64_t tokens : {1, 8, 16, 32, 64}) {
+    for (const std::int64_t tokens : {1, 8, 16, 32, 64, 128}) {
       DeviceBuffer x(tokens * shape.cols * 2), to(tokens * shape.rows * 4);
       x.fill(0x3c);
       to.fill(0);
@@ -190,7 +187,7 @@ int run(const std::string& json_path) {
                              {"gb_per_s", gbs}, {"sweep_gb_per_s", before}, {"of_sweep", of}});
     }
   }
-  for (const std::int64_t tokens : {1, 8, 16, 32, 64}) {
+  for (const std::int64_t tokens : {1, 8, 16, 32, 64, 128}) {
     Chain mlp({kShapes[0], kShapes[1]}, tokens, facts), layer({kShapes[2], kShapes[3], kShapes[0], kShapes[1]}, tokens, facts);
     const auto row = [&](const char* name, double seconds) {
       std::printf("%-34s %6lld %9.2f\n", name, static_cast<long long>(tokens), seconds * 1e6);

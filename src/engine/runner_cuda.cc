@@ -19,6 +19,7 @@
 #include "engine/slot_tenancies.h"
 #include "engine/weight_totals.h"
 #include "kernels/cuda/cuda_ops.h"
+#include "kernels/cuda/dense_matrix.h"
 #include "kernels/cuda/device_trace.h"
 #include "kernels/cuda/draw.h"
 #include "kernels/cuda/graph_notes.h"
@@ -324,9 +325,9 @@ CudaOpsOptions cuda_options(const EngineOptions& options, const EngineLimits& li
 
 /// Equal bits need products of one kind, which take so many rows.
 void check_deterministic(const EngineOptions& options) {
-  if (!options.deterministic || std::max(options.max_num_seqs, options.max_num_batched_tokens) <= cuda::kMatvecTokensMax) return;
+  if (!options.deterministic || std::max(options.max_num_seqs, options.max_num_batched_tokens) <= cuda::kDenseTokensMax) return;
   throw Error(ErrorKind::kUsage, fmt::format("--deterministic: a step on a GPU has at most {} tokens then; give --max-num-seqs and "
-                                             "--max-num-batched-tokens within that", cuda::kMatvecTokensMax));
+                                             "--max-num-batched-tokens within that", cuda::kDenseTokensMax));
 }
 
 }  // namespace
@@ -360,7 +361,7 @@ MemoryPlan plan_cuda_memory(const checkpoint::Checkpoint& files, const EngineOpt
                                  .workspace_bytes_per_token = CudaOps::workspace_bytes_per_token(model::delta_shape(files.config())),
                                  .workspace_bytes_per_position = 0, .workspace_bytes = CudaOps::kWorkspaceBytes,
                                  .conv_rows_more = 1, .available_bytes = free / 10 * 9, .free_bytes = free,
-                                 .step_tokens = options.deterministic ? cuda::kMatvecTokensMax : kStepTokens},
+                                 .step_tokens = options.deterministic ? cuda::kDenseTokensMax : kStepTokens},
                                 options);
   plan.limits.device = fmt::format("cuda ({})", facts.name);
   return plan;

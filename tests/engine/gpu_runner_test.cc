@@ -166,7 +166,7 @@ TEST_F(GpuRunner, LogitsAreNoFartherFromTheReferenceThanThoseOfTheCpuTwice) {
   }
 }
 
-TEST_F(GpuRunner, ActivationsRoundedToNvfp4CostAFewPercentOfTheLogits) {
+TEST_F(GpuRunner, ActivationsRoundedToNvfp4MoveLogitsAsFarAsTheReferenceSaysOfThem) {
   std::vector<std::int32_t> prompt;
   for (std::uint64_t i = 0; i < 130; ++i) {
     prompt.push_back(static_cast<std::int32_t>(
@@ -181,9 +181,10 @@ TEST_F(GpuRunner, ActivationsRoundedToNvfp4CostAFewPercentOfTheLogits) {
                  size = distance(exact, {std::vector<float>(exact[0].size(), 0.0f)});
   std::printf("nvfp4 activations  largest %.4f  rms %.4f of %.4f\n", apart.largest, apart.rms(),
               size.rms());
-  // A code of four bits is off by up to a quarter of its value, a tenth in the mean.
-  EXPECT_GT(apart.rms(), 0.001 * size.rms()) << "nothing was rounded";
-  EXPECT_LT(apart.rms(), 0.25 * size.rms());
+  // The double-precision reference with activations rounded alike is 0.33 of the logits away from itself, on this prompt
+  // of random tokens.
+  EXPECT_GT(apart.rms(), 0.1 * size.rms()) << "nothing was rounded";
+  EXPECT_LT(apart.rms(), 0.5 * size.rms());
 }
 
 /// Counts what it hears.

@@ -58,7 +58,7 @@ TEST_F(DenseMatvecOnDevice, AgreesWithDoublePrecisionForEveryFormatShapeAndCount
     std::int64_t rows, cols;
   };
   for (const MatrixFormat format : {MatrixFormat::kBf16, MatrixFormat::kF16, MatrixFormat::kF32, MatrixFormat::kFp8}) {
-    for (const Shape shape : {Shape{16, 128}, Shape{1, 5}, Shape{33, 48}, Shape{96, 1331}}) {
+    for (const Shape shape : {Shape{16, 128}, Shape{1, 5}, Shape{33, 48}, Shape{96, 1331}, Shape{1030, 272}}) {
       const MatrixSource m = test::random_matrix(format, shape.rows, shape.cols, 3);
       for (const std::int64_t tokens : {1, 8, 9, 31, 32, 33, 64}) {
         const Product product{m, tokens};
@@ -87,11 +87,35 @@ TEST_F(DenseMatvecOnDevice, AgreesWithDoublePrecisionForEveryFormatShapeAndCount
 
 TEST_F(DenseMatvecOnDevice, ARowsBitsDoNotDependOnItsBatch) {
   for (const MatrixFormat format : {MatrixFormat::kBf16, MatrixFormat::kFp8}) {
-    const MatrixSource m = test::random_matrix(format, 200, 2560, 5);
-    const auto all = Product{m, 64}.run(DenseEnd::kFloat);
-    for (const std::int64_t tokens : {1, 7, 8, 9, 40}) {
-      const auto some = Product{m, tokens}.run(DenseEnd::kFloat);
-      ASSERT_EQ(some, std::vector<float>(all.begin(), all.begin() + tokens * 200)) << tokens;
+    for (const std::int64_t rows : {200, 1100}) {
+      const MatrixSource m = test::random_matrix(format, rows, 2560, 5);
+      const auto all = Product{m, 64}.run(DenseEnd::kFloat);
+      for (const std::int64_t tokens : {1, 7, 8, 9, 40}) {
+        const auto some = Product{m, tokens}.run(DenseEnd::kFloat);
+        ASSERT_EQ(some, std::vector<float>(all.begin(), all.begin() + tokens * rows)) << tokens;
+      }
+    }
+  }
+}
+
+TEST_F(DenseMatvecOnDevice, TwoAtOnceGiveWhatEachGivesAlone) {
+  for (const MatrixFormat format : {MatrixFormat::kBf16, MatrixFormat::kFp8}) {
+    const Product first{test::random_matrix(format, 48, 640, 21), 33}, second{test::random_matrix(format, 48, 640, 22), 33};
+    const DenseDeviceMatrix w[] = {DenseDeviceMatrix(first.source), DenseDeviceMatrix(second.source)};
+    const auto x = first.x();
+    DeviceBuffer x_device(static_cast<std::int64_t>(x.size()) * 2), out(2 * 33 * 48 * 2);
+    x_device.upload(x.data(), x_device.bytes());
+    out.fill(0xff);
+    dense_matvec_of_two({out.as<Bf16>(), 96, w[0].view()}, {out.as<Bf16>() + 48, 96, w[1].view()}, x_device.as<void>(), first.x_stride(), 33,
+                        nullptr);
+    std::vector<Bf16> got(33 * 96);
+    out.download(got.data(), out.bytes());
+    const auto of_first = first.run(DenseEnd::kBf16), of_second = second.run(DenseEnd::kBf16);
+    for (std::size_t t = 0; t < 33; ++t) {
+      for (std::size_t r = 0; r < 48; ++r) {
+        ASSERT_EQ(to_float(got[t * 96 + r]), of_first[t * 48 + r]);
+        ASSERT_EQ(to_float(got[t * 96 + 48 + r]), of_second[t * 48 + r]);
+      }
     }
   }
 }

@@ -127,7 +127,7 @@ TEST_F(Nvfp4MatvecOnDevice, AgreesWithDoublePrecisionForEveryShapeAndCountOfToke
   // Among them more row tiles than multiprocessors, with and without many left over, and a row too wide for 99 KB of shared memory.
   for (const Shape shape : {Shape{16, 128}, Shape{1, 16}, Shape{33, 48}, Shape{512, 1024}, Shape{1000, 3584}, Shape{48, 17408},
                             Shape{4700, 272}, Shape{8480, 144}, Shape{32, 24576}}) {
-    for (const std::int64_t tokens : {1, 2, 3, 5, 7, 8, 9, 16, 17, 32, 33, 64}) {
+    for (const std::int64_t tokens : {1, 2, 3, 5, 7, 8, 9, 16, 17, 32, 33, 64, 65, 128, 131}) {
       Product product{{every_scale(shape.rows, shape.cols, 3)}, tokens};
       const Reference want = reference_of(product.parts[0], product.x(), tokens);
       for (const bool by_teams : {false, true}) {
@@ -144,7 +144,7 @@ TEST_F(Nvfp4MatvecOnDevice, AgreesWithDoublePrecisionForEveryShapeAndCountOfToke
 }
 
 TEST_F(Nvfp4MatvecOnDevice, GivesTheSameBitsEveryTime) {
-  for (const std::int64_t tokens : {1, 3, 16, 30, 64}) {
+  for (const std::int64_t tokens : {1, 3, 16, 30, 64, 100}) {
     Product product{{every_scale(1000, 5120, 5)}, tokens};
     const auto first = product.run(MatvecEnd::kFloat, 1000);
     for (int i = 0; i < 20; ++i) ASSERT_EQ(product.run(MatvecEnd::kFloat, 1000), first);
@@ -154,7 +154,7 @@ TEST_F(Nvfp4MatvecOnDevice, GivesTheSameBitsEveryTime) {
 TEST_F(Nvfp4MatvecOnDevice, ARowsBitsDoNotDependOnHowManyThereAre) {
   if (!has_warpgroups(test::device_facts())) GTEST_SKIP() << "teams of warps cut the columns by the number of rows";
   std::vector<float> want;
-  for (const std::int64_t tokens : {2, 8, 9, 16, 32, 64}) {
+  for (const std::int64_t tokens : {2, 8, 9, 16, 32, 64, 128, 300}) {
     Product product{{every_scale(1000, 5120, 5)}, tokens};
     auto got = product.run(MatvecEnd::kFloat, 1000);
     got.resize(2000);  // of the first two rows
@@ -164,7 +164,7 @@ TEST_F(Nvfp4MatvecOnDevice, ARowsBitsDoNotDependOnHowManyThereAre) {
 }
 
 TEST_F(Nvfp4MatvecOnDevice, AddsToTheResidualAsTwoRoundings) {
-  for (const std::int64_t tokens : {1, 2, 12, 31, 64}) {
+  for (const std::int64_t tokens : {1, 2, 12, 31, 64, 127}) {
     Product product{{every_scale(256, 512, 9)}, tokens};
     product.by_teams = tokens == 2;
     const auto start = test::random_rows(256 * tokens, 11, 100.0f);
@@ -175,7 +175,7 @@ TEST_F(Nvfp4MatvecOnDevice, AddsToTheResidualAsTwoRoundings) {
 
 TEST_F(Nvfp4MatvecOnDevice, SwigluIsThatOfTheRoundedHalves) {
   const std::int64_t half = 100;
-  for (const std::int64_t tokens : {1, 5, 13, 32, 50}) {
+  for (const std::int64_t tokens : {1, 5, 13, 32, 50, 90}) {
     Product product{{test::random_matrix(MatrixFormat::kNvfp4, half, 512, 13), test::random_matrix(MatrixFormat::kNvfp4, half, 512, 14)}, tokens};
     product.parts[1].global_scale *= 3;
     const auto parts = product.run(MatvecEnd::kBf16, 2 * half);
@@ -192,7 +192,7 @@ TEST_F(Nvfp4MatvecOnDevice, SwigluIsThatOfTheRoundedHalves) {
 }
 
 TEST_F(Nvfp4MatvecOnDevice, StackedMatricesGiveWhatEachGivesAlone) {
-  for (const std::int64_t tokens : {1, 4, 20}) {
+  for (const std::int64_t tokens : {1, 4, 20, 129}) {
     const MatrixSource first = every_scale(70, 1024, 21), second = every_scale(33, 1024, 22);
     Product both{{first, second}, tokens}, alone{{second}, tokens};
     both.parts[1].global_scale = alone.parts[0].global_scale = 0.5f;

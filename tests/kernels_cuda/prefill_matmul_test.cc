@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <tuple>
 #include <vector>
 
 #include "support/device.h"
@@ -133,6 +134,44 @@ TEST_F(PrefillMatmulOnDevice, AgreesWithDoublePrecisionForNvfp4) {
     std::vector<float> wait(1);
     of_gate.download(wait.data(), 4);  // before it is given back
   });
+}
+
+TEST_F(PrefillMatmulOnDevice, RoundsActivationsWhereItIsTold) {
+  constexpr std::int64_t kTokens = 200;
+  for (const auto& [rows, cols, slab] : {std::tuple{384, 1024, 1 << 20}, {1024, 384, 1 << 20}, {96, 2688, 1 << 17}}) {
+    const MatrixSource both[] = {test::random_matrix(MatrixFormat::kNvfp4, rows, cols, 41), test::random_matrix(MatrixFormat::kNvfp4, rows, cols, 42)};
+    for (const RowOrder order : {RowOrder::kPlain, RowOrder::kGateUp}) {
+      const std::size_t parts = order == RowOrder::kPlain ? 1 : 2;
+      const Nvfp4DeviceMatrix w(pack_nvfp4_tiles({both, parts}, order));
+      const auto x = test::random_rows(kTokens * cols, 43);
+      DeviceBuffer from(kTokens * cols * 2);
+      from.upload(x.data(), from.bytes());
+      std::vector<std::vector<Bf16>> results[2];  // exact and rounded, of each part
+      for (const bool rounds : {false, true}) {
+        PrefillScratch scratch(rounds, rounds ? slab : 1 << 20);
+        std::vector<DeviceBuffer> outs;
+        std::vector<MatvecTarget> to;
+        for (std::size_t part = 0; part < parts; ++part) {
+          outs.emplace_back(kTokens * rows * 2);
+          outs.back().fill(0xff);
+          to.push_back({outs.back().as<void>(), rows});
+        }
+        prefill_matmul(to, from.as<void>(), cols, kTokens, w, ProductType::kBf16, scratch, nullptr);
+        for (const DeviceBuffer& out : outs) results[rounds ? 1 : 0].push_back(download(out));
+      }
+      for (std::size_t part = 0; part < parts; ++part) {
+        double apart = 0, size = 0;
+        for (std::size_t i = 0; i < results[0][part].size(); ++i) {
+          const double exact = to_float(results[0][part][i]);
+          apart += std::pow(to_float(results[1][part][i]) - exact, 2);
+          size += exact * exact;
+        }
+        const double share = std::sqrt(apart / size);
+        EXPECT_GT(share, 0.01) << "nothing was rounded";
+        EXPECT_LT(share, 0.15) << rows << " x " << cols << ", part " << part << " of " << parts;
+      }
+    }
+  }
 }
 
 TEST_F(PrefillMatmulOnDevice, AgreesWithDoublePrecisionForBf16AndFp8) {

@@ -86,9 +86,7 @@ std::vector<CudaOps::Matrix> CudaOps::prepare_stack(std::span<const MatrixSource
     out.push_back({.rows = files[i].rows, .cols = files[i].cols, .stack = stack, .part = i,
                    .own = interleaved ? Nvfp4DeviceMatrix{} : stack->part(i), .dense = nullptr});
   }
-  const cuda::MatvecNeeds needs = cuda::matvec_needs(*stack, device_);
-  needs_.partial_bytes = std::max(needs_.partial_bytes, needs.partial_bytes);
-  needs_.arrivals = std::max(needs_.arrivals, needs.arrivals);
+  needs_.cover(cuda::matvec_needs(*stack, device_));
   return out;
 }
 
@@ -186,6 +184,10 @@ void CudaOps::rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& no
 void CudaOps::head_norm(View<Bf16> x, std::int64_t heads, const NormWeights& norm) {
   note("head_norm", {x.rows, x.cols, 0}, elementwise_cost(x.rows * x.cols, 1, 1));
   cuda::head_norm(x, heads, device_norm(norm), stream_);
+}
+
+bool CudaOps::few(std::int64_t tokens) const {
+  return tokens <= (prefill_->rounds_activations() ? kExactTokens : cuda::matvec_tokens_max(device_));
 }
 
 MatvecCall CudaOps::call_of(View<const Bf16> x, const Nvfp4DeviceMatrix& w, MatvecEnd end) const {

@@ -26,12 +26,14 @@
 
 namespace nvllm {
 
-/// What a prompt's activations are in products with NVFP4 of more than kMatvecTokensMax rows.
+/// What a prompt's activations are in products with NVFP4 of more than kExactTokens rows.
 enum class PrefillActivations {
   kAuto,   ///< kNvfp4 where the device multiplies it
   kBf16,   ///< as they are
   kNvfp4,  ///< rounded
 };
+
+inline constexpr std::int64_t kExactTokens = 64;
 
 /// Sizes and choices CudaOps needs before the first weight.
 struct CudaOpsOptions {
@@ -44,7 +46,7 @@ struct CudaOpsOptions {
   cuda::StateFormat state_format = cuda::StateFormat::kFloat;
   PrefillActivations prefill_activations = PrefillActivations::kAuto;
   /// Equal bits for a token whatever company, chunking and recomputation bring it: separate kernels in every leg, at most
-  /// kMatvecTokensMax rows a step, and prompts token by token where tokens follow from each other.
+  /// kDenseTokensMax rows a step, and prompts token by token where tokens follow from each other.
   bool deterministic = false;
 };
 
@@ -164,7 +166,8 @@ class CudaOps {
   void note(std::string_view operation, LaunchShape shape, Cost cost);
   /// Of a kernel that attends; `besides`: what else it does.
   void note_attention(std::string_view operation, LaunchShape shape, Cost besides, std::span<const Segment> segments);
-  [[nodiscard]] bool few(std::int64_t tokens) const { return tokens <= cuda::kMatvecTokensMax; }
+  /// Whether so many rows are multiplied by weights as they are, and by BF16.
+  [[nodiscard]] bool few(std::int64_t tokens) const;
   void multiply_dense(void* out, std::int64_t out_stride, View<const Bf16> x, const cuda::DenseDeviceMatrix& w, cuda::ProductType type);
   [[nodiscard]] cuda::AttentionArguments attention_arguments(View<Bf16> out, const AttentionContext<CudaOps>& context) const;
   [[nodiscard]] cuda::AttentionArguments layer_arguments(const AttentionWeights<CudaOps>& w, Scratch<CudaOps>& s,

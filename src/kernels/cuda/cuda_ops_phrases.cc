@@ -195,8 +195,14 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
   cuda::nvfp4_matvec(call, device_, workspace_, stream_);
   if (together) return;
   if (!normed) rms_norm(s.normed, x, w.input_norm.view());
-  matmul(s.delta_b, s.normed, b, w.in_proj_b.bias);
-  matmul(s.delta_a, s.normed, a, w.in_proj_a.bias);
+  const bool biased = !w.in_proj_b.bias.empty() || !w.in_proj_a.bias.empty();
+  if (!b.dense || !a.dense || !b.dense->view().pairs_with(a.dense->view()) || biased || x.rows > cuda::kDenseTokensMax) {
+    matmul(s.delta_b, s.normed, b, w.in_proj_b.bias);
+    return matmul(s.delta_a, s.normed, a, w.in_proj_a.bias);
+  }
+  note("matmul", {x.rows, b.rows + a.rows, b.cols}, matrix_cost(x.rows, b) + matrix_cost(x.rows, a));
+  cuda::dense_matvec_of_two({s.delta_b.data, s.delta_b.stride, b.dense->view()}, {s.delta_a.data, s.delta_a.stride, a.dense->view()},
+                            s.normed.data, s.normed.stride, x.rows, stream_);
 }
 
 void CudaOps::mix_delta(cuda::DeltaArguments a) {

@@ -30,6 +30,8 @@ struct DenseView {
 
   /// Rows [begin, end).
   [[nodiscard]] DenseView slice(std::int64_t begin, std::int64_t end) const;
+  /// Whether it has the format and shape of another, so that one launch multiplies by both.
+  [[nodiscard]] bool pairs_with(const DenseView& other) const;
 };
 
 /// A BF16, F16, F32 (the latter two rounded once to BF16) or FP8 matrix on the device.
@@ -67,10 +69,20 @@ enum class DenseEnd {
 ///   Shapes: x BF16 [tokens, cols] with rows x_stride apart (a multiple of 8, x 16-byte aligned); out [tokens, rows] with
 ///     rows out_stride apart; bias float [rows] or null. tokens in [1, kDenseTokensMax].
 ///   Cost: reads the weights once for each 32 rows of x.
-///   Rounding: weights are the BF16 values of dequantise_row(); float sums whose order depends on cols alone, so a row's
-///     bits do not depend on what else is in its batch.
+///   Rounding: weights are the BF16 values of dequantise_row(); float sums whose order depends on the matrix's shape alone, so a
+///     row's bits do not depend on what else is in its batch.
 ///   Errors: Error(kDevice) if the launch fails.
 void dense_matvec(void* out, std::int64_t out_stride, const void* x, std::int64_t x_stride, std::int64_t tokens, const DenseView& w,
                   DenseEnd end, CUstream_st* stream, const float* bias = nullptr);
+
+/// One of two products of the same x.
+struct DenseProductPart {
+  void* out = nullptr;
+  std::int64_t out_stride = 0;
+  DenseView w{};
+};
+/// Both at once, rounded to BF16: what dense_matvec() gives of each, in one launch. Their matrices must pair.
+void dense_matvec_of_two(const DenseProductPart& first, const DenseProductPart& second, const void* x, std::int64_t x_stride,
+                         std::int64_t tokens, CUstream_st* stream);
 
 }  // namespace nvllm::cuda

@@ -20,8 +20,8 @@ namespace nvllm::cuda {
 
 namespace {
 
-constexpr int kWarps = 8;
 constexpr int kRows = 16;        // of a CTA
+constexpr int kFewRows = 1024;   // of a matrix: few CTAs, whose columns are dealt out to more warps
 constexpr int kTokens = 8;       // of a fragment
 constexpr int kChunk = static_cast<int>(kDenseColsUnit);
 
@@ -35,6 +35,11 @@ struct DenseArguments {
   int rows, cols, tokens, token_groups, chunks;
   DenseEnd end;
   bool fresh;
+};
+
+/// One product or two of one shape.
+struct DenseWork {
+  DenseArguments of[2];
 };
 
 __device__ __forceinline__ uint4 load_weights(const std::byte* from) { return __ldcs(reinterpret_cast<const uint4*>(from)); }
@@ -109,8 +114,9 @@ __device__ __forceinline__ void put(const DenseArguments& a, int row, int token,
   *out = a.end == DenseEnd::kAdd ? __float2bfloat16_rn(__bfloat162float(*out) + __bfloat162float(rounded)) : rounded;
 }
 
-template <DenseFormat kFormat, int kFragments>
-__global__ void __launch_bounds__(kWarps * 32, 2) dense_matvec_kernel(const DenseArguments a) {
+template <DenseFormat kFormat, int kFragments, int kWarps>
+__global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) dense_matvec_kernel(const __grid_constant__ DenseWork work) {
+  const DenseArguments& a = work.of[blockIdx.y];
   __shared__ float meeting[kWarps][kFragments][kTokens][kRows + 1];
   const int warp = threadIdx.x / 32, lane = threadIdx.x % 32, g = lane / 4, t = lane % 4;
   const int first_row = blockIdx.x / a.token_groups * kRows;
@@ -159,19 +165,49 @@ __global__ void __launch_bounds__(kWarps * 32, 2) dense_matvec_kernel(const Dens
   }
 }
 
+/// After the kernels before, as launch_after() says why.
+template <DenseFormat kFormat, int kFragments, int kWarps>
+void launch(DenseWork work, unsigned count, cudaStream_t stream) {
+  for (DenseArguments& a : work.of) a.token_groups = (a.tokens + kFragments * kTokens - 1) / (kFragments * kTokens);
+  const DenseArguments& a = work.of[0];
+  const dim3 ctas(static_cast<unsigned>((a.rows + kRows - 1) / kRows * a.token_groups), count);
+  launch_grid(Start::kAfter, dense_matvec_kernel<kFormat, kFragments, kWarps>, ctas, kWarps * 32, 0, stream, work);
+}
+
 template <DenseFormat kFormat>
-void launch(DenseArguments arguments, cudaStream_t stream) {
-  constexpr int kMany = 4;
-  // A few rows are few CTAs: then one for each eight tokens, whose columns of x arrive together.
-  constexpr int kFewRows = 1024;
-  const int fragments = arguments.tokens > kTokens && arguments.rows > kFewRows ? kMany : 1;
-  arguments.token_groups = (arguments.tokens + fragments * kTokens - 1) / (fragments * kTokens);
-  const int ctas = (arguments.rows + kRows - 1) / kRows * arguments.token_groups;
-  if (fragments == 1) return launch_after(dense_matvec_kernel<kFormat, 1>, ctas, kWarps * 32, 0, stream, arguments);
-  launch_after(dense_matvec_kernel<kFormat, kMany>, ctas, kWarps * 32, 0, stream, arguments);
+void launch(const DenseWork& work, unsigned count, cudaStream_t stream) {
+  const DenseArguments& a = work.of[0];
+  // Of few rows one CTA has eight tokens, so that their columns of x arrive together.
+  if (a.rows <= kFewRows) return launch<kFormat, 1, 16>(work, count, stream);
+  if (a.tokens <= kTokens) return launch<kFormat, 1, 8>(work, count, stream);
+  launch<kFormat, 4, 8>(work, count, stream);
 }
 
 std::int64_t up(std::int64_t value, std::int64_t unit) { return (value + unit - 1) / unit * unit; }
+
+DenseArguments arguments_of(void* out, std::int64_t out_stride, const void* x, std::int64_t x_stride, std::int64_t tokens, const DenseView& w) {
+  NVLLM_CHECK(tokens >= 1 && tokens <= kDenseTokensMax && x_stride % 8 == 0 && w.stride % kDenseColsUnit == 0);
+  return {.data = static_cast<const std::byte*>(w.data),
+          .scales = w.scales,
+          .x = static_cast<const __nv_bfloat16*>(x),
+          .out = out,
+          .bias = nullptr,
+          .stride = w.stride,
+          .x_stride = x_stride,
+          .out_stride = out_stride,
+          .rows = static_cast<int>(w.rows),
+          .cols = static_cast<int>(w.cols),
+          .tokens = static_cast<int>(tokens),
+          .token_groups = 1,
+          .chunks = static_cast<int>(up(w.cols, kDenseColsUnit) / kDenseColsUnit),
+          .end = DenseEnd::kBf16,
+          .fresh = w.fresh};
+}
+
+void launch(const DenseWork& work, unsigned count, DenseFormat format, cudaStream_t stream) {
+  if (format == DenseFormat::kFp8) return launch<DenseFormat::kFp8>(work, count, stream);
+  launch<DenseFormat::kBf16>(work, count, stream);
+}
 
 float fp8_scale(const MatrixSource& m, std::int64_t row, std::int64_t group) {
   switch (m.fp8_scales) {
@@ -221,6 +257,10 @@ DenseView DenseView::slice(std::int64_t begin, std::int64_t end) const {
   return out;
 }
 
+bool DenseView::pairs_with(const DenseView& other) const {
+  return format == other.format && rows == other.rows && cols == other.cols && stride == other.stride;
+}
+
 DenseDeviceMatrix::DenseDeviceMatrix(DenseFormat format, std::int64_t rows, std::int64_t cols) {
   const std::int64_t stride = up(cols, kDenseColsUnit);
   data_ = DeviceBuffer(rows * stride * (format == DenseFormat::kBf16 ? 2 : 1));
@@ -263,24 +303,18 @@ DenseDeviceMatrix DenseDeviceMatrix::random(DenseFormat format, std::int64_t row
 
 void dense_matvec(void* out, std::int64_t out_stride, const void* x, std::int64_t x_stride, std::int64_t tokens, const DenseView& w,
                   DenseEnd end, cudaStream_t stream, const float* bias) {
-  NVLLM_CHECK(tokens >= 1 && tokens <= kDenseTokensMax && x_stride % 8 == 0 && w.stride % kDenseColsUnit == 0);
-  const DenseArguments arguments{.data = static_cast<const std::byte*>(w.data),
-                                 .scales = w.scales,
-                                 .x = static_cast<const __nv_bfloat16*>(x),
-                                 .out = out,
-                                 .bias = bias,
-                                 .stride = w.stride,
-                                 .x_stride = x_stride,
-                                 .out_stride = out_stride,
-                                 .rows = static_cast<int>(w.rows),
-                                 .cols = static_cast<int>(w.cols),
-                                 .tokens = static_cast<int>(tokens),
-                                 .token_groups = 1,
-                                 .chunks = static_cast<int>(up(w.cols, kDenseColsUnit) / kDenseColsUnit),
-                                 .end = end,
-                                 .fresh = w.fresh};
-  if (w.format == DenseFormat::kFp8) return launch<DenseFormat::kFp8>(arguments, stream);
-  launch<DenseFormat::kBf16>(arguments, stream);
+  DenseWork work{.of = {arguments_of(out, out_stride, x, x_stride, tokens, w), {}}};
+  work.of[0].end = end;
+  work.of[0].bias = bias;
+  launch(work, 1, w.format, stream);
+}
+
+void dense_matvec_of_two(const DenseProductPart& first, const DenseProductPart& second, const void* x, std::int64_t x_stride,
+                         std::int64_t tokens, cudaStream_t stream) {
+  NVLLM_CHECK(first.w.pairs_with(second.w));
+  const DenseWork work{.of = {arguments_of(first.out, first.out_stride, x, x_stride, tokens, first.w),
+                              arguments_of(second.out, second.out_stride, x, x_stride, tokens, second.w)}};
+  launch(work, 2, first.w.format, stream);
 }
 
 }  // namespace nvllm::cuda

@@ -106,15 +106,23 @@ std::int64_t Nvfp4DeviceMatrix::rows() const {
   return std::accumulate(parts_.begin(), parts_.end(), std::int64_t{0}, [](std::int64_t sum, const Nvfp4Part& part) { return sum + part.rows; });
 }
 
+void MatvecNeeds::cover(const MatvecNeeds& others) {
+  partial_bytes = std::max(partial_bytes, others.partial_bytes);
+  arrivals = std::max(arrivals, others.arrivals);
+  image_bytes = std::max(image_bytes, others.image_bytes);
+}
+
 MatvecWorkspace::MatvecWorkspace(const MatvecNeeds& needs)
-    : partials_(needs.partial_bytes), arrivals_(needs.arrivals * static_cast<std::int64_t>(sizeof(unsigned))) {
+    : partials_(needs.partial_bytes), images_(needs.image_bytes), arrivals_(needs.arrivals * static_cast<std::int64_t>(sizeof(unsigned))) {
   arrivals_.fill(0);
 }
 
 bool has_warpgroups(const DeviceFacts& device) { return device.compute_capability == 90 && device.shared_bytes >= 227 * 1024; }
 
+std::int64_t matvec_tokens_max(const DeviceFacts& device) { return has_warpgroups(device) ? 3 * kMatvecTokensMax : 64; }
+
 MatvecNeeds matvec_needs(const Nvfp4DeviceMatrix& w, const DeviceFacts& device) {
-  if (has_warpgroups(device)) return warpgroup_matvec_needs(device);
+  if (has_warpgroups(device)) return warpgroup_matvec_needs(w, device);
   MatvecNeeds needs{.arrivals = w.row_tiles()};
   for (std::int64_t tokens = 1; tokens <= kMatvecNormTokensMax; ++tokens) {
     needs.partial_bytes = std::max(needs.partial_bytes, cut_matvec(w.row_tiles(), w.cols(), tokens, device).partial_bytes);
@@ -184,12 +192,15 @@ MatvecArguments matvec_arguments(const MatvecCall& call, const MatvecCut& cut, c
 }
 
 void nvfp4_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
-  NVLLM_CHECK(call.tokens >= 1 && call.tokens <= kMatvecTokensMax);
+  NVLLM_CHECK(call.tokens >= 1);
   NVLLM_CHECK(call.tokens <= kMatvecNormTokensMax || (call.norm.gain == nullptr && call.dense[0].rows == 0));
   NVLLM_CHECK_EQ(call.x_stride % 8, 0);
   if (call.one_row() && one_row_fits(call, device)) return one_row_matvec(call, device, workspace, stream);
-  if (has_warpgroups(device)) return warpgroup_matvec(call.in_company(), device, workspace, stream);
-  team_matvec(call.in_company(), device, workspace, stream);
+  if (!has_warpgroups(device)) return team_matvec(call.in_company(), device, workspace, stream);
+  for (std::int64_t begin = 0; begin < call.tokens; begin += kMatvecTokensMax) {
+    const MatvecCall group = rows_of(call, begin, std::min(kMatvecTokensMax, call.tokens - begin));
+    warpgroup_matvec(group.in_company(), device, workspace, stream);
+  }
 }
 
 }  // namespace nvllm::cuda

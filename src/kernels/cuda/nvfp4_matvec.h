@@ -16,7 +16,7 @@ struct CUstream_st;  // cudaStream_t, so that callers need no CUDA header
 
 namespace nvllm::cuda {
 
-inline constexpr std::int64_t kMatvecTokensMax = 64;
+inline constexpr std::int64_t kMatvecTokensMax = 128;  ///< of one launch
 inline constexpr std::int64_t kMatvecNormTokensMax = 8;  ///< with a norm in front or BF16 rows beside it, or within a phrase
 inline constexpr int kMatvecOutputsMax = 4, kMatvecDenseMax = 2;
 
@@ -63,6 +63,10 @@ class Nvfp4DeviceMatrix {
 /// What products need besides their matrices.
 struct MatvecNeeds {
   std::int64_t partial_bytes = 0, arrivals = 0;
+  std::int64_t image_bytes = 0;  ///< of many rows of x in the order in which a kernel takes them
+
+  /// Makes it enough for `others` too.
+  void cover(const MatvecNeeds& others);
 };
 
 /// Sums that more than one CTA contributes to. One per stream; zeroed once, left ready by every product.
@@ -71,10 +75,11 @@ class MatvecWorkspace {
   MatvecWorkspace() = default;
   explicit MatvecWorkspace(const MatvecNeeds& needs);
   [[nodiscard]] void* partials() const { return partials_.as<void>(); }
+  [[nodiscard]] void* images() const { return images_.as<void>(); }
   [[nodiscard]] unsigned* arrivals() const { return arrivals_.as<unsigned>(); }
 
  private:
-  DeviceBuffer partials_, arrivals_;
+  DeviceBuffer partials_, images_, arrivals_;
 };
 
 /// What products with this matrix need, whatever the number of tokens.
@@ -117,7 +122,11 @@ struct MatvecCall {
   }
 };
 
-/// out = end(norm(x) · Wᵀ). One launch on compute capability 9.0, elsewhere one for each eight rows.
+/// Rows of x up to which nvfp4_matvec() is faster than making BF16 of the weights first (prefill_matmul.h).
+[[nodiscard]] std::int64_t matvec_tokens_max(const DeviceFacts& device);
+
+/// out = end(norm(x) · Wᵀ), for any number of rows of x. One launch for each kMatvecTokensMax of them on compute capability 9.0,
+/// elsewhere for each eight.
 ///   Cost: reads the weights once a launch. Sums are added in an order that only the matrix and the device decide: the same
 ///   bits every time, and for more than one row whatever the number of rows.
 ///   Errors: Error(kDevice) if the launch fails.

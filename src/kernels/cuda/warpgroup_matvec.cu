@@ -41,6 +41,38 @@ __global__ void __launch_bounds__(WideShape<kTokens>::kThreads, 1) more_rows_ker
   run_product<WideShape<kTokens>, kEnd>(a);
 }
 
+struct ArrangeArguments {
+  const __nv_bfloat16* x;
+  long long x_stride;
+  std::byte* to;
+  int tokens, cols;
+};
+
+/// A column tile of x a CTA, in the order of a stage of WideShape<kMatvecTokensMax>; zeros for rows and columns that x lacks.
+__global__ void __launch_bounds__(256) arrange_kernel(const __grid_constant__ ArrangeArguments a) {
+  using Shape = WideShape<kMatvecTokensMax>;
+  constexpr int kPieces = static_cast<int>(kTileCols) / 8;  // of a row
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  std::byte* const to = a.to + static_cast<long long>(blockIdx.x) * Shape::kXBytes;
+#pragma unroll
+  for (int i = threadIdx.x; i < Shape::kTokens * kPieces; i += 256) {
+    const int row = i / kPieces, within = i % kPieces * 8, col = blockIdx.x * static_cast<int>(kTileCols) + within;
+    uint4 values{0, 0, 0, 0};
+    if (row < a.tokens && col < a.cols) values = __ldcg(reinterpret_cast<const uint4*>(a.x + row * a.x_stride + col));
+    const std::uint32_t at = columns_at<Shape>(row, within);
+    *reinterpret_cast<uint2*>(to + at) = {values.x, values.z};
+    *reinterpret_cast<uint2*>(to + (at ^ 16)) = {values.y, values.w};
+  }
+}
+
+/// x of a product of more than 64 rows as its kernel takes it.
+void arrange_x(PhaseArguments& a, void* images, cudaStream_t stream) {
+  const ArrangeArguments arguments{.x = a.x, .x_stride = a.x_stride, .to = static_cast<std::byte*>(images), .tokens = a.tokens, .cols = a.cols};
+  launch_early(arrange_kernel, a.col_tiles, 256, 0, stream, arguments);
+  a.x = static_cast<const __nv_bfloat16*>(images);
+}
+
 template <MatvecEnd kEnd>
 void launch_few(Start start, const PhaseArguments& a, cudaStream_t stream) {
   using Shape = SharedShape<kEnd>;
@@ -57,10 +89,11 @@ std::int64_t steps_of(const Nvfp4DeviceMatrix& w) { return (w.row_tiles() + kBlo
 
 }  // namespace
 
-MatvecNeeds warpgroup_matvec_needs(const DeviceFacts& device) {
+MatvecNeeds warpgroup_matvec_needs(const Nvfp4DeviceMatrix& w, const DeviceFacts& device) {
   constexpr std::int64_t kPieceBytes = kMatvecTokensMax / 8 * kConsumerWarps * 32 * static_cast<std::int64_t>(sizeof(float4));
   return {.partial_bytes = 2 * device.multiprocessors * kPieceBytes,
-          .arrivals = std::int64_t{device.multiprocessors} * kConsumerWarps};
+          .arrivals = std::int64_t{device.multiprocessors} * kConsumerWarps,
+          .image_bytes = w.col_tiles() * WideShape<kMatvecTokensMax>::kXBytes};
 }
 
 std::int64_t warpgroup_matvec_ctas(const Nvfp4DeviceMatrix& w, const DeviceFacts& device) {
@@ -76,13 +109,15 @@ PhaseArguments phase_arguments(const MatvecCall& call, const DeviceFacts& device
 }
 
 void warpgroup_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
-  const PhaseArguments a = phase_arguments(call, device, workspace);
+  PhaseArguments a = phase_arguments(call, device, workspace);
+  if (a.tokens > 64) arrange_x(a, workspace.images(), stream);
   const Start start = start_of(call);
   with_end(call.end, [&](auto end) {
     if (a.tokens <= 8) return launch_few<end()>(start, a, stream);
     if (a.tokens <= 16) return launch_more<end(), 16>(start, a, stream);
     if (a.tokens <= 32) return launch_more<end(), 32>(start, a, stream);
-    launch_more<end(), 64>(start, a, stream);
+    if (a.tokens <= 64) return launch_more<end(), 64>(start, a, stream);
+    launch_more<end(), kMatvecTokensMax>(start, a, stream);
   });
 }
 

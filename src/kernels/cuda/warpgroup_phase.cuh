@@ -1,11 +1,12 @@
 #pragma once
 
-// One NVFP4 product of up to 64 rows of x as what all threads of a kernel do together, by warpgroup instructions
+// One NVFP4 product of up to 128 rows of x as what all threads of a kernel do together, by warpgroup instructions
 // (compute capability 9.0), so that it can be a kernel of its own or one phase of a larger one.
 //
 // All steps of the matrix, of 192 rows by 128 columns, lie in one line (block of rows, column tile), and each CTA takes an
 // equal piece of it, so that every multiprocessor reads equally much whatever the shape. Some warps bring: the copy
-// engine fills a ring with weights, the warps themselves with the same columns of x, normed on the way. Twelve warps make
+// engine fills a ring with weights, the warps themselves with the same columns of x, normed on the way (of more than 64 rows
+// the copy engine too: arrange_x() was there before). Twelve warps make
 // BF16 of the codes in registers and multiply. Where the line is cut within a block of rows, the pieces meet in a
 // workspace, and the last CTA to arrive adds them in order, each warp its own rows.
 
@@ -28,6 +29,7 @@ class WarpgroupPhase {
   static constexpr int kTokens = Shape::kTokens;
   static constexpr int kEights = kTokens / 8;
   static constexpr int kScalesAt = 8 * 16;  // of scratch, in floats: behind whatever sums meet in it
+  static constexpr int kBlocksAtOnce = kTokens == 128 ? 2 : 4;  // unpacked, of a tile's eight: as registers allow
   static constexpr bool kNorms = kTokens == 8 && kEnd != MatvecEnd::kAdd;
 
  public:
@@ -36,7 +38,7 @@ class WarpgroupPhase {
     if (threadIdx.x == 0) {
       const std::uint32_t barriers = ptx::shared_address(shared) + Shape::kBarriersAt;
       for (int stage = 0; stage < Shape::kStages; ++stage) {
-        ptx::init_barrier(barriers + stage * 8, 1 + ptx::kWarpArrivals);  // weights, and x
+        ptx::init_barrier(barriers + stage * 8, 1 + (Shape::kArranged ? 1 : ptx::kWarpArrivals));  // weights, and x
         ptx::init_barrier(barriers + (Shape::kStages + stage) * 8, kConsumerWarps * ptx::kWarpArrivals);
       }
       ptx::publish_barriers();
@@ -71,7 +73,11 @@ class WarpgroupPhase {
     const int warp = threadIdx.x / 32;
     if (warp >= kConsumerWarps) {
       if constexpr (Shape::kProducerRegisters > 0) ptx::give_registers<Shape::kProducerRegisters>();
-      bring(warp - kConsumerWarps, scratch + kScalesAt);
+      if constexpr (Shape::kArranged) {
+        if (warp == kConsumerWarps) bring_arranged();
+      } else {
+        bring(warp - kConsumerWarps, scratch + kScalesAt);
+      }
     } else {
       if constexpr (Shape::kConsumerRegisters > 0) ptx::take_registers<Shape::kConsumerRegisters>();
       if constexpr (kNorms) multiply_dense(warp, scratch);
@@ -216,6 +222,24 @@ class WarpgroupPhase {
     }
   }
 
+  /// By one warp: x as it lies in memory.
+  __device__ __forceinline__ void bring_arranged() const {
+    PhaseRing at = ring_;
+#pragma unroll 1
+    for (int step = begin_; step < end_; ++step) {
+      if (step - begin_ >= Shape::kStages) bring_weights(step, at);
+      if (threadIdx.x % 32 == 0) {
+        const int col_tile = step - a_.by_col_tiles.divide(step) * a_.col_tiles;
+        ptx::expect_bytes(full(at), Shape::kXBytes);
+        ptx::copy_expected(base_ + at.stage * Shape::kStageBytes + Shape::kXAt,
+                           reinterpret_cast<const std::byte*>(a_.x) + static_cast<long long>(col_tile) * Shape::kXBytes, Shape::kXBytes,
+                           full(at));
+      }
+      __syncwarp();
+      at.advance<Shape::kStages>(1);
+    }
+  }
+
   __device__ __forceinline__ void multiply(int warp, int lane) {
     const int g = lane / 4, t = lane % 4, group = warp % 2;
     std::uint32_t codes = base_ + warp / 2 * static_cast<int>(kTileBytes) + group * 512 + lane * 16;
@@ -276,21 +300,26 @@ class WarpgroupPhase {
     const uint4 bytes = ptx::load_shared_16(scales + offset);
 #pragma unroll
     for (int half = 0; half < 2; ++half) {
-      // While these are unpacked, the products of the half before are at work.
       const uint4 words = ptx::load_shared_16(codes + offset + half * 1024);
       const BlockScales first(half == 0 ? bytes.x : bytes.z, a_.scale_exponent);
       const BlockScales second(half == 0 ? bytes.y : bytes.w, a_.scale_exponent);
-      std::uint32_t of[4][4];
-      unpack_block(of[0], words.x, first.even);
-      unpack_block(of[1], words.y, first.odd);
-      unpack_block(of[2], words.z, second.even);
-      unpack_block(of[3], words.w, second.odd);
-      ptx::fence_products();
+      const std::uint32_t word[4] = {words.x, words.y, words.z, words.w};
+      const std::uint32_t scale[4] = {first.even, first.odd, second.even, second.odd};
 #pragma unroll
-      for (int i = 0; i < 4; ++i) ptx::WarpgroupProduct<kTokens>::multiply(sums, of[i], x.at(half * kTokens * 128 + i * 32), true);
-      ptx::commit_products();
-      ptx::wait_for_products<1>();
-      if (half == 0 && has_last && ptx::arrives_for_warp(lane)) ptx::arrive(empty(last));
+      for (int block = 0; block < 4; block += kBlocksAtOnce) {
+        // While these are unpacked, the products of those before are at work.
+        std::uint32_t of[kBlocksAtOnce][4];
+#pragma unroll
+        for (int i = 0; i < kBlocksAtOnce; ++i) unpack_block(of[i], word[block + i], scale[block + i]);
+        ptx::fence_products();
+#pragma unroll
+        for (int i = 0; i < kBlocksAtOnce; ++i) {
+          ptx::WarpgroupProduct<kTokens>::multiply(sums, of[i], x.at(half * kTokens * 128 + (block + i) * 32), true);
+        }
+        ptx::commit_products();
+        ptx::wait_for_products<1>();
+        if (half == 0 && block == 0 && has_last && ptx::arrives_for_warp(lane)) ptx::arrive(empty(last));
+      }
     }
   }
 
@@ -345,25 +374,31 @@ class WarpgroupPhase {
       const float4 piece = __ldcg(first + i * kConsumers);
       sums[4 * i] = piece.x, sums[4 * i + 1] = piece.y, sums[4 * i + 2] = piece.z, sums[4 * i + 3] = piece.w;
     }
-    constexpr int kAtOnce = kEights >= 4 ? 2 : 8 / kEights;  // pieces, as many as there are registers for
+    // Pieces, and eights of tokens of them, as many at once as there are registers for.
+    constexpr int kEightsAtOnce = kEights < 8 ? kEights : 8;
+    constexpr int kAtOnce = kEights == 16 ? 1 : kEights >= 4 ? 2 : 8 / kEights;
+#pragma unroll
+    for (int eights = 0; eights < kEights; eights += kEightsAtOnce) {
 #pragma unroll 1
-    for (int next = from + 1; next <= to; next += kAtOnce) {
-      float4 more[kAtOnce][kEights];
+      for (int next = from + 1; next <= to; next += kAtOnce) {
+        float4 more[kAtOnce][kEightsAtOnce];
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) {
+        for (int j = 0; j < kAtOnce; ++j) {
 #pragma unroll
-        for (int i = 0; i < kEights; ++i) {
-          more[j][i] = next + j <= to ? __ldcg(places + (2 * (next + j) * kPiece + i * kConsumers)) : float4{0, 0, 0, 0};
+          for (int i = 0; i < kEightsAtOnce; ++i) {
+            more[j][i] = next + j <= to ? __ldcg(places + (2 * (next + j) * kPiece + (eights + i) * kConsumers)) : float4{0, 0, 0, 0};
+          }
         }
-      }
 #pragma unroll
-      for (int j = 0; j < kAtOnce; ++j) {
+        for (int j = 0; j < kAtOnce; ++j) {
 #pragma unroll
-        for (int i = 0; i < kEights; ++i) {
-          sums[4 * i] += more[j][i].x;
-          sums[4 * i + 1] += more[j][i].y;
-          sums[4 * i + 2] += more[j][i].z;
-          sums[4 * i + 3] += more[j][i].w;
+          for (int i = 0; i < kEightsAtOnce; ++i) {
+            float* const sum = sums + 4 * (eights + i);
+            sum[0] += more[j][i].x;
+            sum[1] += more[j][i].y;
+            sum[2] += more[j][i].z;
+            sum[3] += more[j][i].w;
+          }
         }
       }
     }

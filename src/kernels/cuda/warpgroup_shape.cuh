@@ -33,9 +33,11 @@ struct PhaseShape {
   static constexpr int kStages = (kSharedBytes - kSmallBytes) / kStageBytes;
   static constexpr int kBarriersAt = kStages * kStageBytes;
   static constexpr int kScratchAt = kBarriersAt + 2 * kStages * 8;
-  // Warps that bring leave registers to those that multiply: of 128 a thread for 64 tokens, of 96 for 32; 0: all as they are.
-  static constexpr int kProducerRegisters = kTokens == 64 ? 64 : kTokens == 32 ? 72 : 0;
-  static constexpr int kConsumerRegisters = kTokens == 64 ? 144 : kTokens == 32 ? 112 : 0;
+  // Of so many tokens x was arranged before as a stage has it (arrange_x()), and the copy engine brings it as well.
+  static constexpr bool kArranged = kTokens > 64;
+  // Warps that bring leave registers to those that multiply: of 128 a thread from 64 tokens on, of 96 for 32; 0: all as they are.
+  static constexpr int kProducerRegisters = kTokens == 128 ? 40 : kTokens == 64 ? 64 : kTokens == 32 ? 72 : 0;
+  static constexpr int kConsumerRegisters = kTokens == 128 ? 152 : kTokens == 64 ? 144 : kTokens == 32 ? 112 : 0;
   static_assert(kStages >= kProducerWarps && kScratchAt + 8 * 17 * 4 <= kSharedBytes);
   static_assert(!kWarpgroup || kStageBytes % 1024 == 0);
 };
@@ -49,7 +51,7 @@ using NormingShape = PhaseShape<8, 5, 105 * 1024>;
 inline constexpr int kSharedPhaseRegisters = 64;
 /// More tokens have a multiprocessor to themselves; as many warps bring x as the sums leave registers for.
 template <int kTokens>
-using WideShape = PhaseShape<kTokens, kTokens == 64 ? 4 : 8, 226 * 1024>;
+using WideShape = PhaseShape<kTokens, kTokens >= 64 ? 4 : 8, 226 * 1024>;
 
 struct PhaseArguments : MatvecPlaces {
   const std::byte* tiles;
@@ -81,14 +83,19 @@ struct PhaseRing {
   }
 };
 
-/// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x. A lane's four codes of a block
-/// are columns 4 t ... 4 t + 3, so that these are in two places.
+/// Where eight columns of one row of x, beginning at `col` within a tile, lie in a stage's x that products by warpgroups take:
+/// rows of 64 columns, swizzled; in a block's 32 bytes, columns 0, 1, 4, 5, ... and then 2, 3, 6, 7, .... A lane's four codes of a
+/// block are columns 4 t ... 4 t + 3, so that the eight are in two places: the other is this one ^ 16.
+template <class Shape>
+__device__ __forceinline__ std::uint32_t columns_at(int row, int col) {
+  return col / 64 * Shape::kTokens * 128 + row * 128 + ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
+}
+
+/// Stores eight columns of one row of x, beginning at `col` within a tile, in a stage's x.
 template <class Shape>
 __device__ __forceinline__ void store_columns(std::uint32_t x, int row, int col, uint4 values) {
   if constexpr (Shape::kWarpgroup) {
-    // Rows of 64 columns; in a block's 32 bytes, columns 0, 1, 4, 5, ... and then 2, 3, 6, 7, ...; swizzled.
-    const std::uint32_t at = x + col / 64 * Shape::kTokens * 128 + row * 128 +
-                             ((col % 64 / 16 * 2) ^ row % 8) * 16 + col % 16;
+    const std::uint32_t at = x + columns_at<Shape>(row, col);
     ptx::store_shared_8(at, {values.x, values.z});
     ptx::store_shared_8(at ^ 16, {values.y, values.w});
   } else {

@@ -54,6 +54,29 @@ __device__ __forceinline__ void for_elements(int rows, int cols, Body&& body) {
   }
 }
 
+constexpr int kRun = 8;  // elements of 16 bytes, which one thread takes at once
+
+/// Calls body(row, column) for the first element of every run of kRun, of which a row has a whole number.
+template <class Body>
+__device__ __forceinline__ void for_runs(int rows, int cols, Body&& body) {
+  for_elements(rows, cols / kRun, [&](int row, int run) { body(row, run * kRun); });
+}
+
+/// What of(a, b) makes of each pair of elements of two runs.
+template <class Of>
+__device__ __forceinline__ uint4 combined(uint4 a, uint4 b, Of&& of) {
+  const auto four = [&](float4 x, float4 y) { return bits_of({of(x.x, y.x), of(x.y, y.y), of(x.z, y.z), of(x.w, y.w)}); };
+  const uint2 low = four(floats_of({a.x, a.y}), floats_of({b.x, b.y})), high = four(floats_of({a.z, a.w}), floats_of({b.z, b.w}));
+  return {low.x, low.y, high.x, high.y};
+}
+__device__ __forceinline__ uint4 run_of(const Rows<const __nv_bfloat16>& x, int row, int col) {
+  return *reinterpret_cast<const uint4*>(x.row(row) + col);
+}
+template <class T>
+bool in_runs(View<T> x) {
+  return x.cols % kRun == 0 && x.stride % kRun == 0 && reinterpret_cast<std::uintptr_t>(x.data) % 16 == 0;
+}
+
 int ctas_for(std::int64_t elements) { return static_cast<int>(std::clamp<std::int64_t>((elements + kThreads - 1) / kThreads, 1, kCtasMax)); }
 
 template <class... Parameters, class... Values>
@@ -125,9 +148,9 @@ __global__ void head_norm_kernel(Rows<__nv_bfloat16> x, int heads, DeviceNorm no
 }
 
 __global__ void add_kernel(Rows<__nv_bfloat16> residual, Rows<const __nv_bfloat16> x) {
-  for_elements(x.rows, x.cols, [&](int row, int col) {
-    __nv_bfloat16& to = residual.row(row)[col];
-    to = __float2bfloat16_rn(value_of(to) + value_of(x.row(row)[col]));
+  for_runs(x.rows, x.cols, [&](int row, int col) {
+    auto* const to = reinterpret_cast<uint4*>(residual.row(row) + col);
+    *to = combined(*to, run_of(x, row, col), [](float before, float more) { return before + more; });
   });
 }
 
@@ -139,8 +162,9 @@ __global__ void add_float_bias_kernel(Rows<float> x, const float* bias) {
 }
 
 __global__ void swiglu_kernel(Rows<__nv_bfloat16> out, Rows<const __nv_bfloat16> gate, Rows<const __nv_bfloat16> up) {
-  for_elements(out.rows, out.cols, [&](int row, int col) {
-    out.row(row)[col] = __float2bfloat16_rn(rounded_silu(value_of(gate.row(row)[col])) * value_of(up.row(row)[col]));
+  for_runs(out.rows, out.cols, [&](int row, int col) {
+    *reinterpret_cast<uint4*>(out.row(row) + col) =
+        combined(run_of(gate, row, col), run_of(up, row, col), [](float g, float u) { return rounded_silu(g) * u; });
   });
 }
 
@@ -230,7 +254,8 @@ void head_norm(View<Bf16> x, std::int64_t heads, const DeviceNorm& norm, cudaStr
 }
 
 void add(View<Bf16> residual, View<const Bf16> x, cudaStream_t stream) {
-  launch_elements(add_kernel, x.rows * x.cols, stream, device_rows(residual), device_rows(x));
+  NVLLM_CHECK(in_runs(residual) && in_runs(x));
+  launch_elements(add_kernel, x.rows * x.cols / kRun, stream, device_rows(residual), device_rows(x));
 }
 void add_bias(View<Bf16> x, const float* bias, cudaStream_t stream) {
   launch_elements(add_bias_kernel, x.rows * x.cols, stream, device_rows(x), bias);
@@ -239,7 +264,8 @@ void add_bias(View<float> x, const float* bias, cudaStream_t stream) {
   launch_elements(add_float_bias_kernel, x.rows * x.cols, stream, device_rows(x), bias);
 }
 void swiglu(View<Bf16> out, View<const Bf16> gate, View<const Bf16> up, cudaStream_t stream) {
-  launch_elements(swiglu_kernel, out.rows * out.cols, stream, device_rows(out), device_rows(gate), device_rows(up));
+  NVLLM_CHECK(in_runs(out) && in_runs(gate) && in_runs(up));
+  launch_elements(swiglu_kernel, out.rows * out.cols / kRun, stream, device_rows(out), device_rows(gate), device_rows(up));
 }
 void split_gate(View<Bf16> query, View<Bf16> gate, View<const Bf16> both, std::int64_t heads, cudaStream_t stream) {
   launch_elements(split_gate_kernel, query.rows * query.cols, stream, device_rows(query), device_rows(gate), device_rows(both),

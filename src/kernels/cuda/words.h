@@ -22,6 +22,7 @@ void embed(View<Bf16> out, const DenseView& table, const StepRow* rows, CUstream
 /// The bits are those of a product's own norm (MatvecCall::norm) on the same device.
 void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const DeviceFacts& device, CUstream_st* stream);
 void head_norm(View<Bf16> x, std::int64_t heads, const DeviceNorm& norm, CUstream_st* stream);
+/// Of add and swiglu, columns and strides are multiples of 8, and rows aligned to 16 bytes.
 void add(View<Bf16> residual, View<const Bf16> x, CUstream_st* stream);
 void add_bias(View<Bf16> x, const float* bias, CUstream_st* stream);
 void add_bias(View<float> x, const float* bias, CUstream_st* stream);
