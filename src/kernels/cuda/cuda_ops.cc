@@ -12,6 +12,7 @@
 #include "base/units.h"
 #include "kernels/cost.h"
 #include "kernels/cuda/cuda_ops_parts.h"
+#include "kernels/cuda/delta_segments.h"
 
 namespace nvllm {
 
@@ -113,7 +114,10 @@ void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& atte
   attention_workspace_ = cuda::AttentionWorkspace(attention_geometry_, static_cast<int>(options_.lanes_max));
   phrase_workspace_ = cuda::PhraseWorkspace::make();
   prefill_ = std::make_unique<cuda::PrefillScratch>();
-  if (delta.value_heads > 0) delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max));
+  if (delta.value_heads > 0) {
+    const int segments = cuda::delta_segments(delta.value_heads, cuda::delta_chunks(options_.tokens_max), device_.multiprocessors);
+    delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max, segments));
+  }
 }
 
 std::int64_t CudaOps::matrix_bytes(const MatrixSource& file) {
