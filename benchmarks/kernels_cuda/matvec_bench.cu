@@ -1,6 +1,8 @@
 // NVFP4 products on the device beside a read sweep of the same run. Matrices take turns, so that none is
-// still in cache when its turn comes; many launches lie in one graph, so that launching costs what it costs there.
-//   bench_kernels_cuda [--json FILE]
+// still in cache when its turn comes; many launches lie in one graph, so that launching costs what it costs there. Then
+// prompts through a DeltaNet layer, in segments.
+//   bench_kernels_cuda [--json FILE]        all of it
+//   bench_kernels_cuda delta [--json FILE]  prompts alone
 
 #include <cuda_runtime.h>
 
@@ -13,7 +15,9 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "kernels/cuda/check.cuh"
+#include "kernels/cuda/delta_segments.h"
 #include "kernels/cuda/device.h"
+#include "kernels/cuda/gated_delta.h"
 #include "kernels/cuda/launch.cuh"
 #include "kernels/cuda/nvfp4_matvec.h"
 #include "kernels/cuda/ptx/matrix.cuh"
@@ -140,13 +144,7 @@ class Chain {
   std::size_t each_ = 0;
 };
 
-int run(const std::string& json_path) {
-  DeviceFacts facts;
-  std::string why_not;
-  if (!find_device(facts, why_not)) {
-    std::fprintf(stderr, "%s\n", why_not.c_str());
-    return 6;
-  }
+void run_products(const DeviceFacts& facts, Json& rows) {
   DeviceBuffer big(kSweepBytes), sink(4);
   big.fill(0x5a);
   const auto sweep_gbs = [&] {
@@ -155,9 +153,7 @@ int run(const std::string& json_path) {
     });
     return static_cast<double>(kSweepBytes) / seconds / 1e9;
   };
-  Json out = {{"device", facts.name}, {"multiprocessors", facts.multiprocessors}, {"rows", Json::array()}};
-  std::printf("%s, %d multiprocessors\n%-14s %6s %9s %9s %9s %9s\n", facts.name.c_str(), facts.multiprocessors, "matrix", "tokens",
-              "us", "MB", "GB/s", "of sweep");
+  std::printf("%-14s %6s %9s %9s %9s %9s\n", "matrix", "tokens", "us", "MB", "GB/s", "of sweep");
   for (const Shape& shape : kShapes) {
     std::vector<Nvfp4DeviceMatrix> matrices;
     std::int64_t bytes = 0;
@@ -183,20 +179,84 @@ int run(const std::string& json_path) {
       const double gbs = static_cast<double>(matrices[0].bytes()) / seconds / 1e9, of = gbs / before;
       std::printf("%-14s %6lld %9.2f %9.1f %9.0f %8.1f%%\n", shape.name, static_cast<long long>(tokens), seconds * 1e6,
                   static_cast<double>(matrices[0].bytes()) / 1e6, gbs, 100 * of);
-      out["rows"].push_back({{"matrix", shape.name}, {"tokens", tokens}, {"us", seconds * 1e6}, {"bytes", matrices[0].bytes()},
-                             {"gb_per_s", gbs}, {"sweep_gb_per_s", before}, {"of_sweep", of}});
+      rows.push_back({{"matrix", shape.name}, {"tokens", tokens}, {"us", seconds * 1e6}, {"bytes", matrices[0].bytes()},
+                      {"gb_per_s", gbs}, {"sweep_gb_per_s", before}, {"of_sweep", of}});
     }
   }
   for (const std::int64_t tokens : {1, 8, 16, 32, 64, 128}) {
     Chain mlp({kShapes[0], kShapes[1]}, tokens, facts), layer({kShapes[2], kShapes[3], kShapes[0], kShapes[1]}, tokens, facts);
     const auto row = [&](const char* name, double seconds) {
       std::printf("%-34s %6lld %9.2f\n", name, static_cast<long long>(tokens), seconds * 1e6);
-      out["rows"].push_back({{"matrix", name}, {"tokens", tokens}, {"us", seconds * 1e6}});
+      rows.push_back({{"matrix", name}, {"tokens", tokens}, {"us", seconds * 1e6}});
     };
     row("27b MLP layer", mlp.seconds());
     row("27b layer of products", layer.seconds());
     row("the same with a pause of 4 us", layer.seconds(7000));
   }
+}
+
+/// Everything between the projections of a DeltaNet layer, for one prompt of `tokens`.
+class DeltaPrompt {
+ public:
+  DeltaPrompt(std::int64_t value_heads, int tokens)
+      : shape_{.key_heads = 16, .value_heads = value_heads, .key_dim = 128, .value_dim = 128, .conv_taps = 4}, lane_{0, tokens, 0, 0},
+        qkv_(tokens * shape_.channels() * 2), z_(tokens * value_heads * 256), gates_(tokens * value_heads * 2),
+        weights_(shape_.conv_taps * shape_.channels() * 4), heads_(std::max<std::int64_t>(value_heads, 128) * 4),
+        conv_(delta_conv_bytes(shape_)), recurrent_(delta_recurrent_bytes(shape_, StateFormat::kFloat)), table_(sizeof(Lane)),
+        out_(tokens * value_heads * 256), scratch_(delta_prefill_scratch_bytes(shape_, tokens, kDeltaSegmentsMax)) {
+    for (DeviceBuffer* of : {&qkv_, &z_, &gates_, &weights_, &heads_}) of->fill(0x3c);
+    table_.upload(&lane_, sizeof(Lane));
+  }
+  /// Seconds a call.
+  double seconds(int segments) {
+    constexpr int kCalls = 8;
+    const int channels = static_cast<int>(shape_.channels()), heads = static_cast<int>(shape_.value_heads), width = heads * 128;
+    const DeltaArguments arguments{.shape = shape_, .qkv = qkv_.as<Bf16>(), .qkv_stride = channels, .z = z_.as<Bf16>(), .z_stride = width,
+                                   .b = gates_.as<Bf16>(), .b_stride = heads, .a = gates_.as<Bf16>(), .a_stride = heads,
+                                   .conv_weights = weights_.as<float>(), .a_log = heads_.as<float>(), .dt_bias = heads_.as<float>(),
+                                   .gated_norm = {.gain = heads_.as<float>()}, .conv_state = conv_.as<Bf16>(),
+                                   .recurrent = recurrent_.as<void>(), .format = StateFormat::kFloat, .slot_count = 1,
+                                   .step = {.lanes = table_.as<Lane>(), .lane_count = 1}, .out = out_.as<Bf16>(), .out_stride = width};
+    return seconds_of([&](cudaStream_t stream) {
+             for (int i = 0; i < kCalls; ++i) delta_prefill(arguments, lane_, 0, {scratch_.as<void>(), scratch_.bytes(), segments}, stream);
+           }) /
+           kCalls;
+  }
+
+ private:
+  DeltaShape shape_;
+  Lane lane_;
+  DeviceBuffer qkv_, z_, gates_, weights_, heads_, conv_, recurrent_, table_, out_, scratch_;
+};
+
+void run_prompts(const DeviceFacts& facts, Json& rows) {
+  std::printf("%-14s %6s %9s %9s\n", "DeltaNet heads", "tokens", "segments", "us");
+  for (const int heads : {16, 48}) {
+    for (const int tokens : {512, 2048, 8192}) {
+      DeltaPrompt prompt(heads, tokens);
+      const int ruled = delta_segments(heads, delta_chunks(tokens), facts.multiprocessors);
+      const auto row = [&](int segments, const char* how) {
+        const double us = prompt.seconds(segments) * 1e6;
+        std::printf("%-14d %6d %9d %9.2f%s\n", heads, tokens, segments, us, how);
+        rows.push_back({{"delta_heads", heads}, {"tokens", tokens}, {"segments", segments}, {"by_rule", *how != 0}, {"us", us}});
+      };
+      for (const int segments : {1, 2, 4, 8}) row(segments, "");
+      row(ruled, "  by the rule");
+    }
+  }
+}
+
+int run(bool prompts_alone, const std::string& json_path) {
+  DeviceFacts facts;
+  std::string why_not;
+  if (!find_device(facts, why_not)) {
+    std::fprintf(stderr, "%s\n", why_not.c_str());
+    return 6;
+  }
+  Json out = {{"device", facts.name}, {"multiprocessors", facts.multiprocessors}, {"rows", Json::array()}};
+  std::printf("%s, %d multiprocessors\n", facts.name.c_str(), facts.multiprocessors);
+  if (!prompts_alone) run_products(facts, out["rows"]);
+  run_prompts(facts, out["rows"]);
   if (!json_path.empty()) write_file_atomically(json_path, dump_json(out));
   return 0;
 }
@@ -206,8 +266,9 @@ int run(const std::string& json_path) {
 
 int main(int count, char** words) {
   try {
-    const bool json = count == 3 && std::string(words[1]) == "--json";
-    return nvllm::cuda::run(json ? words[2] : "");
+    const bool alone = count > 1 && std::string(words[1]) == "delta";
+    const bool json = count > 2 && std::string(words[count - 2]) == "--json";
+    return nvllm::cuda::run(alone, json ? words[count - 1] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 9;

@@ -7,6 +7,7 @@
 #include <cstring>
 #include <vector>
 
+#include "kernels/cuda/delta_segments.h"
 #include "support/device.h"
 #include "support/kernel_fixture.h"
 
@@ -84,7 +85,8 @@ struct DeltaLayer {
     recurrent.fill(0xff);
   }
 
-  HostRows run(const Rows& in, const std::vector<Lane>& lanes, How how) {
+  /// `segments`: of a prefill.
+  HostRows run(const Rows& in, const std::vector<Lane>& lanes, How how, int segments = 1) {
     const DeviceBuffer qkv = on_device(in.qkv.data), z = on_device(in.z.data), b = on_device(in.b.data), a = on_device(in.a.data);
     const DeviceBuffer table = on_device(lanes);
     HostRows out(in.qkv.rows, shape.value_heads * shape.value_dim);
@@ -108,9 +110,9 @@ struct DeltaLayer {
     }
     if (how == How::kPrefill) {
       for (std::size_t i = 0; i < lanes.size(); ++i) {
-        DeviceBuffer scratch(std::max<std::int64_t>(1, delta_prefill_scratch_bytes(shape, lanes[i].token_count)));
+        DeviceBuffer scratch(std::max<std::int64_t>(1, delta_prefill_scratch_bytes(shape, lanes[i].token_count, segments)));
         scratch.fill(0xff);
-        delta_prefill(arguments, lanes[i], static_cast<int>(i), {scratch.as<void>(), scratch.bytes()}, nullptr);
+        delta_prefill(arguments, lanes[i], static_cast<int>(i), {scratch.as<void>(), scratch.bytes(), segments}, nullptr);
         out_device.download(out.data.data(), 2);  // waits, before scratch goes
       }
     }
@@ -304,6 +306,64 @@ TEST_F(GatedDeltaOnDevice, ManyTokensFollowTheRecurrenceAndDecodeGoesOn) {
         }
       }
     }
+  }
+}
+
+TEST_F(GatedDeltaOnDevice, PromptsInSegmentsFollowTheRecurrenceAndDecodeGoesOn) {
+  const DeltaShape shape{.key_heads = 2, .value_heads = 4, .key_dim = 128, .value_dim = 128, .conv_taps = 4};
+  // Segments of one length, with a shorter last one, with a ragged last chunk; fewer chunks than segments, and a single one.
+  constexpr int kLong = 64 * 9 + 17, kEven = 64 * 10;
+  const std::vector<std::vector<Lane>> steps{{{0, kLong, 0, 2}, {kLong, 130, 0, 0}, {kLong + 130, 2, 0, 1}, {0, 0, 0, 3}},
+                                             {{0, kEven, kLong, 2}, {kEven, 64 * 6 + 1, 130, 0}, {kEven + 64 * 6 + 1, 65, 2, 1}}};
+  for (const StateFormat format : kFormats) {
+    for (const float spread : {0.0f, 18.0f}) {
+      for (const int segments : {1, 2, 3, 5}) {
+        DeltaLayer layer(shape, format, 4, spread);
+        std::uint64_t seed = 700;
+        for (const std::vector<Lane>& lanes : steps) {
+          const std::int64_t rows = seed == 700 ? kLong + 132 : kEven + 64 * 6 + 66;
+          Rows in(shape, rows, seed++);
+          if (spread > 0) in.forget_and_remember();
+          const auto got = layer.run(in, lanes, How::kPrefill, segments);
+          ASSERT_LE(distance(doubles(got), layer.reference(in, lanes)), tolerance(StateFormat::kBf16))
+              << segments << " segments, from " << lanes[0].start << ", spread " << spread << ", format " << static_cast<int>(format);
+        }
+        const std::vector<Lane> lanes{{0, 1, kLong + kEven, 2}, {1, 1, 130 + 64 * 6 + 1, 0}, {2, 1, 67, 1}};
+        const Rows in(shape, 3, seed);
+        const auto got = layer.run(in, lanes, How::kDecode);
+        ASSERT_LE(distance(doubles(got), layer.reference(in, lanes)), tolerance(StateFormat::kBf16)) << segments << " segments, decode";
+        for (const int slot : {0, 1, 2}) {
+          EXPECT_LE(distance(layer.state_of(slot), layer.wanted_state_of(slot)), tolerance(StateFormat::kBf16))
+              << segments << " segments, slot " << slot << ", spread " << spread << ", format " << static_cast<int>(format);
+        }
+        const std::int64_t recurrent = delta_recurrent_bytes(shape, format) / 2;
+        EXPECT_TRUE(is_poison(layer.recurrent_bits(), 3 * recurrent, recurrent));
+      }
+    }
+  }
+}
+
+TEST_F(GatedDeltaOnDevice, PromptsInSegmentsGiveTheSameBitsEachTime) {
+  const DeltaShape shape{.key_heads = 16, .value_heads = 16, .key_dim = 128, .value_dim = 128, .conv_taps = 4};
+  constexpr int kTokens = 64 * 16;
+  const Rows in(shape, kTokens, 800);
+  DeltaLayer first(shape, StateFormat::kFloat, 1);
+  const auto once = first.run(in, {{0, kTokens, 0, 0}}, How::kPrefill, 4), more = first.run(in, {{0, kTokens, kTokens, 0}}, How::kPrefill, 4);
+  for (int round = 0; round < 10; ++round) {
+    DeltaLayer again(shape, StateFormat::kFloat, 1);
+    ASSERT_EQ(again.run(in, {{0, kTokens, 0, 0}}, How::kPrefill, 4), once) << "round " << round;
+    ASSERT_EQ(again.run(in, {{0, kTokens, kTokens, 0}}, How::kPrefill, 4), more) << "round " << round;
+    ASSERT_EQ(again.recurrent_bits(), first.recurrent_bits()) << "round " << round;
+  }
+}
+
+TEST(GatedDeltaScratch, GrowsWithThePrompt) {
+  const DeltaShape shape{.key_heads = 2, .value_heads = 4, .key_dim = 128, .value_dim = 128, .conv_taps = 4};
+  std::int64_t before = 0;
+  for (std::int64_t tokens = 1; tokens < 8192; tokens += 61) {
+    const std::int64_t bytes = delta_prefill_scratch_bytes(shape, tokens, delta_segments(shape.value_heads, delta_chunks(tokens), 132));
+    EXPECT_GE(bytes, before) << tokens << " tokens";
+    before = bytes;
   }
 }
 

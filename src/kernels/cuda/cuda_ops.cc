@@ -13,6 +13,7 @@
 #include "kernels/cost.h"
 #include "kernels/cuda/block_scaled_matmul.h"
 #include "kernels/cuda/cuda_ops_parts.h"
+#include "kernels/cuda/delta_segments.h"
 
 namespace nvllm {
 
@@ -114,7 +115,10 @@ void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& atte
   const PrefillActivations activations = options_.prefill_activations;
   const bool rounds = activations == PrefillActivations::kNvfp4 || (activations == PrefillActivations::kAuto && cuda::multiplies_nvfp4(device_));
   prefill_ = std::make_unique<cuda::PrefillScratch>(rounds);
-  if (delta.value_heads > 0) delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max));
+  if (delta.value_heads > 0) {
+    const int segments = cuda::delta_segments(delta.value_heads, cuda::delta_chunks(options_.tokens_max), device_.multiprocessors);
+    delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max, segments));
+  }
 }
 
 std::int64_t CudaOps::matrix_bytes(const MatrixSource& file) {

@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "kernels/cuda/cuda_ops_parts.h"
+#include "kernels/cuda/delta_segments.h"
 
 namespace nvllm {
 
@@ -218,7 +219,8 @@ void CudaOps::mix_delta(cuda::DeltaArguments a) {
   int index = a.step.lane_count;
   a.step = step_.table();
   for (const cuda::Lane& lane : step_.prefill_lanes()) {
-    cuda::delta_prefill(a, lane, index++, {delta_scratch_.as<void>(), delta_scratch_.bytes()}, stream_);
+    const int segments = cuda::delta_segments(a.shape.value_heads, cuda::delta_chunks(lane.token_count), device_.multiprocessors);
+    cuda::delta_prefill(a, lane, index++, {delta_scratch_.as<void>(), delta_scratch_.bytes(), segments}, stream_);
   }
 }
 

@@ -73,15 +73,18 @@ void gated_norm(Bf16* out, int out_stride, const Bf16* core, int core_stride, co
 struct DeltaPrefillScratch {
   void* data = nullptr;  ///< aligned to 256 bytes
   std::int64_t bytes = 0;
+  int segments = 1;  ///< into how many the chunks are cut at most, by delta_segments.h's rule or another; heads of 128 by 128 alone
 };
 
-[[nodiscard]] std::int64_t delta_prefill_scratch_bytes(const DeltaShape& shape, std::int64_t tokens);
+/// Grows with `tokens` and with `segments`.
+[[nodiscard]] std::int64_t delta_prefill_scratch_bytes(const DeltaShape& shape, std::int64_t tokens, int segments = 1);
 
 /// Everything between the projections for one lane of many tokens, in chunks of 64 tokens by products of matrices.
 ///   `lane` is what the step table on the device holds at `lane_index`. Rounds to BF16 what enters the tensor cores:
 ///   unit queries and keys, corrected values, W, and the state as read at the beginning of a chunk; decays, the
-///   triangular inverse, sums and the state itself are floats.
-///   Cost: four launches.
+///   triangular inverse, sums and the state itself are floats. Bits depend on the number of segments,
+///   as they do on where a prompt is cut into steps; `--deterministic` advances the state token by token and does not come here.
+///   Cost: four launches, six where there are segments.
 ///   Errors: Error(kDevice) if a launch fails; aborts on shapes out of bounds and on too little scratch.
 ///   Source: Yang et al. 2024 (Gated DeltaNet): the UT transform.
 void delta_prefill(const DeltaArguments& arguments, const Lane& lane, int lane_index, const DeltaPrefillScratch& scratch,

@@ -11,19 +11,32 @@
 // enter the products as the convolution left them, exact; what makes them unit vectors is applied to sums in float.
 //
 // D is a running product: exp(G_i - G_j) of prefix sums would, after one strong decay, be a difference of large numbers.
+//
+// Few heads leave most of the device idle while chunks go by in order. But a chunk makes of its state S' = A S + B with
+//
+//   A = d_n I - (diag(D_n) K̂)ᵀ W      B = (diag(D_n) K̂)ᵀ U
+//
+// and so does a segment of chunks, whose A and B come of the same steps: B of an empty state, A of the identity with U = 0, both by
+// columns that know nothing of one another. So a sequence may be cut into segments (delta_segments.h). First all of them but the last
+// find their A and B at once; then S goes from each segment to the next, S_(p+1) = A_p S_p + B_p; then the second kernel goes through
+// all of them at once, each from its own S. That is 1.6 times the products of matrices, in parallel. A and B are made with the roundings
+// that the state itself is made with; from one segment to the next S enters products with some 16 bits, where a chunk's take 8.
 
 #include <algorithm>
 
+#include "kernels/cuda/delta_segments.h"
 #include "kernels/cuda/gated_delta_parts.cuh"
+#include "kernels/cuda/gated_delta_segments.cuh"
 #include "kernels/cuda/gated_delta_words.cuh"
 #include "kernels/cuda/launch.cuh"
+#include "kernels/cuda/ptx/async_copy.cuh"
 #include "kernels/cuda/ptx/shared.cuh"
 
 namespace nvllm::cuda {
 
 namespace {
 
-constexpr int kDim = 128, kChunk = 64, kThreads = 128, kWarps = kThreads / 32;
+constexpr int kDim = static_cast<int>(kDeltaDimMax), kChunk = kDeltaChunkTokens, kThreads = 128, kWarps = kThreads / 32;
 constexpr int kWideStride = kDim + 8, kNarrowStride = kChunk + 8;  // of BF16 rows in shared memory: no bank twice
 constexpr int kFloatStride = kChunk + 8;  // of rows of floats
 constexpr int kTileTokens = 16;           // of the convolution, a CTA
@@ -44,16 +57,24 @@ struct Prefill {
   const Bf16* conv;  // [tokens, channels] of the lane
   ChunkParts* parts;  // [chunks, value_heads]
   int lane, chunks, stages;
+  int segments, segment_chunks;
+  delta::Transition* transitions;  // [segments - 1, value_heads]
+  float* starts;  // [segments, value_heads, key_dim, value_dim]; null: there is one segment, which starts from the slot
+
+  __device__ __forceinline__ const ChunkParts& parts_of(int chunk, int head) const {
+    return parts[static_cast<long long>(chunk) * l.value_heads + head];
+  }
 };
 
-__device__ __forceinline__ void copy_16(std::uint32_t to, const void* from, bool there) {
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
-}
-__device__ __forceinline__ void close_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
-template <int kOpen>
-__device__ __forceinline__ void wait_for_copies() {
-  asm volatile("cp.async.wait_group %0;" ::"n"(kOpen) : "memory");
-}
+/// Consecutive chunks, and how many tokens of the lane there are.
+struct ChunkRange {
+  int begin, end, tokens;
+
+  __device__ __forceinline__ ChunkRange(const Prefill& a, const Lane& lane, int segment)
+      : begin(segment * a.segment_chunks), end(min(begin + a.segment_chunks, all(a, lane.token_count))), tokens(lane.token_count) {}
+  static __device__ __forceinline__ int all(const Prefill& a, int tokens) { return min(a.chunks, (tokens + kChunk - 1) / kChunk); }
+  __device__ __forceinline__ int rows(int chunk) const { return min(kChunk, tokens - chunk * kChunk); }
+};
 
 __device__ __forceinline__ void load_matrices(std::uint32_t (&to)[4], std::uint32_t row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
@@ -77,7 +98,7 @@ __device__ __forceinline__ void copy_wide(std::uint32_t to, const Bf16* from, in
   for (int i = threadIdx.x; i < kChunk * (kDim / 8); i += kThreads) {
     const int row = i / (kDim / 8), col = i % (kDim / 8) * 8;
     const bool there = row < rows;
-    copy_16(to + (row * kWideStride + col) * 2, from + static_cast<long long>(there ? row : 0) * stride + col, there);
+    ptx::copy_16(to + (row * kWideStride + col) * 2, from + static_cast<long long>(there ? row : 0) * stride + col, there);
   }
 }
 
@@ -257,7 +278,7 @@ __global__ void __launch_bounds__(kThreads, 2) prepare_kernel(const __grid_const
   copy_wide(ptx::shared_address(board.keys), x + l.channel(1, head), l.channels, rows);
   copy_wide(ptx::shared_address(board.queries), x + l.channel(0, head), l.channels, rows);
   copy_wide(ptx::shared_address(board.values), x + l.channel(2, head), l.channels, rows);
-  close_copies();
+  ptx::close_copies();
   if (thread < kChunk) {
     delta::Gates gates{.decay = 1, .beta = 0};  // a row that is not there changes nothing
     if (thread < rows) {
@@ -268,7 +289,7 @@ __global__ void __launch_bounds__(kThreads, 2) prepare_kernel(const __grid_const
     board.decays[thread] = gates.decay;
     board.betas[thread] = gates.beta;
   }
-  wait_for_copies<0>();
+  ptx::wait_for_copies<0>();
   __syncthreads();
   if (thread < kChunk) {
     board.key_units[thread] = unit_of_row(board.keys + thread * kWideStride);
@@ -310,23 +331,63 @@ __global__ void __launch_bounds__(kThreads, 2) prepare_kernel(const __grid_const
 constexpr int kColumns = kWarps * 16, kSlices = kDim / kColumns;
 constexpr int kAnswerStride = 24;  // of a token's 16 columns
 
-/// One chunk in shared memory.
-struct Stage {
-  Bf16 w[kChunk * kWideStride], queries[kChunk * kWideStride], keys[kChunk * kWideStride], p[kChunk * kNarrowStride];
-  float query_factors[kChunk], key_factors[kChunk];
+/// What a state needs of one chunk, in shared memory.
+struct StateStage {
+  Bf16 w[kChunk * kWideStride], keys[kChunk * kWideStride];
+  float key_factors[kChunk];
 };
 
-__device__ __forceinline__ void fetch(const Prefill& a, Stage& to, const ChunkParts& parts, int chunk, int head, int rows) {
-  const delta::Layer& l = a.l;
-  const Bf16* const x = a.conv + static_cast<long long>(chunk) * kChunk * l.channels;
+/// The same, and what answers need.
+struct Stage : StateStage {
+  Bf16 queries[kChunk * kWideStride], p[kChunk * kNarrowStride];
+  float query_factors[kChunk];
+};
+
+/// Copies 64 floats; by 16 threads from `first` on.
+__device__ __forceinline__ void copy_factors(float* to, const float* from, int first) {
+  const int i = static_cast<int>(threadIdx.x) - first;
+  if (i >= 0 && i < kChunk / 4) ptx::copy_16(ptx::shared_address(to) + i * 16, from + i * 4, true);
+}
+
+__device__ __forceinline__ void fetch(const Prefill& a, StateStage& to, int chunk, int head, int rows) {
+  const ChunkParts& parts = a.parts_of(chunk, head);
+  const Bf16* const x = a.conv + static_cast<long long>(chunk) * kChunk * a.l.channels;
   copy_wide(ptx::shared_address(to.w), parts.w, kDim, kChunk);
-  copy_wide(ptx::shared_address(to.queries), x + l.channel(0, head), l.channels, rows);
-  copy_wide(ptx::shared_address(to.keys), x + l.channel(1, head), l.channels, rows);
+  copy_wide(ptx::shared_address(to.keys), x + a.l.channel(1, head), a.l.channels, rows);
+  copy_factors(to.key_factors, parts.key_factors, 0);
+}
+
+__device__ __forceinline__ void fetch(const Prefill& a, Stage& to, int chunk, int head, int rows) {
+  const ChunkParts& parts = a.parts_of(chunk, head);
+  const Bf16* const x = a.conv + static_cast<long long>(chunk) * kChunk * a.l.channels;
+  fetch(a, static_cast<StateStage&>(to), chunk, head, rows);
+  copy_wide(ptx::shared_address(to.queries), x + a.l.channel(0, head), a.l.channels, rows);
   for (int i = threadIdx.x; i < kChunk * kChunk / 8; i += kThreads) {
-    copy_16(ptx::shared_address(to.p) + (i / 8 * kNarrowStride + i % 8 * 8) * 2, parts.p + i * 8, true);
+    ptx::copy_16(ptx::shared_address(to.p) + (i / 8 * kNarrowStride + i % 8 * 8) * 2, parts.p + i * 8, true);
   }
-  if (threadIdx.x < 2 * kChunk / 4) {  // both factors lie one after the other, here and there
-    copy_16(ptx::shared_address(to.query_factors) + threadIdx.x * 16, parts.query_factors + threadIdx.x * 4, true);
+  copy_factors(to.query_factors, parts.query_factors, kChunk / 4);
+}
+
+/// Takes a range's chunks through shared memory; bring(range.begin) has been called. The next comes while one is used, if there
+/// are two stages.
+template <class Bring, class Use>
+__device__ __forceinline__ void visit_chunks(const ChunkRange& range, int stages, const Bring& bring, const Use& use) {
+  for (int chunk = range.begin; chunk < range.end; ++chunk) {
+    const bool more = chunk + 1 < range.end;
+    if (stages == 2) {
+      if (more) bring(chunk + 1);
+      ptx::close_copies();
+      ptx::wait_for_copies<1>();
+    } else {
+      ptx::wait_for_copies<0>();
+    }
+    __syncthreads();
+    use(chunk);
+    __syncthreads();
+    if (stages == 1) {
+      if (more) bring(chunk + 1);
+      ptx::close_copies();
+    }
   }
 }
 
@@ -354,48 +415,26 @@ __device__ __forceinline__ void multiply_state(float (&sums)[8][4], const std::u
   }
 }
 
-/// Takes a chunk: state becomes what it is after it, answers the chunk's outputs; both transposed.
-__device__ __forceinline__ void take_chunk(float (&state)[16][4], float (&answers)[8][4], const Stage& stage, const ChunkParts& parts,
-                                           int column, int lane) {
+/// The warp's columns of U, transposed.
+__device__ __forceinline__ void load_values(std::uint32_t (&u)[8][2], const ChunkParts& parts, int column, int lane) {
   const int g = lane / 4, t = lane % 4;
-  float values[8][4] = {};  // N
-  std::uint32_t u[8][2];
 #pragma unroll
   for (int n = 0; n < 8; ++n) {
     const auto* const from = reinterpret_cast<const std::uint32_t*>(parts.u + (column + g) * kChunk + n * 8 + t * 2);
     u[n][0] = from[0];
     u[n][1] = from[8 * kChunk / 2];
   }
-  const float decay = parts.decay;
-  {
-    std::uint32_t rounded[8][4];
-#pragma unroll
-    for (int k = 0; k < 8; ++k) take_left(rounded[k], state[2 * k], state[2 * k + 1]);
-    multiply_state(values, rounded, stage.w, lane);
-    multiply_state(answers, rounded, stage.queries, lane);
-  }
-#pragma unroll
-  for (int n = 0; n < 8; ++n) {
-    const float2 factors = *reinterpret_cast<const float2*>(stage.query_factors + n * 8 + t * 2);
-#pragma unroll
-    for (int i = 0; i < 4; ++i) {
-      answers[n][i] *= i % 2 == 0 ? factors.x : factors.y;
-      values[n][i] = (i % 2 == 0 ? delta::low_half(u[n][i / 2]) : delta::high_half(u[n][i / 2])) - values[n][i];
-    }
-  }
-  const Corner wide(lane, false), tall(lane, true);
-#pragma unroll
-  for (int k = 0; k < 4; ++k) {
-    std::uint32_t left[4];
-    take_left(left, values[2 * k], values[2 * k + 1]);
-#pragma unroll
-    for (int n = 2 * k; n < 8; n += 2) {  // P has nothing above its diagonal
-      std::uint32_t right[4];
-      load_matrices(right, ptx::shared_address(stage.p) + ((n * 8 + wide.row) * kNarrowStride + k * 16 + wide.col) * 2);
-      ptx::multiply_16x8x16(answers[n], left, right[0], right[1]);
-      ptx::multiply_16x8x16(answers[n + 1], left, right[2], right[3]);
-    }
-  }
+}
+
+/// What of U is element `i` of block `n` of sums.
+__device__ __forceinline__ float value_of(const std::uint32_t (&u)[8][2], int n, int i) {
+  return i % 2 == 0 ? delta::low_half(u[n][i / 2]) : delta::high_half(u[n][i / 2]);
+}
+
+/// state = decay · state + (diag(D_n) K̂)ᵀ N, transposed. Scales `values`, which is N.
+__device__ __forceinline__ void advance(float (&state)[16][4], float (&values)[8][4], const StateStage& stage, float decay, int lane) {
+  const int t = lane % 4;
+  const Corner tall(lane, true);
 #pragma unroll
   for (int n = 0; n < 16; ++n) {
 #pragma unroll
@@ -419,6 +458,66 @@ __device__ __forceinline__ void take_chunk(float (&state)[16][4], float (&answer
       ptx::multiply_16x8x16(state[n + 1], left, right[2], right[3]);
     }
   }
+}
+
+/// Takes a chunk: state becomes what it is after it, answers the chunk's outputs; both transposed.
+__device__ __forceinline__ void take_chunk(float (&state)[16][4], float (&answers)[8][4], const Stage& stage, const ChunkParts& parts,
+                                           int column, int lane) {
+  const int t = lane % 4;
+  float values[8][4] = {};  // N
+  std::uint32_t u[8][2];
+  load_values(u, parts, column, lane);
+  const float decay = parts.decay;
+  {
+    std::uint32_t rounded[8][4];
+#pragma unroll
+    for (int k = 0; k < 8; ++k) take_left(rounded[k], state[2 * k], state[2 * k + 1]);
+    multiply_state(values, rounded, stage.w, lane);
+    multiply_state(answers, rounded, stage.queries, lane);
+  }
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+    const float2 factors = *reinterpret_cast<const float2*>(stage.query_factors + n * 8 + t * 2);
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      answers[n][i] *= i % 2 == 0 ? factors.x : factors.y;
+      values[n][i] = value_of(u, n, i) - values[n][i];
+    }
+  }
+  const Corner wide(lane, false);
+#pragma unroll
+  for (int k = 0; k < 4; ++k) {
+    std::uint32_t left[4];
+    take_left(left, values[2 * k], values[2 * k + 1]);
+#pragma unroll
+    for (int n = 2 * k; n < 8; n += 2) {  // P has nothing above its diagonal
+      std::uint32_t right[4];
+      load_matrices(right, ptx::shared_address(stage.p) + ((n * 8 + wide.row) * kNarrowStride + k * 16 + wide.col) * 2);
+      ptx::multiply_16x8x16(answers[n], left, right[0], right[1]);
+      ptx::multiply_16x8x16(answers[n + 1], left, right[2], right[3]);
+    }
+  }
+  advance(state, values, stage, decay, lane);
+}
+
+/// The same without answers. Columns from kDim on are those of a state whose U is zero.
+__device__ __forceinline__ void pass_chunk(float (&state)[16][4], const StateStage& stage, const ChunkParts& parts, int column, int lane) {
+  float values[8][4] = {};  // N
+  std::uint32_t u[8][2] = {};
+  if (column < kDim) load_values(u, parts, column, lane);
+  const float decay = parts.decay;
+  {
+    std::uint32_t rounded[8][4];
+#pragma unroll
+    for (int k = 0; k < 8; ++k) take_left(rounded[k], state[2 * k], state[2 * k + 1]);
+    multiply_state(values, rounded, stage.w, lane);
+  }
+#pragma unroll
+  for (int n = 0; n < 8; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) values[n][i] = value_of(u, n, i) - values[n][i];
+  }
+  advance(state, values, stage, decay, lane);
 }
 
 /// Turns the warp's outputs over in shared memory and writes their rows.
@@ -456,48 +555,81 @@ __global__ void __launch_bounds__(kThreads, 1) scan_kernel(const __grid_constant
   extern __shared__ __align__(128) unsigned char shared[];
   auto* const stages = reinterpret_cast<Stage*>(shared);
   const delta::Layer& l = a.l;
-  const int head = blockIdx.x / kSlices, warp = threadIdx.x / 32, lane_of_warp = threadIdx.x % 32;
-  const int column = blockIdx.x % kSlices * kColumns + warp * 16;
+  const int head = blockIdx.x / kSlices % l.value_heads, segment = blockIdx.x / kSlices / l.value_heads;
+  const int warp = threadIdx.x / 32, lane_of_warp = threadIdx.x % 32, column = blockIdx.x % kSlices * kColumns + warp * 16;
   auto* const room = reinterpret_cast<__nv_bfloat16*>(shared + a.stages * sizeof(Stage)) + warp * kChunk * kAnswerStride;
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
   const Lane lane = delta::load_lane(l.lanes + a.lane);
   if (lane.token_count <= 0 || !l.has_slot(lane)) return;
-  const int chunks = min(a.chunks, (lane.token_count + kChunk - 1) / kChunk);
-  const auto parts_of = [&](int chunk) -> const ChunkParts& { return a.parts[static_cast<long long>(chunk) * l.value_heads + head]; };
-  const auto rows_of = [&](int chunk) { return min(kChunk, lane.token_count - chunk * kChunk); };
-  fetch(a, stages[0], parts_of(0), 0, head, rows_of(0));
-  close_copies();
+  const ChunkRange range(a, lane, segment);
+  if (range.begin >= range.end) return;
+  const auto stage_of = [&](int chunk) -> Stage& { return stages[chunk & (a.stages - 1)]; };
+  const auto bring = [&](int chunk) { fetch(a, stage_of(chunk), chunk, head, range.rows(chunk)); };
+  bring(range.begin);
+  ptx::close_copies();
   State* const slot = static_cast<State*>(l.recurrent) + (static_cast<long long>(lane.slot) * l.value_heads + head) * kDim * kDim;
   float state[16][4];
-  visit_state(slot, column, lane_of_warp, [&](int n, int i, const State* from) {
-    if constexpr (sizeof(State) == 4) state[n][i] = lane.start > 0 ? *from : 0.0f;
-    else state[n][i] = lane.start > 0 ? delta::load_one(from) : 0.0f;
-  });
-  for (int chunk = 0; chunk < chunks; ++chunk) {
-    const bool more = chunk + 1 < chunks;
-    if (a.stages == 2) {
-      if (more) fetch(a, stages[(chunk + 1) % 2], parts_of(chunk + 1), chunk + 1, head, rows_of(chunk + 1));
-      close_copies();
-      wait_for_copies<1>();
-    } else {
-      wait_for_copies<0>();
-    }
-    __syncthreads();
-    float answers[8][4] = {};
-    take_chunk(state, answers, stages[a.stages == 2 ? chunk % 2 : 0], parts_of(chunk), column, lane_of_warp);
-    put_answers(room, answers, l.out + static_cast<long long>(lane.first_row + chunk * kChunk) * l.out_stride + head * kDim + column,
-                l.out_stride, rows_of(chunk), lane_of_warp);
-    __syncthreads();
-    if (a.stages == 1) {
-      if (more) fetch(a, stages[0], parts_of(chunk + 1), chunk + 1, head, rows_of(chunk + 1));
-      close_copies();
-    }
+  if (a.starts != nullptr) {
+    const float* const start = a.starts + (static_cast<long long>(segment) * l.value_heads + head) * kDim * kDim;
+    visit_state(start, column, lane_of_warp, [&](int n, int i, const float* from) { state[n][i] = __ldcg(from); });
+  } else {
+    visit_state(slot, column, lane_of_warp, [&](int n, int i, const State* from) {
+      if constexpr (sizeof(State) == 4) state[n][i] = lane.start > 0 ? *from : 0.0f;
+      else state[n][i] = lane.start > 0 ? delta::load_one(from) : 0.0f;
+    });
   }
+  visit_chunks(range, a.stages, bring, [&](int chunk) {
+    float answers[8][4] = {};
+    take_chunk(state, answers, stage_of(chunk), a.parts_of(chunk, head), column, lane_of_warp);
+    put_answers(room, answers, l.out + static_cast<long long>(lane.first_row + chunk * kChunk) * l.out_stride + head * kDim + column,
+                l.out_stride, range.rows(chunk), lane_of_warp);
+  });
+  if (range.end < ChunkRange::all(a, lane.token_count)) return;
   visit_state(slot, column, lane_of_warp, [&](int n, int i, State* to) {
     if constexpr (sizeof(State) == 4) *to = state[n][i];
     else *reinterpret_cast<__nv_bfloat16*>(to) = __float2bfloat16_rn(state[n][i]);
   });
+}
+
+// ---- Segments -------------------------------------------------------------------------------------------------------
+
+// What keeps these kernels apart: each waits for the one ahead before it reads or writes anything, and lets the next one start only
+// after that. So whoever is past its wait knows that the one ahead has ended, and by the same word all before it: nothing is read
+// before it is written, and nothing is written that a kernel still reads. Within a kernel nobody reads what another CTA writes; the
+// slot in particular is read where the starts are made, also for the first segment, and written by the last segment's scan.
+
+constexpr int kPassSlices = 2 * kSlices;
+
+/// What every segment but the last makes of any state: of 128 columns of an empty one, and of the identity's 128.
+__global__ void __launch_bounds__(kThreads, 2) transition_kernel(const __grid_constant__ Prefill a) {
+  extern __shared__ __align__(128) unsigned char shared[];
+  auto* const stages = reinterpret_cast<StateStage*>(shared);
+  const delta::Layer& l = a.l;
+  const int head = blockIdx.x / kPassSlices % l.value_heads, segment = blockIdx.x / kPassSlices / l.value_heads;
+  const int warp = threadIdx.x / 32, lane_of_warp = threadIdx.x % 32, column = blockIdx.x % kPassSlices * kColumns + warp * 16;
+  ptx::wait_for_dependencies();
+  ptx::allow_dependents();
+  const Lane lane = delta::load_lane(l.lanes + a.lane);
+  if (lane.token_count <= 0 || !l.has_slot(lane)) return;
+  const ChunkRange range(a, lane, segment);
+  if (range.begin >= range.end) return;
+  const auto bring = [&](int chunk) { fetch(a, stages[chunk % 2], chunk, head, range.rows(chunk)); };
+  bring(range.begin);
+  ptx::close_copies();
+  float state[16][4];
+#pragma unroll
+  for (int n = 0; n < 16; ++n) {
+#pragma unroll
+    for (int i = 0; i < 4; ++i) {
+      const int key = n * 8 + lane_of_warp % 4 * 2 + i % 2;
+      state[n][i] = column + lane_of_warp / 4 + i / 2 * 8 == kDim + key ? 1.0f : 0.0f;
+    }
+  }
+  visit_chunks(range, 2, bring, [&](int chunk) { pass_chunk(state, stages[chunk % 2], a.parts_of(chunk, head), column, lane_of_warp); });
+  delta::Transition& transition = a.transitions[static_cast<long long>(segment) * l.value_heads + head];
+  float* const to = column < kDim ? transition.values : transition.matrix;
+  visit_state(to, column % kDim, lane_of_warp, [&](int n, int i, float* cell) { *cell = state[n][i]; });
 }
 
 // ---- The host's part ------------------------------------------------------------------------------------------------
@@ -520,19 +652,42 @@ bool is_wide(const DeltaShape& shape) { return shape.key_dim == kDim && shape.va
 
 std::int64_t align(std::int64_t bytes) { return (bytes + 255) / 256 * 256; }
 
+/// Where things lie in scratch, in bytes.
+struct ScratchPlan {
+  std::int64_t parts = 0, transitions = 0, starts = 0, end = 0;
+
+  ScratchPlan(const DeltaShape& shape, std::int64_t tokens, int segments) : parts(align(tokens * shape.channels() * 2)), end(parts) {
+    if (!is_wide(shape)) return;
+    transitions = align(parts + delta_chunks(tokens) * shape.value_heads * static_cast<std::int64_t>(sizeof(ChunkParts)));
+    starts = transitions + (segments - 1) * shape.value_heads * static_cast<std::int64_t>(sizeof(delta::Transition));
+    end = segments > 1 ? starts + segments * shape.value_heads * kDim * kDim * 4 : transitions;
+  }
+};
+
+void launch_scan(const Prefill& a, StateFormat format, cudaStream_t stream) {
+  if (a.segments > 1) {
+    const int heads = a.l.value_heads;
+    launch_wide(transition_kernel, (a.segments - 1) * heads * kPassSlices, 2 * static_cast<int>(sizeof(StateStage)), a, stream);
+    const delta::Starts starts{.l = a.l, .transitions = a.transitions, .starts = a.starts, .lane = a.lane, .segments = a.segments};
+    delta::launch_starts(starts, format, stream);
+  }
+  auto* const scan = format == StateFormat::kFloat ? scan_kernel<float> : scan_kernel<Bf16>;
+  launch_wide(scan, a.segments * a.l.value_heads * kSlices, a.stages * static_cast<int>(sizeof(Stage)) + kRoomBytes, a, stream);
+}
+
 }  // namespace
 
-std::int64_t delta_prefill_scratch_bytes(const DeltaShape& shape, std::int64_t tokens) {
-  const std::int64_t conv = align(tokens * shape.channels() * 2);
-  if (!is_wide(shape)) return conv;
-  return conv + (tokens + kChunk - 1) / kChunk * shape.value_heads * static_cast<std::int64_t>(sizeof(ChunkParts));
+std::int64_t delta_prefill_scratch_bytes(const DeltaShape& shape, std::int64_t tokens, int segments) {
+  return ScratchPlan(shape, tokens, segments).end;
 }
 
 void delta_prefill(const DeltaArguments& arguments, const Lane& lane, int lane_index, const DeltaPrefillScratch& scratch,
                    cudaStream_t stream) {
   const delta::Layer l(arguments);
   if (lane.token_count <= 0) return;
-  NVLLM_CHECK(scratch.bytes >= delta_prefill_scratch_bytes(arguments.shape, lane.token_count));
+  NVLLM_CHECK(scratch.segments >= 1);
+  const ScratchPlan plan(arguments.shape, lane.token_count, scratch.segments);
+  NVLLM_CHECK(scratch.bytes >= plan.end);
   const delta::LaneRange only{.first = lane_index, .count = 1};
   auto* const rows = static_cast<Bf16*>(scratch.data);
   // The words find a lane's rows by where they lie in the step; scratch has those of this lane alone.
@@ -541,16 +696,20 @@ void delta_prefill(const DeltaArguments& arguments, const Lane& lane, int lane_i
   if (is_wide(arguments.shape)) {
     static const int shared_bytes = shared_bytes_max();
     const int two_stages = 2 * static_cast<int>(sizeof(Stage)) + kRoomBytes;
+    auto* const data = static_cast<char*>(scratch.data);
+    const DeltaCut cut(delta_chunks(lane.token_count), scratch.segments);
     const Prefill a{.l = l,
                     .conv = rows,
-                    .parts = reinterpret_cast<ChunkParts*>(static_cast<char*>(scratch.data) +
-                                                           align(std::int64_t{2} * lane.token_count * l.channels)),
+                    .parts = reinterpret_cast<ChunkParts*>(data + plan.parts),
                     .lane = lane_index,
-                    .chunks = (lane.token_count + kChunk - 1) / kChunk,
-                    .stages = shared_bytes >= two_stages ? 2 : 1};
+                    .chunks = delta_chunks(lane.token_count),
+                    .stages = shared_bytes >= two_stages ? 2 : 1,
+                    .segments = cut.segments,
+                    .segment_chunks = cut.each,
+                    .transitions = reinterpret_cast<delta::Transition*>(data + plan.transitions),
+                    .starts = cut.segments > 1 ? reinterpret_cast<float*>(data + plan.starts) : nullptr};
     launch_wide(prepare_kernel, a.chunks * l.value_heads, static_cast<int>(sizeof(PrepareBoard)), a, stream);
-    auto* const scan = arguments.format == StateFormat::kFloat ? scan_kernel<float> : scan_kernel<Bf16>;
-    launch_wide(scan, l.value_heads * kSlices, a.stages * static_cast<int>(sizeof(Stage)) + kRoomBytes, a, stream);
+    launch_scan(a, arguments.format, stream);
   } else {
     delta::launch_rule(l, arguments.format, l.out, l.out_stride, conv, l.channels, only, stream);
   }
