@@ -53,8 +53,8 @@ class MockLibrary:
             kept["gemm"] -= self.lost
         folder = self.root / f"{self.number}-{len(list(self.root.iterdir()))}"
         folder.mkdir()
-        columns = ("short_name,kind,layer,phase,shape,n_calls,mean_us,sd_us,min_us,p50_us,p95_us,max_us,log_mean,total_ms,bytes_model")
-        rows = [columns]
+        rows = ["short_name,kind,layer,phase,shape,n_calls,"
+                "mean_us,sd_us,min_us,p50_us,p95_us,max_us,log_mean,total_ms,bytes_model"]
         for kernel, count in kept.items():
             us = MICROSECONDS[kernel]
             rows.append(f"{kernel},kernel,none,decode,,{count},{us:.3f},0.000,{us:.3f},{us:.3f},{us:.3f},{us:.3f},"

@@ -139,7 +139,8 @@ if "no-start" in start:
     print("there is no such flag", file=sys.stderr)
     sys.exit(3)
 with open(options.log + ".env", "a") as told:
-    told.write(json.dumps({name: os.environ.get(name, "") for name in ("LD_PRELOAD", "NVLLM_PROFILE_DIR", "NVLLM_PROFILE_START")}) + "\n")
+    told.write(json.dumps({name: os.environ.get(name, "")
+                           for name in ("LD_PRELOAD", "NVLLM_PROFILE_DIR", "NVLLM_PROFILE_START")}) + "\n")
 if os.environ.get("NVLLM_PROFILE_DIR") and "no-cuda" not in start:
     libraries = [MockLibrary(os.environ["NVLLM_PROFILE_DIR"], os.getpid() + i, start.get("loses", 0))
                  for i in range(start.get("workers", 1))]

@@ -195,7 +195,8 @@ class OtherServers(unittest.TestCase):
         self.check_whole("inject")
         for leg in "ab":
             metadata = self.profile_metadata(leg)
-            self.assertEqual(metadata["profiler"], {"method": "inject", "processes": 1, "lost_kernels": 0, "findings": [], "complete": True})
+            self.assertEqual(metadata["profiler"], {"method": "inject", "processes": 1, "lost_kernels": 0, "findings": [],
+                                                    "complete": True})
             self.assertEqual(metadata["law"], {"decode_steps": 46, "prefills": 2, "rows": 3, "residual_rows": 0})
             self.assertAlmostEqual(metadata["budget"]["kernels_ms_per_step"], 3 * 0.040 + 2 * 0.005, places=6)
             with open(self.out / leg / "rounds/01/profile/kernels.csv", newline="") as file:

@@ -10,11 +10,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
-#include <optional>
-#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/json.h"
 #include "bench/store/json_field.h"
 
 namespace nvllm::bench {

@@ -10,17 +10,15 @@
 #include <functional>
 #include <map>
 #include <string>
+#include <utility>
 #include <vector>
-
-#include "base/json.h"
 
 namespace nvllm::bench {
 
 /// The library to load: the one that the file names, else libnvllm_profile.so beside `program`; an
 /// absolute path.
 ///   Errors: Error(kUsage) if it is not there, saying how to build it, or if its path has a
-///   character that parts the names in
-///           LD_PRELOAD.
+///           character that parts the names in LD_PRELOAD.
 std::filesystem::path profile_library(const std::filesystem::path& named,
                                       const std::filesystem::path& program);
 
@@ -48,9 +46,8 @@ class SocketFolder {
 
 /// How long is waited for a process's word.
 struct InjectWaits {
-  double answer_s = 30;  ///< to connect, and for the answer to "start"
-  double profile_s =
-      1800;  ///< for the answer to "stop", before which the process writes its profile
+  double answer_s = 30;     ///< to connect, and for the answer to "start"
+  double profile_s = 1800;  ///< for the answer to "stop": the process writes its profile first
   /// Called about once a second while a profile is written; may throw to give up.
   std::function<void()> while_waiting{};
 };
@@ -58,7 +55,7 @@ struct InjectWaits {
 /// What a server's processes wrote.
 struct InjectedProfiles {
   std::vector<std::filesystem::path> folders;  ///< of the processes that ran kernels, at least one
-  std::vector<std::string> findings{};           ///< why kernels may be missing
+  std::vector<std::string> findings{};         ///< why kernels may be missing
 };
 
 /// The processes of one server that loaded the library and use CUDA.
@@ -70,12 +67,11 @@ class InjectedProcesses {
 
   /// Begins a profile in each of them. One that has ended since is left out.
   ///   Errors: Error(kUnsupported) if there is none; Error(kUnavailable) naming the socket if one
-  ///   does not start.
+  ///           does not start.
   void start();
   /// Ends the profile in each that was started.
   ///   Errors: Error(kUnsupported) if none of them ran a kernel; Error(kUnavailable) naming the
-  ///   socket if one has ended, does
-  ///           not answer in time or cannot write its profile.
+  ///           socket if one has ended, does not answer in time or cannot write its profile.
   InjectedProfiles stop();
 
  private:

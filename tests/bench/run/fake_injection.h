@@ -10,9 +10,12 @@
 #include <unistd.h>
 
 #include <atomic>
+#include <chrono>
 #include <cstring>
 #include <filesystem>
 #include <functional>
+#include <mutex>
+#include <stdexcept>
 #include <string>
 #include <thread>
 #include <utility>
@@ -44,7 +47,11 @@ class FakeInjection {
   std::atomic<int> starts{0}, stops{0};
   std::atomic<bool> is_silent{false};  ///< takes lines and answers none
   std::atomic<bool> leaves_its_socket{false};
-  std::string answers{};  ///< to everything, where not empty; set before anybody asks
+  /// Answers everything so; "" as the library does.
+  void answer_with(const std::string& text) {
+    const std::lock_guard lock(mutex_);
+    fixed_answer_ = text;
+  }
 
  private:
   static int listen_at(const std::filesystem::path& path) {
@@ -81,7 +88,8 @@ class FakeInjection {
   }
 
   std::string answer(const std::string& line) {
-    if (!answers.empty()) return answers;
+    const std::lock_guard lock(mutex_);
+    if (!fixed_answer_.empty()) return fixed_answer_;
     if (line == "start") {
       ++starts;
       return R"({"started": true})";
@@ -103,6 +111,8 @@ class FakeInjection {
   const Kernels kernels_;
   const int listener_;
   std::atomic<bool> ending_{false};
+  std::mutex mutex_;
+  std::string fixed_answer_;
   std::thread thread_;
 };
 

@@ -125,7 +125,7 @@ TEST(InjectedProcesses, SilenceRefusalsAndNonsenseNameTheSocket) {
                   "control-7.sock: does not start: a profile is running"),
         {"hello", "control-7.sock: answers 'start' with no JSON"},
         {"[1]", "wanted an object"}}) {
-    process.answers = answer;
+    process.answer_with(answer);
     const auto [what, kind] = fault_of([&] { processes.start(); });
     EXPECT_THAT(what, HasSubstr(words));
     EXPECT_EQ(kind, ErrorKind::kUnavailable);
