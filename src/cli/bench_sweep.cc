@@ -21,6 +21,7 @@
 #include "bench/analysis/folder_facts.h"
 #include "bench/run/doctor.h"
 #include "bench/run/expected_calls.h"
+#include "bench/run/injected_processes.h"
 #include "bench/run/noise.h"
 #include "bench/run/plan.h"
 #include "bench/run/sweep_run.h"
@@ -104,6 +105,8 @@ class ProgressLine {
   bool open_ = false;
 };
 
+std::filesystem::path own_program() { return std::filesystem::read_symlink("/proc/self/exe"); }
+
 bench::SweepRequest request_of(const SweepFlags& flags) {
   bench::SweepRequest request;
   request.sweep_file = flags.sweep;
@@ -112,7 +115,7 @@ bench::SweepRequest request_of(const SweepFlags& flags) {
   request.start = flags.resume ? bench::RunStart::kResume : bench::RunStart::kNew;
   request.only = flags.only;
   request.model = flags.model;
-  request.program = std::filesystem::read_symlink("/proc/self/exe").string();
+  request.program = own_program().string();
   request.tool = "nvllm " NVLLM_VERSION;
   return request;
 }
@@ -140,6 +143,8 @@ int run_plan(const PlanFlags& flags) {
   bench::check_hypotheses(sweep);
   const bench::RunSettings settings = bench::run_settings(sweep, flags.model);
   if (settings.server.kind->ours) bench::fill_expected_calls(sweep, bench::read_geometry(settings.model));
+  if (settings.kernels == bench::KernelMethod::kInject)
+    static_cast<void>(bench::profile_library(settings.profile_library, own_program()));
   std::optional<bench::NoiseFloor> noise;
   if (!flags.noise.empty()) noise = bench::read_noise_floor(flags.noise);
   const bench::SweepPlan plan = bench::plan_sweep(sweep, settings, noise);

@@ -24,6 +24,23 @@ def why_no_gpu():
 
 WHY_NOT = why_no_gpu()
 LIBRARY = pathlib.Path(NVLLM).with_name("libnvllm_profile.so")
+SWEEP = """
+schema = "nvllm.sweep/v1"
+name   = "injected"
+claim  = "Kernels of a server of ours are the same, seen from outside"
+[server]
+command = ["nvllm", "serve", "--port", "${port}", "--model", "${model.path}", "--device", "cuda", "--log-level", "warning"]
+[legs.beta]
+arguments = ["--leg", "every-beta"]
+[schedule]
+rounds = { profile = 1, gsm8k = 0 }
+[profile]
+METHOD
+bursts = [{ requests = 2, max_tokens = 24 }, { requests = 2, max_tokens = 8 }]
+[[verdict]]
+when = "true"
+id   = "open"
+"""
 # A program of another framework: twenty products by themselves, then a hundred in ten runs of a graph.
 TORCH_PROGRAM = """
 import torch
@@ -131,6 +148,24 @@ class Gpu(unittest.TestCase):
         self.assertIn("PhaseE_Beta_Kernel", calls)
         self.assertEqual(metadata["profiler"]["lost_kernels"], 0)
         self.assertIn("generate", metadata["model"])
+
+    def test_a_sweep_counts_by_the_library_what_the_server_itself_counts(self):
+        by_method = {}
+        for method in ("inject", "in-process"):
+            with tempfile.TemporaryDirectory() as folder:
+                sweep, out = pathlib.Path(folder) / "sweep.toml", pathlib.Path(folder) / "out"
+                sweep.write_text(SWEEP.replace("METHOD", f'method = "{method}"'))
+                done = subprocess.run([NVLLM, "bench", "sweep", str(sweep), "--model", DEMO, "--out", str(out)], capture_output=True,
+                                      text=True, timeout=300)
+                self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
+                metadata = json.loads((out / "beta/rounds/01/profile/profile_metadata.json").read_text())
+                by_method[method] = metadata["calls_per_decode_step"]
+                if method == "inject":
+                    self.assertTrue(metadata["profiler"]["complete"], metadata["profiler"])
+                done = subprocess.run([NVLLM, "bench", "verify", str(out), "--level", "2"], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 0, done.stdout)
+        self.assertGreater(by_method["inject"]["PhaseE_Beta_Kernel"], 0)
+        self.assertEqual(by_method["inject"], by_method["in-process"])
 
     def test_the_library_profiles_programs_of_other_frameworks(self):
         if subprocess.run([sys.executable, "-c", "import torch"], capture_output=True).returncode != 0:

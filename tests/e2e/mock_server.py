@@ -10,6 +10,10 @@ request, so that a fault can go without the command changing:
   ignores-term   SIGTERM changes nothing     child        starts a process that outlives it
   broken=N       the connection of question N breaks within the answer
   plain          no metrics, no token ids, no ignore_eos, no version
+Where NVLLM_PROFILE_DIR is set it answers as a process with the profile library in it:
+  no-cuda        it does not                 workers=N    as N processes
+  loses=N        N kernels of every profile are lost
+Every start adds a line to FILE.env of the log: what the server was started with.
 """
 import argparse
 import http.server
@@ -24,6 +28,8 @@ import sys
 import threading
 import time
 
+from mock_library import MockLibrary
+
 parser = argparse.ArgumentParser()
 parser.add_argument("--port", type=int, required=True)
 parser.add_argument("--log", required=True)
@@ -31,6 +37,7 @@ parser.add_argument("--faults", default="/dev/null")
 parser.add_argument("--delay-ms", type=float, default=1)
 options = parser.parse_args()
 questions = 0
+libraries = []
 lock = threading.Lock()
 
 
@@ -107,6 +114,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
     def answer(self, request, tokens, now):
         time.sleep(len(tokens) * options.delay_ms / 1e3)
+        for library in libraries:
+            library.generated(len(tokens))
         choice = {"index": 0, "text": "".join(tokens), "finish_reason": "stop"}
         if request.get("return_token_ids"):
             choice["token_ids"] = list(range(len(tokens)))
@@ -129,6 +138,12 @@ start = faults()
 if "no-start" in start:
     print("there is no such flag", file=sys.stderr)
     sys.exit(3)
+with open(options.log + ".env", "a") as told:
+    told.write(json.dumps({name: os.environ.get(name, "")
+                           for name in ("LD_PRELOAD", "NVLLM_PROFILE_DIR", "NVLLM_PROFILE_START")}) + "\n")
+if os.environ.get("NVLLM_PROFILE_DIR") and "no-cuda" not in start:
+    libraries = [MockLibrary(os.environ["NVLLM_PROFILE_DIR"], os.getpid() + i, start.get("loses", 0))
+                 for i in range(start.get("workers", 1))]
 signal.signal(signal.SIGTERM, signal.SIG_IGN if "ignores-term" in start else lambda *_: os._exit(0))
 if "child" in start:
     child = subprocess.Popen(["sleep", "600"])

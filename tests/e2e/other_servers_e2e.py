@@ -1,4 +1,5 @@
 """Sweeps over servers that are not ours: started by a command, or running already."""
+import csv
 import json
 import os
 import pathlib
@@ -92,6 +93,15 @@ def is_alive(process_id):
     return state != "Z"
 
 
+def make_library(path):
+    """Something that can be preloaded and does nothing; where there is no compiler, a library of this process."""
+    try:
+        subprocess.run(["cc", "-shared", "-x", "c", "/dev/null", "-o", str(path)], check=True, capture_output=True)
+        return str(path)
+    except (OSError, subprocess.CalledProcessError):
+        return next(word for word in pathlib.Path("/proc/self/maps").read_text().split() if ".so" in word and word.startswith("/"))
+
+
 def until(condition, seconds=10):
     deadline = time.monotonic() + seconds
     while not condition():
@@ -140,13 +150,13 @@ class OtherServers(unittest.TestCase):
     def lines(self, leg):
         return [json.loads(line) for line in (self.out / leg / "perq.jsonl").read_text().splitlines()]
 
-    def check_whole(self):
+    def check_whole(self, method="none"):
         for leg in "ab":
             lines = self.lines(leg)
             self.assertEqual([line["prompt_index"] for line in lines], list(range(1, QUESTIONS + 1)))
             self.assertTrue(all(line["correct"] for line in lines))
             metadata = json.loads((self.out / leg / "profile_metadata.json").read_text())
-            self.assertEqual(metadata["boots"][0]["profiler"]["method"], "none")
+            self.assertEqual(metadata["boots"][0]["profiler"]["method"], method)
             self.assertEqual(metadata["engine"]["observed"]["/v1/models"], ["mock"])
         code, text = bench("verify", str(self.out), "--level", "2")
         self.assertEqual(code, 0, text)
@@ -164,6 +174,79 @@ class OtherServers(unittest.TestCase):
         walls = [boot["budget"]["wall_ms_per_token"] for boot in boots]
         self.assertGreater(walls[1], walls[0] + 0.5)  # leg b waits 2 ms a token, leg a 1 ms
         self.assertIn("kernels are not profiled", (self.out / "summary.md").read_text())
+
+    def inject(self, library):
+        text = self.sweep.read_text().replace("[profile]\n", f'[profile]\nmethod = "inject"\nlibrary = "{library}"\n')
+        self.sweep.write_text(text.replace("[legs.a]\n", f'[legs.a]\nenv = {{ LD_PRELOAD = "{self.root}/other.so" }}\n'))
+
+    def starts(self):
+        """What the servers were started with, in order."""
+        return [json.loads(line) for line in pathlib.Path(str(self.log) + ".env").read_text().splitlines()]
+
+    def profile_metadata(self, leg):
+        return json.loads((self.out / leg / "rounds/01/profile/profile_metadata.json").read_text())
+
+    def test_kernels_of_any_server_are_had_by_a_library_loaded_into_it(self):
+        library, other = make_library(self.root / "profile.so"), make_library(self.root / "other.so")
+        self.write_sweep(kind="llama.cpp")
+        self.inject(library)
+        code, text = self.run_sweep()
+        self.assertEqual(code, 0, text)
+        self.check_whole("inject")
+        for leg in "ab":
+            metadata = self.profile_metadata(leg)
+            self.assertEqual(metadata["profiler"], {"method": "inject", "processes": 1, "lost_kernels": 0, "findings": [],
+                                                    "complete": True})
+            self.assertEqual(metadata["law"], {"decode_steps": 46, "prefills": 2, "rows": 3, "residual_rows": 0})
+            self.assertAlmostEqual(metadata["budget"]["kernels_ms_per_step"], 3 * 0.040 + 2 * 0.005, places=6)
+            with open(self.out / leg / "rounds/01/profile/kernels.csv", newline="") as file:
+                calls = {row["short_name"]: int(row["n_calls"]) for row in csv.DictReader(file)}
+            self.assertEqual(calls, {"gemm": 3 * 46 + 2, "norm": 2 * 46, "embed": 2})
+            self.assertTrue((self.out / leg / "profile_kernels.csv").exists())
+        profiled = [one for one in self.starts() if one["NVLLM_PROFILE_DIR"]]
+        self.assertEqual([one["LD_PRELOAD"] for one in profiled], [f"{self.root}/other.so:{library}", library])
+        self.assertEqual({one["NVLLM_PROFILE_START"] for one in profiled}, {"wait"})
+        # Questions are put to servers as they are.
+        self.assertEqual([one["LD_PRELOAD"] for one in self.starts() if one not in profiled], [f"{self.root}/other.so", ""])
+        for one in profiled:
+            self.assertFalse(pathlib.Path(one["NVLLM_PROFILE_DIR"]).exists(), "a folder of sockets was left")
+        self.assertIn("profile library in it", (self.out / "summary.md").read_text())
+
+    def test_kernels_of_several_processes_add_up_and_lost_ones_are_told(self):
+        self.write_sweep()
+        self.inject(make_library(self.root / "profile.so"))
+        self.faults.write_text("workers=2 loses=3")
+        code, text = self.run_sweep()
+        self.assertEqual(code, 0, text)
+        self.check_whole("inject")
+        profiler = self.profile_metadata("a")["profiler"]
+        self.assertEqual((profiler["processes"], profiler["lost_kernels"], profiler["complete"]), (2, 6, False))
+        with open(self.out / "a/rounds/01/profile/kernels.csv", newline="") as file:
+            self.assertIn(("norm", str(2 * 2 * 46)), [(row["short_name"], row["n_calls"]) for row in csv.DictReader(file)])
+        summary = (self.out / "summary.md").read_text()
+        for words in ("may lack records", "6 kernels ran of which nothing was kept", "2 processes ran kernels"):
+            self.assertIn(words, summary)
+
+    def test_a_server_without_cuda_fails_the_units_that_demand_its_kernels(self):
+        self.write_sweep()
+        self.inject(make_library(self.root / "profile.so"))
+        self.faults.write_text("no-cuda")
+        code, text = self.run_sweep()
+        self.assertEqual(code, 5, text)
+        self.assertEqual(len(self.reasons()), 2)
+        self.assertTrue(all("no process of the server loaded the profile library" in one for one in self.reasons()), self.reasons())
+        self.faults.write_text("")
+        code, text = self.run_sweep("--resume")
+        self.assertEqual(code, 0, text)
+        self.check_whole("inject")
+
+    def test_a_library_that_is_missing_is_refused_before_anything_starts(self):
+        self.inject(self.root / "none.so")
+        for code, text in (self.run_sweep(), bench("plan", str(self.sweep))):
+            self.assertEqual(code, 2, text)
+            self.assertIn("tools/build release nvllm_profile", text)
+        self.assertFalse(self.out.exists())
+        self.assertFalse(pathlib.Path(str(self.log) + ".env").exists())
 
     def test_a_bench_killed_leaves_neither_server_nor_its_children(self):
         self.faults.write_text("child hangs=1")

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
+#include <optional>
 
 #include "base/files.h"
 #include "base/json.h"
@@ -85,6 +87,41 @@ void add_gsm8k(const fs::path& leg, std::map<std::string, std::string>& files) {
   files["gsm8k_metadata.json"] = readable_json(pooled_metadata(units, "gsm8k_metadata.json", {}));
 }
 
+/// The deviation of two rows' calls taken together, which includes what their means differ by.
+double pooled_sd_us(const KernelRow& one, const KernelRow& other) {
+  const auto n = static_cast<double>(one.n_calls), m = static_cast<double>(other.n_calls);
+  if (n + m < 2) return 0;
+  const double apart = one.mean_us - other.mean_us;
+  const double squares = (n - 1) * *one.sd_us * *one.sd_us + (m - 1) * *other.sd_us * *other.sd_us +
+                         n * m / (n + m) * apart * apart;
+  return std::sqrt(squares / (n + m - 1));
+}
+
+/// Adds a row's calls to those of the same kernel. What one of them does not know, both do not.
+void add_calls(KernelRow& sum, const KernelRow& row) {
+  const auto before = static_cast<double>(sum.n_calls), added = static_cast<double>(row.n_calls);
+  const auto weighted = [&](double a, double b) {
+    return (a * before + b * added) / (before + added);
+  };
+  const auto both = [](std::optional<double>& a, const std::optional<double>& b, auto join) {
+    a = a && b ? std::optional(join(*a, *b)) : std::nullopt;
+  };
+  if (sum.sd_us && row.sd_us) {
+    sum.sd_us = pooled_sd_us(sum, row);
+  } else {
+    sum.sd_us.reset();
+  }
+  both(sum.min_us, row.min_us, [](double a, double b) { return std::min(a, b); });
+  both(sum.max_us, row.max_us, [](double a, double b) { return std::max(a, b); });
+  both(sum.log_mean, row.log_mean, weighted);
+  if (sum.bytes != row.bytes) sum.bytes.reset();
+  sum.p50_us = weighted(sum.p50_us, row.p50_us);
+  sum.p95_us = weighted(sum.p95_us, row.p95_us);
+  sum.n_calls += row.n_calls;
+  sum.total_ms += row.total_ms;
+  sum.mean_us = sum.total_ms * 1e3 / static_cast<double>(sum.n_calls);
+}
+
 }  // namespace
 
 KernelTable pool_boots(const std::vector<KernelTable>& boots) {
@@ -94,18 +131,7 @@ KernelTable pool_boots(const std::vector<KernelTable>& boots) {
     pooled.leg = boot.leg;
     for (const KernelRow& row : boot.rows) {
       auto [found, fresh] = rows.try_emplace(row.name, row);
-      if (fresh) continue;
-      KernelRow& sum = found->second;
-      const auto before = static_cast<double>(sum.n_calls),
-                 added = static_cast<double>(row.n_calls);
-      const auto weighted = [&](double a, double b) {
-        return (a * before + b * added) / (before + added);
-      };
-      sum.p50_us = weighted(sum.p50_us, row.p50_us);
-      sum.p95_us = weighted(sum.p95_us, row.p95_us);
-      sum.n_calls += row.n_calls;
-      sum.total_ms += row.total_ms;
-      sum.mean_us = sum.total_ms * 1e3 / static_cast<double>(sum.n_calls);
+      if (!fresh) add_calls(found->second, row);
     }
   }
   for (auto& [name, row] : rows) pooled.rows.push_back(std::move(row));

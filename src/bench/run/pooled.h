@@ -9,8 +9,8 @@
 
 namespace nvllm::bench {
 
-/// One table of several boots of one leg, kernels by symbol: calls and times added up, quantiles
-/// averaged over the calls.
+/// One table of several boots of one leg, or of several processes of one boot, kernels by symbol:
+/// calls and times added up, quantiles averaged over the calls.
 KernelTable pool_boots(const std::vector<KernelTable>& boots);
 
 /// The files of one leg that follow from its sealed units, by name: profile_kernels.csv,

@@ -13,6 +13,7 @@
 #include "bench/load/profile_run.h"
 #include "bench/records/call_law.h"
 #include "bench/run/burst.h"
+#include "bench/run/injected_processes.h"
 #include "bench/run/server_profile.h"
 #include "bench/run/unit.h"
 #include "bench/store/canonical_json.h"
@@ -70,12 +71,7 @@ class UnitProfile {
   explicit UnitProfile(UnitRun& unit) : unit_(unit), settings_(unit.run.settings) {}
 
   Measured measure() {
-    const bool in_process = settings_.kernels == KernelMethod::kInProcess;
-    const bool ours = settings_.server.kind->ours;
-    server_ = start_server(
-        unit_, in_process && ours
-                   ? std::vector<std::string>{"--profile-dir", incoming_folder(unit_).string()}
-                   : std::vector<std::string>{});
+    server_ = start_server(unit_, additions());
     unit_.tell("WARMING", 0.1);
     warm_up(server_.target, settings_.prompt, settings_.warmup_tokens,
             settings_.long_burst.max_tokens, [this] { unit_.breathe(); });
@@ -92,6 +88,22 @@ class UnitProfile {
   }
 
  private:
+  /// What the server needs in order to be profiled.
+  ServerAdditions additions() {
+    if (settings_.kernels == KernelMethod::kInject) {
+      sockets_.emplace();
+      unit_.deviate("times of bursts are those of a server with the profile library in it",
+                    "it is loaded when the server starts and stays; even while it waits, launches "
+                    "take longer");
+      return {.preload = profile_library(settings_.profile_library, unit_.run.program),
+              .profiles = sockets_->path()};
+    }
+    const bool in_process = settings_.kernels == KernelMethod::kInProcess;
+    if (in_process && settings_.server.kind->ours)
+      return {.arguments = {"--profile-dir", incoming_folder(unit_).string()}};
+    return {};
+  }
+
   BurstTimes time_burst(const BurstSettings& burst) {
     BurstTimes times =
         run_burst(server_.target, settings_.prompt, burst, [this] { unit_.breathe(); });
@@ -130,8 +142,34 @@ class UnitProfile {
   }
 
   ServerProfile profile(const BurstSettings& burst, const std::string& name, BurstTimes& times) {
-    return settings_.kernels == KernelMethod::kTorch ? profile_by_torch(burst, name, times)
-                                                     : profile_in_process(burst, name, times);
+    if (settings_.kernels == KernelMethod::kTorch) return profile_by_torch(burst, name, times);
+    if (settings_.kernels == KernelMethod::kInject) return profile_by_injection(burst, times);
+    return profile_in_process(burst, name, times);
+  }
+
+  /// If the burst fails nobody stops the profile: the unit is over, and its server with it.
+  ServerProfile profile_by_injection(const BurstSettings& burst, BurstTimes& times) {
+    InjectedProcesses processes(sockets_->path(), {.while_waiting = [this] { unit_.breathe(); }});
+    processes.start();
+    times = time_burst(burst);
+    ServerProfile profile = injected_profile(processes.stop(), times, unit_.unit.leg);
+    deviate_if_incomplete(profile.metadata.at("profiler").at("findings"));
+    if (const auto count = profile.metadata.at("profiler").at("processes").get<std::int64_t>();
+        count > 1) {
+      unit_.deviate("kernels of several processes are added up",
+                    fmt::format("{} processes ran kernels, side by side: their time may be more "
+                                "than the time that went by",
+                                count));
+    }
+    return profile;
+  }
+
+  void deviate_if_incomplete(const std::vector<std::string>& findings) {
+    for (const std::string& finding : findings) {
+      unit_.deviate(
+          "the trace may lack records: its kernels are barred where the law does not hold",
+          finding);
+    }
   }
 
   ServerProfile profile_in_process(const BurstSettings& burst, const std::string& name,
@@ -159,11 +197,7 @@ class UnitProfile {
         settings_.server.traces.empty() ? incoming_folder(unit_) : settings_.server.traces;
     const BurstProfile found = profile_while(options, [&] { times = time_burst(burst); });
     ServerProfile profile = torch_profile(found, times, unit_.unit.leg);
-    for (const std::string& finding : found.findings) {
-      unit_.deviate(
-          "the trace may lack records: its kernels are barred where the law does not hold",
-          finding);
-    }
+    deviate_if_incomplete(found.findings);
     if (server_.process && settings_.server.traces.empty()) {
       const std::string ending =
           found.source.extension() == ".gz" ? "torch.pt.trace.json.gz" : "torch.trace.raw";
@@ -217,6 +251,7 @@ class UnitProfile {
 
   UnitRun& unit_;
   const RunSettings& settings_;
+  std::optional<SocketFolder> sockets_;  ///< outlives the server, which writes there
   UnitServer server_;
 };
 
@@ -234,10 +269,11 @@ std::int64_t calls_per_step(const LawReport& laws, const KernelTable& table,
 }
 
 /// Every row of a profile of ours must obey the law; and every expected kernel be called as often
-/// as foretold. A torch trace may begin within a step: there only the expected ones are held to it.
+/// as foretold. A torch trace may begin within a step, and what an injected library sees need not be
+/// the steps' alone: there only the expected ones are held to it.
 void check_laws(const LawReport& laws, const KernelTable& table, const UnitRun& unit) {
   for (const LawRow& row : laws.rows) {
-    if (row.proof != LawProof::kResidual || unit.run.settings.kernels == KernelMethod::kTorch)
+    if (row.proof != LawProof::kResidual || unit.run.settings.kernels != KernelMethod::kInProcess)
       continue;
     throw Error(ErrorKind::kUnavailable, fmt::format("the calls of {} obey no law a x steps + b: "
                                                      "{} are left over; the profile lost some, or "

@@ -10,10 +10,12 @@
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/run/gzip.h"
+#include "bench/run/injected_processes.h"
 #include "bench/run/provenance.h"
 #include "bench/run/unit.h"
 #include "bench/store/canonical_json.h"
 #include "bench/store/csv.h"
+#include "bench/store/file_digest.h"
 
 namespace nvllm::bench {
 
@@ -70,6 +72,12 @@ void replace_all(std::string& text, const std::string& from, const std::string& 
   }
 }
 
+/// Size and SHA-256 of a file that may be anybody's.
+Json digest_of(const fs::path& file) {
+  const FileDigest digest = digest_file(fs::canonical(file));
+  return Json{{"name", file.filename().string()}, {"bytes", digest.bytes}, {"sha256", digest.sha256}};
+}
+
 }  // namespace
 
 Json run_identity(const RunSettings& settings, const std::string& program,
@@ -77,6 +85,8 @@ Json run_identity(const RunSettings& settings, const std::string& program,
   Json identity;
   identity["tool"] = tool;
   if (settings.server.kind->ours) identity["binary"] = binary_facts(program);
+  if (settings.kernels == KernelMethod::kInject)
+    identity["profile_library"] = digest_of(profile_library(settings.profile_library, program));
   identity["model"] = settings.model_id;
   if (!settings.model.empty()) {
     const Json model = model_facts(settings.model);

@@ -14,7 +14,9 @@
 
 namespace nvllm::bench {
 
-/// The fields that every unit's metadata share and that its hash rests on: tool, binary, model.
+/// The fields that every unit's metadata share and that its hash rests on: tool, binary, model, and
+/// the library that is injected.
+///   Errors: Error(kUsage) if there is no such library.
 Json run_identity(const RunSettings& settings, const std::string& program, const std::string& tool);
 
 /// What a leg has in place of the run's identity: the digest of the program that its command names.

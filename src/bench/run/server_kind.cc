@@ -68,7 +68,7 @@ Json fact_of(std::string_view page, const std::string& body) {
 }  // namespace
 
 std::string_view to_string(KernelMethod method) {
-  constexpr std::array<std::string_view, 3> kNames = {"in-process", "torch", "none"};
+  constexpr std::array<std::string_view, 4> kNames = {"in-process", "torch", "inject", "none"};
   return kNames[static_cast<std::size_t>(method)];
 }
 

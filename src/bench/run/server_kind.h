@@ -24,10 +24,11 @@ enum class AddressFrom {
 enum class KernelMethod {
   kInProcess,  ///< POST /start_profile and /stop_profile; the answer names a folder of tables
   kTorch,      ///< the same pages; a torch trace appears in a folder
+  kInject,     ///< a library loaded into its processes, which listens at a socket in each
   kNone,       ///< not at all
 };
 
-/// "in-process", "torch", "none".
+/// "in-process", "torch", "inject", "none".
 std::string_view to_string(KernelMethod method);
 
 /// One kind of server.

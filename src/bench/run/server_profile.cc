@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "bench/records/kernel_name.h"
 #include "bench/run/pooled.h"
+#include "bench/run/server_kind.h"
 #include "bench/store/csv.h"
 #include "bench/store/json_field.h"
 #include "bench/store/kernel_csv.h"
@@ -112,6 +113,13 @@ KernelTable read_kernels(const fs::path& path, const std::string& leg) {
   return table;
 }
 
+/// Fills in what a profile by name alone does not know: what the burst was.
+void set_workload(KernelTable& table, const BurstTimes& times) {
+  table.requests = table.prefills = static_cast<std::int64_t>(times.tokens.size());
+  table.decode_steps = -table.requests;  // the first token of each is the prefill's
+  for (const std::int64_t tokens : times.tokens) table.decode_steps += tokens;
+}
+
 }  // namespace
 
 ServerProfile read_server_profile(const fs::path& folder, const std::string& leg) {
@@ -137,17 +145,40 @@ ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times,
   ServerProfile profile;
   profile.kernels = burst.table;
   profile.kernels.leg = leg;
-  profile.kernels.requests = profile.kernels.prefills =
-      static_cast<std::int64_t>(times.tokens.size());
-  profile.kernels.decode_steps =
-      -profile.kernels.requests;  // the first token of each is the prefill's
-  for (const std::int64_t tokens : times.tokens) profile.kernels.decode_steps += tokens;
+  set_workload(profile.kernels, times);
   profile.symbols = pool_boots({profile.kernels});
   profile.metadata["device"] = nullptr;
   profile.metadata["profiler"] = Json{{"method", "torch"},
                                       {"source", burst.source.filename().string()},
                                       {"findings", burst.findings},
                                       {"complete", burst.findings.empty()}};
+  return profile;
+}
+
+ServerProfile injected_profile(const InjectedProfiles& profiles, const BurstTimes& times,
+                               const std::string& leg) {
+  ServerProfile profile;
+  std::vector<KernelTable> tables;
+  std::int64_t lost = 0;
+  for (const fs::path& folder : profiles.folders) {
+    tables.push_back(read_kernels(folder / "kernels.csv", leg));
+    // The library sees no steps; the phase in its tables is the one that a collector begins with.
+    for (KernelRow& row : tables.back().rows) row.phase.clear();
+    const std::string name = "profile_metadata.json";
+    const Json metadata = parse_json(read_file(folder / name, kFileBytesMax), name);
+    lost += int_field(metadata.at("profiler"), "lost_kernels", name);
+  }
+  profile.kernels = pool_boots(tables);
+  set_workload(profile.kernels, times);
+  profile.symbols = pool_boots({profile.kernels});
+  std::vector<std::string> findings = profiles.findings;
+  if (lost > 0) findings.push_back(fmt::format("{} kernels ran of which nothing was kept", lost));
+  profile.metadata["device"] = "cuda";
+  profile.metadata["profiler"] = Json{{"method", to_string(KernelMethod::kInject)},
+                                      {"processes", profiles.folders.size()},
+                                      {"lost_kernels", lost},
+                                      {"findings", findings},
+                                      {"complete", findings.empty()}};
   return profile;
 }
 

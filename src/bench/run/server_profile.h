@@ -2,11 +2,13 @@
 
 #include <filesystem>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "bench/load/profile_run.h"
 #include "bench/records/kernel_table.h"
 #include "bench/run/burst.h"
+#include "bench/run/injected_processes.h"
 
 namespace nvllm::bench {
 
@@ -27,5 +29,12 @@ ServerProfile read_server_profile(const std::filesystem::path& folder, const std
 /// device and a profiler, no phases: a trace does not tell decode steps from prefills.
 ServerProfile torch_profile(const BurstProfile& burst, const BurstTimes& times,
                             const std::string& leg);
+
+/// The same from what the processes of a server wrote in which our library counted, several of them
+/// pooled: calls and times add up. Where kernels were lost there is a finding more than `profiles`
+/// has; the metadata lists them all.
+///   Errors: as read_server_profile.
+ServerProfile injected_profile(const InjectedProfiles& profiles, const BurstTimes& times,
+                               const std::string& leg);
 
 }  // namespace nvllm::bench

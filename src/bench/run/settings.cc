@@ -89,29 +89,48 @@ void read_schedule(const Json& section, RunSettings& out) {
   if (section.value("on_failure", "continue") == "stop") out.on_failure = OnFailure::kStop;
 }
 
+/// The methods that a kind of server may be profiled by. One that runs already may be any server.
+std::vector<KernelMethod> methods_of(const ServerKind& kind) {
+  if (kind.address == AddressFrom::kRunsAlready)
+    return {KernelMethod::kInProcess, KernelMethod::kTorch};
+  if (kind.kernels == KernelMethod::kNone) return {KernelMethod::kInject};
+  return {kind.kernels, KernelMethod::kInject};
+}
+
+/// The method that the file demands.
+KernelMethod demanded_method(const Sweep& sweep, const std::string& name,
+                             const ServerSettings& server) {
+  const bool runs = server.kind->address == AddressFrom::kRunsAlready;
+  if (runs && name == to_string(KernelMethod::kInject)) {
+    refuse(sweep,
+           "'profile.method' is \"inject\", but an external server is not started here, so nothing "
+           "can be loaded into it");
+  }
+  std::string known;
+  for (const KernelMethod method : methods_of(*server.kind)) {
+    known += fmt::format("{}\"{}\"", known.empty() ? "" : " or ", to_string(method));
+    if (name != to_string(method)) continue;
+    if (runs && method == KernelMethod::kTorch && server.traces.empty()) {
+      refuse(sweep,
+             "'profile.method' is \"torch\", but 'server.traces' does not say where the external "
+             "server writes its traces");
+    }
+    return method;
+  }
+  refuse(sweep, fmt::format("'profile.method' is \"{}\"; this version profiles servers of kind "
+                            "\"{}\" by {}",
+                            name, server.kind->name, known));
+}
+
 void read_profile(const Sweep& sweep, const Json& section, RunSettings& out) {
   out.kernels = out.server.kind->kernels;
   if (const std::string method = section.value("method", "auto"); method != "auto") {
     out.kernels_demanded = true;
-    const bool runs = out.server.kind->address == AddressFrom::kRunsAlready;
-    const bool known = method == "in-process" || method == "torch";
-    if (known) out.kernels = method == "torch" ? KernelMethod::kTorch : KernelMethod::kInProcess;
-    if (!known || (!runs && out.kernels != out.server.kind->kernels)) {
-      refuse(
-          sweep,
-          fmt::format("'profile.method' is \"{}\"; this version profiles servers of kind \"{}\" by "
-                      "\"{}\"{}",
-                      method, out.server.kind->name,
-                      runs ? "in-process" : to_string(out.server.kind->kernels),
-                      runs ? " or \"torch\"" : ""));
-    }
-    if (runs && out.kernels == KernelMethod::kTorch && out.server.traces.empty()) {
-      refuse(sweep,
-             "'profile.method' is \"torch\", but 'server.traces' does not say where the external "
-             "server "
-             "writes its traces");
-    }
+    out.kernels = demanded_method(sweep, method, out.server);
   }
+  out.profile_library = section.value("library", "");
+  if (!out.profile_library.empty() && out.kernels != KernelMethod::kInject)
+    refuse(sweep, "'profile.library' is for 'profile.method' \"inject\" alone");
   std::vector<BurstSettings> bursts;
   for (const Json& one : section_of(section, "bursts"))
     bursts.push_back({one.at("requests"), one.at("max_tokens")});

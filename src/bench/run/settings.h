@@ -49,6 +49,7 @@ struct RunSettings {
 
   KernelMethod kernels = KernelMethod::kNone;
   bool kernels_demanded = false;  ///< the file names the method: without it a unit has failed
+  std::filesystem::path profile_library;  ///< to inject; "": the one beside this program
   double request_deadline_s = 600;
   std::int64_t warmup_tokens = 0;
   BurstSettings long_burst, short_burst;

@@ -12,6 +12,7 @@
 #include "base/files.h"
 #include "base/hashing.h"
 #include "bench/load/capabilities.h"
+#include "bench/run/injected_processes.h"
 #include "bench/store/canonical_json.h"
 #include "bench/store/seal.h"
 #include "net/http_client.h"
@@ -46,7 +47,7 @@ std::string port_of(const std::string& url) {
   return colon <= std::string("https:").size() ? "80" : port;
 }
 
-ServerOptions options_of(const UnitRun& unit, const std::vector<std::string>& further_arguments) {
+ServerOptions options_of(const UnitRun& unit, const ServerAdditions& additions) {
   const RunSettings& settings = unit.run.settings;
   const ServerSettings& server = settings.server;
   ServerOptions options;
@@ -58,8 +59,11 @@ ServerOptions options_of(const UnitRun& unit, const std::vector<std::string>& fu
     if (options.url.empty()) options.url = "http://127.0.0.1:" + facts.port;
   }
   options.command = command_of(settings, unit.leg, facts);
-  options.command.insert(options.command.end(), further_arguments.begin(), further_arguments.end());
+  options.command.insert(options.command.end(), additions.arguments.begin(),
+                         additions.arguments.end());
   options.env = environment_of(settings, unit.leg, facts);
+  if (!additions.preload.empty())
+    preload_library(options.env, additions.preload, additions.profiles);
   options.log_file = unit.folder / "serve.log";
   options.group = ServerGroup::kOwn;
   options.ready_path = server.ready_page;
@@ -169,7 +173,7 @@ std::vector<std::string> common_files(const UnitRun& unit) {
   return names;
 }
 
-UnitServer start_server(UnitRun& unit, const std::vector<std::string>& further_arguments) {
+UnitServer start_server(UnitRun& unit, const ServerAdditions& additions) {
   unit.tell("STARTING", 0);
   UnitServer server;
   const RunSettings& settings = unit.run.settings;
@@ -178,7 +182,7 @@ UnitServer start_server(UnitRun& unit, const std::vector<std::string>& further_a
     wait_for_external(unit, server.target.target.url);
   } else {
     std::filesystem::create_directories(incoming_folder(unit));
-    ServerOptions options = options_of(unit, further_arguments);
+    ServerOptions options = options_of(unit, additions);
     options.while_waiting = [&unit] { unit.breathe(); };
     server.process = std::make_unique<ServerProcess>(std::move(options));
     server.target.target.url = server.process->url();

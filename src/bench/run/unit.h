@@ -62,12 +62,19 @@ struct UnitServer {
   std::unique_ptr<ServerProcess> process;  ///< null: it is not ours
 };
 
+/// What a phase adds to the leg's server.
+struct ServerAdditions {
+  std::vector<std::string> arguments{};  ///< behind the leg's
+  std::filesystem::path preload{};       ///< a profile library, loaded into all its processes
+  std::filesystem::path profiles{};      ///< where those have their sockets and write
+};
+
 /// Starts the leg's server with its log in the unit's folder, or goes to the one that runs, waits
 /// until it is ready, finds out what it can and whether it serves the sweep's model, and writes
 /// capabilities.json.
 ///   Errors: Error(kUnavailable) as ServerProcess and probe_capabilities; also if it serves another
 ///           model than the sweep names.
-UnitServer start_server(UnitRun& unit, const std::vector<std::string>& further_arguments);
+UnitServer start_server(UnitRun& unit, const ServerAdditions& additions);
 
 /// Stops it, if it is ours.
 ///   Errors: Error(kUnavailable) if a server of our own kind did not end with status 0: what it

@@ -73,6 +73,7 @@ void check_bursts(Section& section) {
 
 void check_profile(Section section) {
   section.choice("method", {"auto", "in-process", "inject", "torch", "nsys"});
+  section.text("library");
   section.integer("warmup_tokens", 0, INT64_MAX);
   check_bursts(section);
   section.number("deadline_s", 0.001, kSecondsMax);

@@ -60,6 +60,7 @@ const std::vector<SchemaSection>& sweep_schema() {
       {"schedule.rounds", {{"profile", "server boots"}, {"gsm8k", "server boots"}}},
       {"profile",
        {{"method", "auto, in-process, inject, torch, nsys"},
+        {"library", "to inject; libnvllm_profile.so beside nvllm where absent"},
         {"warmup_tokens", "whole number"},
         {"bursts", "array of tables"},
         {"deadline_s", "seconds, of one request"},

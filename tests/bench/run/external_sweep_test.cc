@@ -311,6 +311,22 @@ TEST_F(ExternalSweep, TorchTracesOfARunningServerGiveItsKernels) {
   EXPECT_TRUE(fs::exists(traces / "1.pt.trace.json"));
 }
 
+TEST_F(ExternalSweep, ALibraryToInjectThatIsMissingIsRefusedBeforeAnythingIsMade) {
+  serve();
+  write_sweep("scripted", "command = [\"true\"]", "method = \"inject\"");
+  std::string text = text_of(request_.sweep_file);
+  text.replace(text.find("external\"\nurl"), 8, "vllm");
+  put_file(request_.sweep_file, text);
+  try {
+    run();
+    FAIL() << "nothing was refused";
+  } catch (const Error& error) {
+    EXPECT_EQ(error.kind(), ErrorKind::kUsage);
+    EXPECT_THAT(error.what(), HasSubstr("there is no /bin/libnvllm_profile.so; build it with"));
+  }
+  EXPECT_FALSE(has(""));
+}
+
 TEST_F(ExternalSweep, FilesThatCannotBeRunAreRefusedBeforeAnythingIsMade) {
   serve();
   const auto fault = [&](const std::string& from, const std::string& to) -> std::string {
@@ -334,6 +350,8 @@ TEST_F(ExternalSweep, FilesThatCannotBeRunAreRefusedBeforeAnythingIsMade) {
               HasSubstr("'no-such-program' of its command is no program here"));
   EXPECT_THAT(fault("warmup_tokens", "method = \"nsys\"\nwarmup_tokens"),
               HasSubstr("this version profiles"));
+  EXPECT_THAT(fault("warmup_tokens", "method = \"inject\"\nwarmup_tokens"),
+              HasSubstr("nothing can be loaded into it"));
   EXPECT_THAT(fault("warmup_tokens", "method = \"torch\"\nwarmup_tokens"),
               HasSubstr("'server.traces'"));
   EXPECT_FALSE(has(""));

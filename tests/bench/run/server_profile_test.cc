@@ -2,9 +2,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "bench/profile/profile_folder.h"
+#include "bench/run/fake_injection.h"
 #include "bench/run/fake_server.h"
 #include "bench/store/kernel_csv.h"
 #include "support/temp_folder.h"
@@ -62,6 +65,65 @@ TEST(ServerProfile, ComplainsAboutAColumnThatIsMissing) {
   text.replace(text.find("mean_us"), 7, "mean_ns");
   write_file_atomically(folder / "kernels.csv", text);
   EXPECT_THROW(read_server_profile(folder, "a"), Error);
+}
+
+/// A folder as the injected library writes it.
+std::filesystem::path injected_folder(const std::filesystem::path& root, int gemms, double us,
+                                      std::int64_t lost = 0) {
+  Collector collector;
+  collector.on_lost(lost);
+  test::launches("gemm", gemms, us)(collector);
+  test::launches("norm", 2, 5)(collector);
+  return write_profile(root, collector.profile(), {.leg = "injected", .device = "cuda"});
+}
+
+const BurstTimes kTimes{
+    .wall_s = {1, 1}, .tokens = {12, 12}, .prompt_tokens = 7, .token_ids_sha256 = ""};
+
+TEST(InjectedProfile, HasKernelsByNameAndTheWorkThatWasSent) {
+  const TempFolder root;
+  const ServerProfile profile =
+      injected_profile({.folders = {injected_folder(root.path(), 6, 10)}}, kTimes, "a");
+  EXPECT_EQ(profile.kernels.leg, "a");
+  EXPECT_EQ(profile.kernels.requests, 2);
+  EXPECT_EQ(profile.kernels.prefills, 2);
+  EXPECT_EQ(profile.kernels.decode_steps, 22);
+  ASSERT_EQ(profile.kernels.rows.size(), 2u);
+  EXPECT_EQ(profile.kernels.rows[0].name, "gemm");
+  EXPECT_EQ(profile.kernels.rows[0].n_calls, 6);
+  EXPECT_EQ(profile.kernels.rows[0].phase, "") << "the library sees no steps";
+  EXPECT_EQ(profile.symbols.rows.size(), 2u);
+  EXPECT_FALSE(profile.metadata.contains("phases"));
+  const Json& profiler = profile.metadata.at("profiler");
+  EXPECT_EQ(profiler.at("method"), "inject");
+  EXPECT_EQ(profiler.at("processes"), 1);
+  EXPECT_EQ(profiler.at("lost_kernels"), 0);
+  EXPECT_EQ(profiler.at("complete"), true);
+  const std::string text = format_kernels(profile.kernels, nullptr);
+  EXPECT_EQ(format_kernels(parse_kernels(text, "k", "a"), nullptr), text);
+}
+
+TEST(InjectedProfile, OfSeveralProcessesAddsUpAndLostKernelsAreAFinding) {
+  const TempFolder root;
+  const ServerProfile profile =
+      injected_profile({.folders = {injected_folder(root.path(), 3, 10, 2),
+                                    injected_folder(root.path(), 1, 30, 1)},
+                        .findings = {"one came late"}},
+                       kTimes, "a");
+  const KernelRow& gemm = profile.kernels.rows[0];
+  EXPECT_EQ(gemm.n_calls, 4);
+  EXPECT_NEAR(gemm.total_ms, 0.06, 1e-9);
+  EXPECT_NEAR(gemm.mean_us, 15, 1e-6);
+  EXPECT_NEAR(*gemm.sd_us, 10, 1e-3);  // of 10, 10, 10 and 30
+  EXPECT_NEAR(*gemm.log_mean, (3 * std::log(10) + std::log(30)) / 4, 1e-5);
+  EXPECT_NEAR(*gemm.min_us, 10, 1e-6);
+  EXPECT_NEAR(*gemm.max_us, 30, 1e-6);
+  EXPECT_EQ(profile.kernels.rows[1].n_calls, 4);
+  const Json& profiler = profile.metadata.at("profiler");
+  EXPECT_EQ(profiler.at("processes"), 2);
+  EXPECT_EQ(profiler.at("lost_kernels"), 3);
+  EXPECT_EQ(profiler.at("complete"), false);
+  EXPECT_EQ(profiler.at("findings").size(), 2u);
 }
 
 }  // namespace

@@ -11,8 +11,10 @@ namespace {
 
 namespace fs = std::filesystem;
 using ::testing::ElementsAre;
+using ::testing::HasSubstr;
 
-Sweep sweep_with(const std::string& server, const std::string& leg = "") {
+Sweep sweep_with(const std::string& server, const std::string& leg = "",
+                 const std::string& profile = "") {
   return parse_sweep(R"(schema = "nvllm.sweep/v1"
 name = "s"
 claim = "c"
@@ -21,8 +23,7 @@ id = "org/mine"
 path = "synthetic:tiny-hybrid"
 [legs.a]
 )" + leg + "\n[server]\n" +
-                         server + R"(
-[profile]
+                         server + "\n[profile]\n" + profile + R"(
 bursts = [{ requests = 1, max_tokens = 4 }, { requests = 1, max_tokens = 2 }]
 [[verdict]]
 when = "true"
@@ -68,6 +69,41 @@ TEST(RunSettings, ALegsOwnCommandAndAddressComeFirst) {
   EXPECT_THAT(command_of(settings, sweep.legs[0], kFacts), ElementsAre("two", "8123"));
   EXPECT_EQ(address_of(settings, sweep.legs[0]), "http://127.0.0.1:2");
   EXPECT_EQ(settings.kernels, KernelMethod::kNone);
+}
+
+/// What is wrong with a sweep file, or nothing.
+std::string fault_of(const Sweep& sweep) {
+  try {
+    static_cast<void>(run_settings(sweep, ""));
+  } catch (const Error& error) {
+    return error.what();
+  }
+  return "";
+}
+
+TEST(RunSettings, AnyServerStartedHereMayBeProfiledByInjection) {
+  for (const char* kind : {"nvllm", "vllm", "sglang", "llama.cpp"}) {
+    const std::string server = std::string("command = [\"x\"]\nkind = \"") + kind + "\"";
+    const RunSettings settings =
+        run_settings(sweep_with(server, "", "method = \"inject\"\nlibrary = \"p.so\""), "");
+    EXPECT_EQ(settings.kernels, KernelMethod::kInject) << kind;
+    EXPECT_TRUE(settings.kernels_demanded);
+    EXPECT_EQ(settings.profile_library, "p.so");
+  }
+}
+
+TEST(RunSettings, MethodsThatAKindDoesNotHaveAreRefused) {
+  const std::string external = "kind = \"external\"\nurl = \"http://127.0.0.1:1\"";
+  EXPECT_THAT(fault_of(sweep_with(external, "", "method = \"inject\"")),
+              HasSubstr("an external server is not started here"));
+  EXPECT_THAT(fault_of(sweep_with(external, "", "method = \"nsys\"")),
+              HasSubstr("by \"in-process\" or \"torch\""));
+  const std::string vllm = "kind = \"vllm\"\ncommand = [\"x\"]";
+  EXPECT_THAT(fault_of(sweep_with(vllm, "", "method = \"in-process\"")),
+              HasSubstr("by \"torch\" or \"inject\""));
+  const std::string llama = "kind = \"llama.cpp\"\ncommand = [\"x\"]";
+  EXPECT_THAT(fault_of(sweep_with(llama, "", "method = \"torch\"")), HasSubstr("by \"inject\""));
+  EXPECT_THAT(fault_of(sweep_with(vllm, "", "library = \"p.so\"")), HasSubstr("'profile.library'"));
 }
 
 /// The blocks of a Markdown file that are sweep files with a server.
