@@ -73,7 +73,7 @@ struct Rounded {
     from.upload(x.data(), from.bytes());
     round_to_nvfp4(rows, from.as<Bf16>(), cols, count, cols, nullptr);
     codes.resize(static_cast<std::size_t>(count * tiles * 16));
-    scales.resize(static_cast<std::size_t>(count * tiles * 2));
+    scales.resize(static_cast<std::size_t>(rows.pairs * tiles * 4));
     factors.resize(static_cast<std::size_t>(count));
     const auto start = memory.as<std::byte>();
     const auto place = [&](const void* part) { return static_cast<const std::byte*>(part) - start; };
@@ -86,7 +86,8 @@ struct Rounded {
     return codes[static_cast<std::size_t>(row * tiles * 16 + col / 8)] >> (4 * at) & 15u;
   }
   std::uint8_t scale(std::int64_t row, std::int64_t block) const {
-    return scales[static_cast<std::size_t>(row * tiles * 2 + block / 4)] >> (block % 4 * 8) & 255u;
+    const std::int64_t word = (block / 8 * 2 * rows.pairs + row) * 2 + block % 8 / 4;
+    return scales[static_cast<std::size_t>(word)] >> (block % 4 * 8) & 255u;
   }
   double value(std::int64_t row, std::int64_t col) const {
     return static_cast<double>(e2m1_to_float(code(row, col))) * e4m3_to_float(scale(row, col / kBlock)) * factors[static_cast<std::size_t>(row)];

@@ -20,9 +20,9 @@ TEST(DeltaSegments, HeadsThatKeepMoreThanHalfBusyAreLeftAlone) {
 
 TEST(DeltaSegments, ShortPromptsAreCutLess) {
   EXPECT_EQ(delta_segments(16, 0, 132), 1);
-  EXPECT_EQ(delta_segments(16, 7, 132), 1);
-  EXPECT_EQ(delta_segments(16, 8, 132), 2);
-  EXPECT_EQ(delta_segments(16, 15, 132), 3);
+  EXPECT_EQ(delta_segments(16, 15, 132), 1);
+  EXPECT_EQ(delta_segments(16, 16, 132), 2);
+  EXPECT_EQ(delta_segments(16, 31, 132), 3);
   EXPECT_EQ(delta_segments(1, 1000, 132), 16);
 }
 

@@ -50,11 +50,11 @@ __device__ __forceinline__ void fetch(const Arguments& a, std::uint32_t stage, i
     const auto* from = reinterpret_cast<const std::byte*>(a.x.codes) + (row * a.col_tiles + col_tile) * kCodeBytes + at;
     ptx::copy_16(stage + kCodesAt + token * kCodeStride + at, from, there);
   }
-  if (threadIdx.x < kTokens) {
-    const bool there = first_token + static_cast<int>(threadIdx.x) < a.tokens;
-    const long long row = there ? first_token + static_cast<int>(threadIdx.x) : 0;
-    const auto* from = reinterpret_cast<const std::byte*>(a.x.scales) + (row * a.col_tiles + col_tile) * kScaleBytes;
-    ptx::copy_8(stage + kScalesAt + threadIdx.x * kScaleBytes, from, there);
+  if (threadIdx.x < kTokens / 2) {
+    const long long pair = first_token / 2 + static_cast<int>(threadIdx.x);
+    const bool there = pair < a.x.pairs;
+    const auto* from = reinterpret_cast<const std::byte*>(a.x.scales) + (col_tile * a.x.pairs + (there ? pair : 0)) * 2 * kScaleBytes;
+    ptx::copy_16(stage + kScalesAt + threadIdx.x * 2 * kScaleBytes, from, there);
   }
 }
 
@@ -128,7 +128,7 @@ __global__ void __launch_bounds__(kThreads, 1) block_scaled_kernel(const __grid_
     for (int odd = 0; odd < 2; ++odd) {
       const int token = first_token + n * 8 + t * 2 + odd;
       if (token >= a.tokens) continue;
-      const float factor = a.x.factors[token];
+      const float factor = __ldcg(a.x.factors + token);
 #pragma unroll
       for (int i = 0; i < 4; ++i) {
         const int group = i / 2, low = i % 2;

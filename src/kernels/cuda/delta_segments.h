@@ -9,7 +9,7 @@ namespace nvllm::cuda {
 
 inline constexpr int kDeltaChunkTokens = 64;
 inline constexpr int kDeltaHeadCtas = 2;        ///< of one value head, where the chunks are gone through in order
-inline constexpr int kDeltaSegmentChunks = 4;   ///< at least: a segment costs a product of matrices beside its chunks
+inline constexpr int kDeltaSegmentChunks = 8;   ///< at least: with four, 512 tokens are slower than uncut (docs/performance.md)
 inline constexpr int kDeltaSegmentsMax = 16;    ///< those products follow one another
 
 constexpr int delta_chunks(std::int64_t tokens) { return static_cast<int>((tokens + kDeltaChunkTokens - 1) / kDeltaChunkTokens); }

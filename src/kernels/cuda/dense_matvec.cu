@@ -48,7 +48,7 @@ __device__ __forceinline__ uint4 load_weights(const std::byte* from) { return __
 __device__ __forceinline__ uint4 load_columns(const __nv_bfloat16* row, int col, int cols, bool there) {
   uint4 out{0, 0, 0, 0};
   if (!there || col >= cols) return out;
-  if (col + 8 <= cols) return *reinterpret_cast<const uint4*>(row + col);
+  if (col + 8 <= cols) return __ldcg(reinterpret_cast<const uint4*>(row + col));
   std::uint32_t words[4];
 #pragma unroll
   for (int i = 0; i < 4; ++i) {

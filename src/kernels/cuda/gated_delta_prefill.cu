@@ -421,8 +421,8 @@ __device__ __forceinline__ void load_values(std::uint32_t (&u)[8][2], const Chun
 #pragma unroll
   for (int n = 0; n < 8; ++n) {
     const auto* const from = reinterpret_cast<const std::uint32_t*>(parts.u + (column + g) * kChunk + n * 8 + t * 2);
-    u[n][0] = from[0];
-    u[n][1] = from[8 * kChunk / 2];
+    u[n][0] = __ldcg(from);
+    u[n][1] = __ldcg(from + 8 * kChunk / 2);
   }
 }
 
@@ -467,7 +467,7 @@ __device__ __forceinline__ void take_chunk(float (&state)[16][4], float (&answer
   float values[8][4] = {};  // N
   std::uint32_t u[8][2];
   load_values(u, parts, column, lane);
-  const float decay = parts.decay;
+  const float decay = __ldcg(&parts.decay);
   {
     std::uint32_t rounded[8][4];
 #pragma unroll
@@ -505,7 +505,7 @@ __device__ __forceinline__ void pass_chunk(float (&state)[16][4], const StateSta
   float values[8][4] = {};  // N
   std::uint32_t u[8][2] = {};
   if (column < kDim) load_values(u, parts, column, lane);
-  const float decay = parts.decay;
+  const float decay = __ldcg(&parts.decay);
   {
     std::uint32_t rounded[8][4];
 #pragma unroll
@@ -575,7 +575,7 @@ __global__ void __launch_bounds__(kThreads, 1) scan_kernel(const __grid_constant
     visit_state(start, column, lane_of_warp, [&](int n, int i, const float* from) { state[n][i] = __ldcg(from); });
   } else {
     visit_state(slot, column, lane_of_warp, [&](int n, int i, const State* from) {
-      if constexpr (sizeof(State) == 4) state[n][i] = lane.start > 0 ? *from : 0.0f;
+      if constexpr (sizeof(State) == 4) state[n][i] = lane.start > 0 ? __ldcg(from) : 0.0f;
       else state[n][i] = lane.start > 0 ? delta::load_one(from) : 0.0f;
     });
   }

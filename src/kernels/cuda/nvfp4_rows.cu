@@ -86,7 +86,7 @@ __global__ void __launch_bounds__(kThreads) round_kernel(const __grid_constant__
   const float factor = largest == 0 ? 1.0f : __fdiv_rn(__uint_as_float(largest), kCodeMax * kScaleMax);
   if (threadIdx.x == 0) a.out.factors[row] = largest < kInfinity ? factor : __uint_as_float(0x7fffffffu);
   for (int block = threadIdx.x; block < a.tiles * kTileBlocks; block += kThreads) {
-    const long long at = row * a.tiles * kTileBlocks + block;
+    const int tile = block / kTileBlocks;
     std::uint32_t words[2] = {0, 0};
     __nv_fp8_storage_t scale = 0;
     if (block < blocks && largest < kInfinity) {
@@ -98,22 +98,23 @@ __global__ void __launch_bounds__(kThreads) round_kernel(const __grid_constant__
         words[1] = codes_of(of.x + 8, unit);
       }
     }
-    reinterpret_cast<uint2*>(a.out.codes)[at] = {words[0], words[1]};
-    reinterpret_cast<std::uint8_t*>(a.out.scales)[at] = scale;
+    reinterpret_cast<uint2*>(a.out.codes)[row * a.tiles * kTileBlocks + block] = {words[0], words[1]};
+    reinterpret_cast<std::uint8_t*>(a.out.scales)[(tile * 2 * a.out.pairs + row) * kTileBlocks + block % kTileBlocks] = scale;
   }
 }
 
 }  // namespace
 
 std::int64_t Nvfp4Rows::bytes(std::int64_t rows, std::int64_t tiles) {
-  return rows * (tiles * (kTileCols / 2 + kTileBlocks) + static_cast<std::int64_t>(sizeof(float)));
+  return (rows + 1) / 2 * 2 * (tiles * (kTileCols / 2 + kTileBlocks) + static_cast<std::int64_t>(sizeof(float)));
 }
 
 Nvfp4Rows Nvfp4Rows::in(void* memory, std::int64_t rows, std::int64_t tiles) {
   Nvfp4Rows out;
+  out.pairs = (rows + 1) / 2;
   out.codes = static_cast<std::uint32_t*>(memory);
   out.scales = out.codes + rows * tiles * (kTileCols / 8);
-  out.factors = reinterpret_cast<float*>(out.scales + rows * tiles * (kTileBlocks / 4));
+  out.factors = reinterpret_cast<float*>(out.scales + 2 * out.pairs * tiles * (kTileBlocks / 4));
   return out;
 }
 

@@ -13,11 +13,12 @@ namespace nvllm::cuda {
 /// Rows of activations as NVFP4, on the device. A value is its code, times its block's scale, times its row's factor.
 /// Columns are filled up with zeros to whole tiles of kTileCols, of which each has
 ///   codes [16 words]: eight columns a word, four bits each, the even ones first;
-///   scales [8 bytes]: E4M3, of 16 columns each.
+///   scales [2 words]: E4M3, of 16 columns each.
 struct Nvfp4Rows {
   std::uint32_t* codes = nullptr;   ///< [rows, tiles, 16]
-  std::uint32_t* scales = nullptr;  ///< [rows, tiles, 2]
+  std::uint32_t* scales = nullptr;  ///< [tiles, pairs of rows, 2, 2]: sixteen bytes are of two rows
   float* factors = nullptr;         ///< [rows]
+  std::int64_t pairs = 0;
 
   /// What `rows` rows of `tiles` tiles take, factors included.
   [[nodiscard]] static std::int64_t bytes(std::int64_t rows, std::int64_t tiles);

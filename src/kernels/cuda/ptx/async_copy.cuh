@@ -6,14 +6,9 @@
 
 namespace nvllm::cuda::ptx {
 
-/// Copies 16 bytes, both sides aligned to as much; zeros if they are not `there`.
+/// Copies 16 bytes, both sides aligned to as much, past the first-level cache; zeros if they are not `there`.
 __device__ __forceinline__ void copy_16(std::uint32_t to, const void* from, bool there) {
   asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(there ? 16 : 0) : "memory");
-}
-
-/// The same with 8 bytes.
-__device__ __forceinline__ void copy_8(std::uint32_t to, const void* from, bool there) {
-  asm volatile("cp.async.ca.shared.global [%0], [%1], 8, %2;" ::"r"(to), "l"(from), "r"(there ? 8 : 0) : "memory");
 }
 
 /// The copies since the last of these are one group.
