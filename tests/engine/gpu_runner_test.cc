@@ -166,25 +166,42 @@ TEST_F(GpuRunner, LogitsAreNoFartherFromTheReferenceThanThoseOfTheCpuTwice) {
   }
 }
 
-TEST_F(GpuRunner, ActivationsRoundedToNvfp4MoveLogitsAsFarAsTheReferenceSaysOfThem) {
-  std::vector<std::int32_t> prompt;
-  for (std::uint64_t i = 0; i < 130; ++i) {
-    prompt.push_back(static_cast<std::int32_t>(
-        random_bits(5, i) % static_cast<std::uint64_t>(demo().config().vocab_size)));
+/// How far logits are from others, as a share of what they differ among themselves; what is added
+/// to all of them changes no probability and is left out.
+double share_apart(const std::vector<float>& logits, const std::vector<float>& exact) {
+  const auto mean = [](const std::vector<float>& of) {
+    return std::accumulate(of.begin(), of.end(), 0.0) / static_cast<double>(of.size());
+  };
+  const double of_logits = mean(logits), of_exact = mean(exact);
+  Distance apart, size;
+  for (std::size_t i = 0; i < exact.size(); ++i) {
+    apart.add(logits[i] - of_logits - (exact[i] - of_exact));
+    size.add(exact[i] - of_exact);
   }
-  EngineOptions options = gpu_options(1, 0, false);
-  options.prefill_activations = "bf16";
-  const auto exact = prompt_logits(gpu_runner(options), prompt, false);
-  options.prefill_activations = "nvfp4";
-  const auto rounded = prompt_logits(gpu_runner(options), prompt, false);
-  const Distance apart = distance(rounded, exact),
-                 size = distance(exact, {std::vector<float>(exact[0].size(), 0.0f)});
-  std::printf("nvfp4 activations  largest %.4f  rms %.4f of %.4f\n", apart.largest, apart.rms(),
-              size.rms());
-  // The double-precision reference with activations rounded alike is 0.33 of the logits away from itself, on this prompt
-  // of random tokens.
-  EXPECT_GT(apart.rms(), 0.1 * size.rms()) << "nothing was rounded";
-  EXPECT_LT(apart.rms(), 0.5 * size.rms());
+  return apart.rms() / size.rms();
+}
+
+TEST_F(GpuRunner, ActivationsRoundedToNvfp4MoveLogitsAsFarAsTheReferenceSaysOfThem) {
+  constexpr std::uint64_t kPrompts = 6;
+  EngineOptions exact = gpu_options(1, 0, false), rounded = exact;
+  exact.prefill_activations = "bf16";
+  rounded.prefill_activations = "nvfp4";
+  double sum = 0;
+  for (std::uint64_t seed = 5; seed < 5 + kPrompts; ++seed) {
+    std::vector<std::int32_t> prompt;
+    for (std::uint64_t i = 0; i < 130; ++i) {
+      prompt.push_back(static_cast<std::int32_t>(
+          random_bits(seed, i) % static_cast<std::uint64_t>(demo().config().vocab_size)));
+    }
+    const double share = share_apart(prompt_logits(gpu_runner(rounded), prompt, false).at(0),
+                                     prompt_logits(gpu_runner(exact), prompt, false).at(0));
+    std::printf("nvfp4 activations, prompt %d: %.3f of the logits\n", static_cast<int>(seed), share);
+    sum += share;
+  }
+  // The double-precision reference with activations rounded alike is 0.20 to 0.40 away from itself on these
+  // prompts of random tokens, 0.27 in the mean.
+  EXPECT_GT(sum / kPrompts, 0.1) << "nothing was rounded";
+  EXPECT_LT(sum / kPrompts, 0.5);
 }
 
 /// Counts what it hears.

@@ -7,22 +7,22 @@ namespace {
 
 TEST(DeltaSegments, FewHeadsFillTheMachine) {
   EXPECT_EQ(delta_segments(16, 128, 132), 4);
-  EXPECT_EQ(delta_segments(32, 128, 132), 2);
+  EXPECT_EQ(delta_segments(22, 128, 132), 3);
   EXPECT_EQ(delta_segments(8, 128, 48), 3);
 }
 
-TEST(DeltaSegments, HeadsThatKeepMoreThanHalfBusyAreLeftAlone) {
-  EXPECT_EQ(delta_segments(33, 128, 132), 2);  // 66 of 132 is half
-  EXPECT_EQ(delta_segments(34, 128, 132), 1);
+TEST(DeltaSegments, HeadsThatKeepMoreThanAThirdBusyAreLeftAlone) {
+  EXPECT_EQ(delta_segments(23, 128, 132), 1);
+  EXPECT_EQ(delta_segments(32, 128, 132), 1);
   EXPECT_EQ(delta_segments(48, 128, 132), 1);
   EXPECT_EQ(delta_segments(16, 128, 48), 1);
 }
 
 TEST(DeltaSegments, ShortPromptsAreCutLess) {
   EXPECT_EQ(delta_segments(16, 0, 132), 1);
-  EXPECT_EQ(delta_segments(16, 15, 132), 1);
-  EXPECT_EQ(delta_segments(16, 16, 132), 2);
-  EXPECT_EQ(delta_segments(16, 31, 132), 3);
+  EXPECT_EQ(delta_segments(16, 23, 132), 1);
+  EXPECT_EQ(delta_segments(16, 24, 132), 3);
+  EXPECT_EQ(delta_segments(16, 32, 132), 4);
   EXPECT_EQ(delta_segments(1, 1000, 132), 16);
 }
 

@@ -165,13 +165,12 @@ __global__ void __launch_bounds__(kWarps * 32, 16 / kWarps) dense_matvec_kernel(
   }
 }
 
-/// After the kernels before, as launch_after() says why.
 template <DenseFormat kFormat, int kFragments, int kWarps>
 void launch(DenseWork work, unsigned count, cudaStream_t stream) {
   for (DenseArguments& a : work.of) a.token_groups = (a.tokens + kFragments * kTokens - 1) / (kFragments * kTokens);
   const DenseArguments& a = work.of[0];
   const dim3 ctas(static_cast<unsigned>((a.rows + kRows - 1) / kRows * a.token_groups), count);
-  launch_grid(Start::kAfter, dense_matvec_kernel<kFormat, kFragments, kWarps>, ctas, kWarps * 32, 0, stream, work);
+  launch_grid(Start::kEarly, dense_matvec_kernel<kFormat, kFragments, kWarps>, ctas, kWarps * 32, 0, stream, work);
 }
 
 template <DenseFormat kFormat>
