@@ -35,7 +35,7 @@ __device__ __forceinline__ long long cache_offset(const PrefillParameters& p, in
   const AttentionArguments& a = p.arguments;
   const int index = position / a.geometry.block_tokens;
   if (index >= a.step.blocks_per_lane) return -1;
-  const int block = __ldg(a.step.blocks + static_cast<long long>(p.lane_index) * a.step.blocks_per_lane + index);
+  const int block = __ldcg(a.step.blocks + static_cast<long long>(p.lane_index) * a.step.blocks_per_lane + index);
   if (block < 0 || block >= a.block_count) return -1;
   const long long head = static_cast<long long>(block) * a.geometry.kv_heads + kv_head;
   return (head * a.geometry.block_tokens + position - index * a.geometry.block_tokens) * kHeadDim;
@@ -150,7 +150,8 @@ __device__ __forceinline__ void put_rows(const PrefillParameters& p, const float
     for (int n = 0; n < kHeadDim / 8; ++n) {
       float x = sums[n][2 * r] * scale[r], y = sums[n][2 * r + 1] * scale[r];
       if (a.has_gate) {
-        const float2 gate = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gates + 8 * n));
+        const std::uint32_t pair = __ldcg(reinterpret_cast<const std::uint32_t*>(gates + 8 * n));
+        const float2 gate = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(pair));
         x = round_bf16(x) * rounded_sigmoid(gate.x);
         y = round_bf16(y) * rounded_sigmoid(gate.y);
       }

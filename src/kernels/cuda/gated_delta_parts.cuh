@@ -51,7 +51,7 @@ struct Layer {
 
 __device__ __forceinline__ Lane load_lane(const Lane* from) {
   static_assert(sizeof(Lane) == 16);
-  const int4 bits = *reinterpret_cast<const int4*>(from);
+  const int4 bits = __ldcg(reinterpret_cast<const int4*>(from));
   return {.first_row = bits.x, .token_count = bits.y, .start = bits.z, .slot = bits.w};
 }
 

@@ -77,7 +77,7 @@ __global__ void __launch_bounds__(kThreads) norm_kernel(const __grid_constant__ 
 
 template <class State>
 __device__ __forceinline__ float load_state(const State* from) {
-  if constexpr (sizeof(State) == 4) return *from;
+  if constexpr (sizeof(State) == 4) return __ldcg(from);
   else return load_one(from);
 }
 template <class State>

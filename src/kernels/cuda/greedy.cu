@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads) find_pieces(Piece* pieces, const flo
   for (int first = begin + threadIdx.x; first < end; first += kThreads * kAtOnce) {
     float logit[kAtOnce];
 #pragma unroll
-    for (int i = 0; i < kAtOnce; ++i) logit[i] = first + i * kThreads < end ? row[first + i * kThreads] : -INFINITY;
+    for (int i = 0; i < kAtOnce; ++i) logit[i] = first + i * kThreads < end ? __ldcg(row + first + i * kThreads) : -INFINITY;
     const float before = mine.largest;
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
@@ -80,7 +80,9 @@ __global__ void __launch_bounds__(kThreads) find_pieces(Piece* pieces, const flo
 __global__ void join_pieces(GreedyChoice* choices, const Piece* pieces) {
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
-  const Piece all = warp_joined(pieces[blockIdx.x * kPieces + threadIdx.x]);
+  static_assert(sizeof(Piece) == sizeof(int4));
+  const int4 bits = __ldcg(reinterpret_cast<const int4*>(pieces + blockIdx.x * kPieces + threadIdx.x));
+  const Piece all = warp_joined({.largest = __int_as_float(bits.x), .id = bits.y, .sum = __int_as_float(bits.z), .broken = bits.w});
   if (threadIdx.x != 0) return;
   const bool usable = all.broken == 0 && all.largest != -INFINITY;
   choices[blockIdx.x] = {.id = usable ? all.id : -1, .logprob = usable ? -__logf(all.sum) : 0.0f};

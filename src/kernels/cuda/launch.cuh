@@ -1,7 +1,9 @@
 #pragma once
 
 // How kernels are launched: early, so that what needs nothing of the kernel before (barriers, the first weights)
-// is done while that one ends. Every kernel calls ptx::wait_for_dependencies() before it touches anything else.
+// is done while that one ends. Every kernel calls ptx::wait_for_dependencies() before it touches anything else, and reads what other
+// kernels write past the first-level cache (__ldcg, cp.async.cg, the copy engine): a kernel that had started early found there what
+// the kernels before its own start had read (docs/performance.md, "Other bits").
 
 #include <cuda_runtime.h>
 
@@ -40,9 +42,7 @@ void launch_early(void (*kernel)(Parameters...), int ctas, int threads, int shar
   launch_grid(Start::kEarly, kernel, dim3(static_cast<unsigned>(ctas)), threads, shared_bytes, stream, values...);
 }
 
-/// For the words of a spelled-out layer. A layer whose products of BF16 rows (dense_matvec.cu) started early gave other bits once
-/// in some 370 decode steps of the 27B geometry; why is not known. The other words did not, but gained nothing either
-/// (docs/performance.md, "Other bits").
+/// For kernels that read through the first-level cache: most words of a spelled-out layer, which would gain nothing by an early start.
 template <class... Parameters, class... Values>
 void launch_after(void (*kernel)(Parameters...), int ctas, int threads, int shared_bytes, cudaStream_t stream,
                   const Values&... values) {

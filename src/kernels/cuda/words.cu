@@ -240,9 +240,9 @@ void rms_norm(View<Bf16> out, View<const Bf16> x, const DeviceNorm& norm, const 
   if (x.rows == 0) return;
   const auto rows = static_cast<int>(x.rows);
   if (has_warpgroups(device)) {
-    launch_after(rms_norm_kernel_by_two_warps, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
+    launch_early(rms_norm_kernel_by_two_warps, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   } else {
-    launch_after(rms_norm_kernel, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
+    launch_early(rms_norm_kernel, rows, kThreads, 0, stream, device_rows(out), device_rows(x), norm);
   }
 }
 
