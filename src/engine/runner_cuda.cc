@@ -3,17 +3,16 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 #include "base/error.h"
 #include "base/faults.h"
-#include "base/hashing.h"
 #include "base/log.h"
 #include "base/units.h"
+#include "engine/device_sampler.h"
 #include "engine/runner_cpu.h"
 #include "engine/sampling.h"
 #include "engine/slot_tenancies.h"
@@ -21,7 +20,6 @@
 #include "kernels/cuda/cuda_ops.h"
 #include "kernels/cuda/dense_matrix.h"
 #include "kernels/cuda/device_trace.h"
-#include "kernels/cuda/draw.h"
 #include "kernels/cuda/graph_notes.h"
 #include "kernels/cuda/greedy.h"
 #include "kernels/cuda/read_sweep.h"
@@ -33,27 +31,6 @@ namespace {
 
 constexpr std::int64_t kRowGranularity = 16;  // rows of every buffer, so that each begins at an aligned address
 constexpr std::int64_t kStepTokens = 2048;    // unless asked for: products of fewer rows leave tensor cores idle
-
-/// Whether the device can sample: from the logits as they are, with no word of other tokens.
-bool is_plain(const SampleTask& task) {
-  const SamplingParams& p = *task.params;
-  return p.presence_penalty == 0 && p.frequency_penalty == 0 && p.repetition_penalty == 1 && p.logit_bias.empty() &&
-         task.banned.empty() && p.top_logprobs <= 0;
-}
-
-/// Whether the device draws for it, besides the likeliest token.
-bool is_drawn(const SampleTask& task) { return is_plain(task) && task.params->temperature > 0; }
-
-/// The same choice as Sampler's, from the same number; it walks through what is kept in another order.
-cuda::DrawTask draw_task(const SampleTask& task) {
-  const SamplingParams& p = *task.params;
-  return {.row = static_cast<std::int32_t>(task.logit_index),
-          .top_k = static_cast<std::int32_t>(std::min<std::int64_t>(p.top_k, std::numeric_limits<std::int32_t>::max())),
-          .scale = static_cast<float>(1 / p.temperature),
-          .farthest = p.min_p > 0 ? static_cast<float>(std::abs(std::log(p.min_p))) : std::numeric_limits<float>::infinity(),
-          .top_p = p.top_p,
-          .uniform = random_uniform(task.seed, task.output.size())};
-}
 
 /// Whether a graph can run the step: one token of each sequence, none of them the first, and all of them sampled.
 bool is_decode(const StepPlan& plan) {
@@ -86,9 +63,10 @@ class StepRecords final : public cuda::KernelRecordListener {
   std::vector<cuda::KernelRecord> records_;
 };
 
-/// Runs steps on a GPU: decode steps as graphs recorded at the start, others launch by launch. Tokens are drawn on the
-/// device; for penalties, biases and alternatives a row of logits comes to the host. While somebody listens to kernels, every
-/// step is a graph, so that each record of the device's trace has its place in one; without such a trace none is.
+/// Runs steps on a GPU: decode steps as graphs recorded at the start, others launch by launch. Tokens are sampled on the
+/// device, with penalties, biases and alternatives. Rows of logits come to the host, one by one, where tokens of a prompt are
+/// scored, where somebody listens to logits, and for what DeviceSampler leaves. While somebody listens to kernels, every step is
+/// a graph, so that each record of the device's trace has its place in one; without such a trace none is.
 class CudaRunner final : public Runner {
  public:
   CudaRunner(std::unique_ptr<CudaOps> ops, const checkpoint::Checkpoint& files, FusionPlan plan, EngineLimits limits,
@@ -99,7 +77,8 @@ class CudaRunner final : public Runner {
                 .kv_blocks = limits_.kv_block_count, .kv_block_tokens = limits_.kv_block_tokens,
                 .state_slots = limits_.state_slot_count},
                std::move(progress)),
-        greedy_(limits_.logit_rows), draws_(limits_.logit_rows), choices_(limits_.logit_rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice))),
+        greedy_(limits_.logit_rows), device_sampler_(limits_.logit_rows, limits_.vocab_size, greedy_.choices()),
+        choices_(limits_.logit_rows * static_cast<std::int64_t>(sizeof(cuda::GreedyChoice))),
         row_(limits_.vocab_size * static_cast<std::int64_t>(sizeof(float))), sampler_(limits_.vocab_size), tenancies_(limits_.state_slot_count) {
     ops_->finish_loading(model::delta_shape(model_.config()), model::attention_shape(model_.config()));
     for (const std::int64_t width : graph_widths(limits_.max_num_seqs)) graphs_.emplace(width, record_decode(width, false));
@@ -170,7 +149,8 @@ class CudaRunner final : public Runner {
       ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, static_cast<std::int64_t>(plan.segments.size()));
       logits = forward(plan.ids, plan.segments, plan.logit_rows);
     }
-    draw(plan, logits);
+    device_sampler_.prepare(plan.samples);
+    device_sampler_.launch(*ops_, logits);
     ops_->report_launches();
     ops_->stream().wait();
     return logits;
@@ -192,17 +172,18 @@ class CudaRunner final : public Runner {
       ops_->upload_step(plan.ids, plan.segments, plan.logit_rows, sequences);
       once = recorded([&] { return forward(plan.ids, plan.segments, plan.logit_rows); }, true);
     }
-    const auto with_draws = [&] {
-      draw(plan, step->logits);
+    device_sampler_.prepare(plan.samples);
+    const auto sampling = [&] {
+      device_sampler_.launch(*ops_, step->logits);
       return step->logits;
     };
-    const bool draws = std::ranges::any_of(plan.samples, is_drawn);
-    const Recorded after = draws ? recorded(with_draws, true) : Recorded{};
+    const bool samples = device_sampler_.launches();
+    const Recorded after = samples ? recorded(sampling, true) : Recorded{};
     trace_->flush();
     static_cast<void>(records_.take());  // of whatever ran between steps, recording included
     const SteadyTime begin = SystemClock().now();
     step->graph.launch(ops_->stream());
-    if (draws) after.graph.launch(ops_->stream());
+    if (samples) after.graph.launch(ops_->stream());
     ops_->stream().wait();
     trace_->flush();
     std::vector<cuda::KernelRecord> records = records_.take();
@@ -243,29 +224,14 @@ class CudaRunner final : public Runner {
     return recorded(step_and_advance, with_notes);
   }
 
-  /// Queues the draws that are more than the likeliest token, in the order of the plan's tasks.
-  void draw(const StepPlan& plan, View<const float> logits) {
-    std::int64_t count = 0;
-    for (const SampleTask& task : plan.samples) {
-      if (is_drawn(task)) draws_.tasks()[count++] = draw_task(task);
-    }
-    if (count > 0) ops_->announce("draw_tokens", count, logits.cols);
-    cuda::draw_tokens(logits, greedy_.choices(), draws_, count, ops_->stream());
-  }
-
   StepResult sample(const StepPlan& plan, View<const float> logits) {
     StepResult result;
-    const cuda::DrawnToken* drawn = draws_.tokens();
     for (const ScoreTask& task : plan.scores) result.scores.push_back(sampler_.score(on_host(logits, task.logit_index), task));
-    for (const SampleTask& task : plan.samples) {
-      if (!is_plain(task)) {
-        result.samples.push_back(sampler_.sample(on_host(logits, task.logit_index), task));
-        continue;
-      }
-      const cuda::GreedyChoice& choice = choices_.as<cuda::GreedyChoice>()[task.logit_index];
-      const auto [id, logprob] = task.params->temperature > 0 ? *drawn++ : cuda::DrawnToken{choice.id, choice.logprob};
-      result.samples.push_back({.id = id, .logprob = {}, .top = {}});
-      if (task.params->top_logprobs == 0) result.samples.back().logprob = logprob;
+    for (std::size_t i = 0; i < plan.samples.size(); ++i) {
+      const SampleTask& task = plan.samples[i];
+      std::optional<ScoredToken> token = device_sampler_.token(i, task, choices_.as<cuda::GreedyChoice>());
+      if (!token) token = sampler_.sample(on_host(logits, task.logit_index), task);
+      result.samples.push_back(std::move(*token));
     }
     return result;
   }
@@ -289,7 +255,7 @@ class CudaRunner final : public Runner {
   std::unique_ptr<CudaOps> ops_;
   model::HybridModel<CudaOps> model_;
   cuda::GreedyWorkspace greedy_;
-  cuda::DrawWorkspace draws_;
+  DeviceSampler device_sampler_;
   cuda::PinnedBuffer choices_, row_;
   Sampler sampler_;
   SlotTenancies tenancies_;

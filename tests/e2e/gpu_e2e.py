@@ -90,7 +90,7 @@ class Gpu(unittest.TestCase):
         self.assertEqual(self.complete(process, temperature=1, top_k=1)["token_ids"], greedy)
         self.assertEqual(self.complete(process, temperature=1, top_p=1e-6)["token_ids"], greedy)
         self.assertEqual(self.complete(process, temperature=1, min_p=1)["token_ids"], greedy)
-        self.assertEqual(self.complete(process, temperature=0, logit_bias={"5": 0.0})["token_ids"], greedy, "the host's sampler")
+        self.assertEqual(self.complete(process, temperature=0, logit_bias={"5": 0.0})["token_ids"], greedy, "an adjusted row")
         # Words the model was not trained on, which leave it in doubt.
         hot = {"prompt": "The sea and the moon", "temperature": 1.8}
         once = self.complete(process, **hot, seed=11, logprobs=0)
@@ -98,12 +98,28 @@ class Gpu(unittest.TestCase):
         self.assertNotEqual(self.complete(process, **hot, seed=12)["token_ids"], once["token_ids"])
         for token, probability in zip(once["token_ids"], once["logprobs"]["token_logprobs"]):
             self.assertLessEqual(probability, 0, token)
-        # The host reports alternatives, so it draws here: from the same logits its tokens have the same probabilities.
-        by_host = self.complete(process, temperature=0, logprobs=1)
-        by_device = self.complete(process, temperature=0, logprobs=0)
-        self.assertEqual(by_host["token_ids"], by_device["token_ids"])
-        for one, other in zip(by_host["logprobs"]["token_logprobs"], by_device["logprobs"]["token_logprobs"]):
-            self.assertAlmostEqual(one, other, delta=1e-3)
+        # However a token is chosen and reported, it has the same probability; the likeliest is its own alternative.
+        alone = self.complete(process, temperature=0, logprobs=0)
+        for more in ({"logprobs": 1}, {"logprobs": 5}, {"logprobs": 0, "logit_bias": {"5": 0.0}}, {"logprobs": 5, "logit_bias": {"5": 0.0}}):
+            other = self.complete(process, temperature=0, **more)
+            self.assertEqual(other["token_ids"], alone["token_ids"], more)
+            for one, two in zip(other["logprobs"]["token_logprobs"], alone["logprobs"]["token_logprobs"]):
+                self.assertAlmostEqual(one, two, delta=1e-3, msg=str(more))
+            if more["logprobs"] == 0:
+                continue
+            for one, top in zip(other["logprobs"]["token_logprobs"], other["logprobs"]["top_logprobs"]):
+                self.assertAlmostEqual(max(top.values()), one, delta=1e-6, msg=str(more))
+        # Alternatives do not change what is drawn; biases and penalties do.
+        self.assertEqual(self.complete(process, **hot, seed=11, logprobs=3)["token_ids"], once["token_ids"])
+        banned = self.complete(process, temperature=0, logit_bias={str(greedy[0]): -100})["token_ids"]
+        self.assertNotEqual(banned[0], greedy[0])
+        doubt = {"prompt": "The sea and the moon", "temperature": 0}
+        same, unlike = (self.complete(process, **doubt, presence_penalty=penalty, frequency_penalty=penalty)["token_ids"] for penalty in (0, 2))
+        self.assertGreater(len(set(unlike)) / len(unlike), len(set(same)) / len(same))
+        self.assertLess(len(greedy), 40, "it ended by itself")
+        longer = self.complete(process, temperature=0, min_tokens=40)["token_ids"]
+        self.assertEqual(len(longer), 40)
+        self.assertEqual(longer[:len(greedy) - 1], greedy[:-1])
 
     def test_a_broken_device_ends_every_stream_and_the_server(self):
         faulty = str(pathlib.Path(NVLLM).with_name("nvllm_with_faults"))

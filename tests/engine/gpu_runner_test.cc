@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "engine/runner_cuda.h"
+#include "engine/sampling.h"
 #include "support/distance.h"
 #include "support/model_trace.h"
 
@@ -273,6 +274,133 @@ TEST_F(GpuRunner, AListenerHearsEveryKernelOfStepsAsTheyRunAndChangesNothing) {
       EXPECT_GT(heard[i].bytes["PhaseE_Beta_Kernel"], heard[i - 1].bytes["PhaseE_Beta_Kernel"]);
     }
   }
+}
+
+/// Requests that want something of every kind besides the likeliest token, more of them than are adjusted at once.
+std::vector<engine::GenerationRequest> particular_requests() {
+  std::vector<engine::SamplingParams> wanted(13);
+  for (std::size_t i = 0; i < 8; ++i) wanted[i].temperature = 0;
+  wanted[0].top_logprobs = 5;
+  wanted[1].presence_penalty = 1.5;
+  wanted[1].top_logprobs = 0;
+  wanted[2].frequency_penalty = 0.7;
+  wanted[2].top_logprobs = 20;
+  wanted[3].repetition_penalty = 1.3;
+  wanted[4].logit_bias = {{5, 4.0f}, {9, -100.0f}, {4095, 2.5f}};
+  wanted[4].top_logprobs = 5;
+  wanted[5].repetition_penalty = 0.8;
+  wanted[5].presence_penalty = -0.4;
+  wanted[5].top_logprobs = 32;
+  wanted[6].top_logprobs = 40;  // the host's
+  wanted[7].logit_bias = {{5, 4.0f}, {5, 1.0f}};  // the host's as well
+  wanted[7].top_logprobs = 1;
+  wanted[8].presence_penalty = 1.0;
+  wanted[8].temperature = 0.8;
+  wanted[9].repetition_penalty = 1.2;
+  wanted[9].top_k = 1;
+  wanted[10].logit_bias = {{17, 3.0f}};
+  wanted[10].top_logprobs = 5;
+  wanted[11].presence_penalty = wanted[11].frequency_penalty = 0.3;
+  wanted[11].repetition_penalty = 1.1;
+  wanted[11].logit_bias = {{17, -3.0f}};
+  wanted[11].min_p = 0.05;
+  wanted[11].top_logprobs = 5;
+  wanted[12].top_p = 0.9;
+  wanted[12].repetition_penalty = 1.1;
+  wanted[12].top_logprobs = 3;
+  std::vector<engine::GenerationRequest> out;
+  for (std::uint64_t i = 0; i < 17; ++i) {
+    engine::GenerationRequest request;
+    for (std::uint64_t k = 0; k < 20 + 3 * i; ++k) {
+      request.prompt.push_back(static_cast<std::int32_t>(random_bits(90 + i, k) % static_cast<std::uint64_t>(demo().config().vocab_size)));
+    }
+    request.max_tokens = 24;
+    if (i < wanted.size()) {
+      request.sampling = wanted[i];
+    } else {  // a third of the vocabulary is impossible: three such tasks have more edits than are uploaded at once
+      request.sampling.temperature = i % 2 == 0 ? 0 : 1;
+      request.sampling.top_logprobs = 2;
+      for (std::int32_t id = 0; id < demo().config().vocab_size; id += 3) request.stop_ids.push_back(id);
+      request.min_tokens = 24;
+    }
+    out.push_back(std::move(request));
+  }
+  return out;
+}
+
+/// Runs requests beside each other and calls check(task, logits, token) for every token.
+template <class Check>
+void run_together(engine::Runner& runner, const std::vector<engine::GenerationRequest>& requests, const Check& check) {
+  std::vector<std::vector<float>> rows;
+  runner.set_logit_listener([&](const engine::StepPlan&, View<const float> logits) {
+    rows.clear();
+    for (std::int64_t row = 0; row < logits.rows; ++row) rows.emplace_back(logits.row(row), logits.row(row) + logits.cols);
+  });
+  engine::Scheduler scheduler(runner.limits());
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    auto sequence = std::make_unique<engine::Sequence>();
+    sequence->request = requests[i];
+    sequence->seed = i;
+    sequence->stream = std::make_shared<engine::TokenStream>();
+    scheduler.add(std::move(sequence));
+  }
+  while (!scheduler.idle()) {
+    const engine::StepPlan plan = scheduler.plan();
+    engine::StepResult result = runner.run(plan);
+    ASSERT_EQ(result.samples.size(), plan.samples.size());
+    for (std::size_t i = 0; i < plan.samples.size(); ++i)
+      check(plan.samples[i], rows.at(static_cast<std::size_t>(plan.samples[i].logit_index)), result.samples[i]);
+    scheduler.commit(std::move(result));
+  }
+  runner.set_logit_listener({});
+}
+
+TEST_F(GpuRunner, SamplesAsTheHostsSamplerDoesFromTheSameLogits) {
+  const std::unique_ptr<engine::Runner> runner = gpu_runner(gpu_options(17, 0, false));
+  engine::Sampler sampler(runner->limits().vocab_size);
+  std::vector<std::int32_t> tokens;
+  std::int64_t drawn = 0, drawn_differently = 0;
+  run_together(*runner, particular_requests(), [&](const engine::SampleTask& task, const std::vector<float>& logits,
+                                                   const engine::ScoredToken& token) {
+    const engine::SamplingParams& p = *task.params;
+    tokens.push_back(token.id);
+    ASSERT_GE(token.id, 0);
+    const std::int32_t by_host = sampler.sample(logits, task).id;
+    if (p.temperature == 0 || p.top_k == 1) {
+      EXPECT_EQ(token.id, by_host);
+    } else if (p.top_p == 1) {  // or what is kept is walked through in another order
+      ++drawn;
+      drawn_differently += token.id == by_host ? 0 : 1;
+    }
+    EXPECT_FALSE(std::ranges::count(task.banned, token.id)) << token.id;
+    EXPECT_EQ(token.logprob.has_value(), p.top_logprobs >= 0);
+    EXPECT_TRUE(token.logprob.has_value() || token.top.empty());
+    if (!token.logprob) return;
+    const engine::ScoredToken scored = sampler.score(logits, {.logit_index = 0, .target = token.id, .top_count = p.top_logprobs});
+    EXPECT_NEAR(*token.logprob, *scored.logprob, 1e-4);
+    ASSERT_EQ(token.top.size(), scored.top.size());
+    for (std::size_t i = 0; i < scored.top.size(); ++i) {
+      EXPECT_EQ(token.top[i].id, scored.top[i].id) << "alternative " << i << " of " << scored.top.size();
+      EXPECT_NEAR(token.top[i].logprob, scored.top[i].logprob, 1e-4);
+    }
+  });
+  EXPECT_EQ(tokens.size(), 17u * 24u);
+  EXPECT_GE(drawn, 100);
+  // A number that falls between two tokens, but for the rounding of their weights, takes either.
+  EXPECT_LE(drawn_differently, 1);
+
+  Heard heard;
+  runner->set_launch_listener(&heard);
+  std::vector<std::int32_t> again;
+  run_together(*runner, particular_requests(),
+               [&](const engine::SampleTask&, const std::vector<float>&, const engine::ScoredToken& token) { again.push_back(token.id); });
+  runner->set_launch_listener(nullptr);
+  // Without a trace steps are no graphs then, so that lanes are not padded.
+  if (heard.clock == LaunchClock::kBetweenLaunches) GTEST_SKIP() << "the driver's trace is not to be had here";
+  EXPECT_EQ(again, tokens) << "a listener changes nothing";
+  EXPECT_EQ(heard.lost, 0);
+  for (const char* operation : {"greedy_choice", "draw_tokens", "adjust_logits", "report_tokens"})
+    EXPECT_GE(heard.calls[operation], 24) << operation;
 }
 
 }  // namespace

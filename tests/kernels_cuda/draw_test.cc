@@ -31,7 +31,7 @@ class DrawOnDevice : public test::OnDevice {
     std::ranges::copy(tasks, draws.tasks());
     Stream stream;
     greedy_choices(view, greedy, stream);
-    draw_tokens(view, greedy.choices(), draws, count, stream);
+    draw_tokens(view, greedy.choices(), draws, 0, count, stream);
     stream.wait();
     return {draws.tokens(), draws.tokens() + count};
   }

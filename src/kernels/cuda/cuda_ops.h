@@ -156,8 +156,9 @@ class CudaOps {
   void finish_loading(const DeltaShape& delta, const AttentionShape& attention);
   /// Bytes of device memory that a prepared matrix will occupy.
   static std::int64_t matrix_bytes(const MatrixSource& file);
-  /// What products, sampling and segments of prompts (at most 16 MiB) need besides, about.
-  static constexpr std::int64_t kWorkspaceBytes = std::int64_t{240} << 20;
+  /// What products, sampling (48 bytes for each token of the vocabulary, and for each row of logits some 300) and segments of
+  /// prompts (at most 16 MiB) need besides, about.
+  static constexpr std::int64_t kWorkspaceBytes = std::int64_t{256} << 20;
   static std::int64_t workspace_bytes_per_token(const DeltaShape& delta) {
     return delta.value_heads > 0 ? cuda::delta_prefill_scratch_bytes(delta, 64) / 64 : 0;
   }

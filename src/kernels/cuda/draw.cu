@@ -295,15 +295,18 @@ DrawWorkspace::DrawWorkspace(std::int64_t tasks_max)
       tokens_(host_tokens_.bytes()) {}
 
 void draw_tokens(View<const float> logits, const GreedyChoice* choices,
-                 const DrawWorkspace& workspace, std::int64_t count, cudaStream_t stream) {
+                 const DrawWorkspace& workspace, std::int64_t first, std::int64_t count,
+                 cudaStream_t stream) {
   if (count == 0) return;
-  NVLLM_CHECK_LE(count * static_cast<std::int64_t>(sizeof(DrawTask)), workspace.tasks_.bytes());
-  copy_to_device(workspace.tasks_.as<void>(), workspace.host_tasks_.as<void>(),
+  NVLLM_CHECK_LE((first + count) * static_cast<std::int64_t>(sizeof(DrawTask)),
+                 workspace.tasks_.bytes());
+  DrawTask* const tasks = workspace.tasks_.as<DrawTask>() + first;
+  DrawnToken* const tokens = workspace.tokens_.as<DrawnToken>() + first;
+  copy_to_device(tasks, workspace.tasks() + first,
                  count * static_cast<std::int64_t>(sizeof(DrawTask)), stream);
-  launch_early(draw, static_cast<int>(count), kThreads, 0, stream,
-               workspace.tokens_.as<DrawnToken>(), workspace.tasks_.as<DrawTask>(), choices,
+  launch_early(draw, static_cast<int>(count), kThreads, 0, stream, tokens, tasks, choices,
                logits.data, static_cast<long long>(logits.stride), static_cast<int>(logits.cols));
-  copy_to_host(workspace.host_tokens_.as<void>(), workspace.tokens_.as<void>(),
+  copy_to_host(workspace.host_tokens_.as<DrawnToken>() + first, tokens,
                count * static_cast<std::int64_t>(sizeof(DrawnToken)), stream);
 }
 

@@ -39,22 +39,26 @@ class DrawWorkspace {
   [[nodiscard]] DrawTask* tasks() const { return host_tasks_.as<DrawTask>(); }
   /// What draw_tokens() drew, once the stream has been waited for, [tasks_max].
   [[nodiscard]] const DrawnToken* tokens() const { return host_tokens_.as<DrawnToken>(); }
+  /// The same on the device, for work that is queued after it.
+  [[nodiscard]] const DrawnToken* tokens_on_device() const { return tokens_.as<DrawnToken>(); }
 
  private:
   friend void draw_tokens(View<const float> logits, const GreedyChoice* choices,
-                          const DrawWorkspace& workspace, std::int64_t count, CUstream_st* stream);
+                          const DrawWorkspace& workspace, std::int64_t first, std::int64_t count,
+                          CUstream_st* stream);
   PinnedBuffer host_tasks_, host_tokens_;
   DeviceBuffer tasks_, tokens_;
 };
 
-/// Draws for the first `count` tasks of the workspace. `choices` are the greedy ones of every row,
-/// on the device.
+/// Draws for `count` tasks of the workspace from the first given. `choices` are the greedy ones of
+/// every row, on the device.
 ///   Weights are whole numbers of 2^-40 of the largest, so that sums have no order: a draw depends
 ///   on its row and task alone. The token is the one at which the sum over kept tokens, in order of
 ///   id, passes `uniform` of the whole.
 ///   Cost: one CTA a task reads its row some five to ten times,
 ///   from the second-level cache.
 void draw_tokens(View<const float> logits, const GreedyChoice* choices,
-                 const DrawWorkspace& workspace, std::int64_t count, CUstream_st* stream);
+                 const DrawWorkspace& workspace, std::int64_t first, std::int64_t count,
+                 CUstream_st* stream);
 
 }  // namespace nvllm::cuda
