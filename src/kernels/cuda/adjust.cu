@@ -45,7 +45,7 @@ __global__ void __launch_bounds__(kThreads)
     float logit[kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i)
-      logit[i] = first + i * kThreads < end ? from[first + i * kThreads] : 0.0f;
+      logit[i] = first + i * kThreads < end ? __ldcg(from + first + i * kThreads) : 0.0f;
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       if (first + i * kThreads < end) to[first + i * kThreads] = logit[i];
@@ -55,7 +55,7 @@ __global__ void __launch_bounds__(kThreads)
 #pragma unroll 1
   for (int i = threadIdx.x; i < task.edit_count; i += kThreads) {
     const LogitEdit edit = edits[task.first_edit + i];
-    if (edit.id >= begin && edit.id < end) to[edit.id] = adjusted(from[edit.id], edit, task);
+    if (edit.id >= begin && edit.id < end) to[edit.id] = adjusted(__ldcg(from + edit.id), edit, task);
   }
 }
 

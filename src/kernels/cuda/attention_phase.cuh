@@ -419,7 +419,8 @@ __device__ __forceinline__ void put_unit(const AttentionParameters& a, const Att
     if (arguments.has_gate) {
       const auto* gates = reinterpret_cast<const __nv_bfloat16*>(arguments.query) + row * arguments.query_stride +
                           (2 * head + 1) * kHeadDim + col;
-      const float2 gate = __bfloat1622float2(*reinterpret_cast<const __nv_bfloat162*>(gates));
+      const std::uint32_t pair = __ldcg(reinterpret_cast<const std::uint32_t*>(gates));
+      const float2 gate = __bfloat1622float2(reinterpret_cast<const __nv_bfloat162&>(pair));
       x = round_bf16(x) * rounded_sigmoid(gate.x);
       y = round_bf16(y) * rounded_sigmoid(gate.y);
     }

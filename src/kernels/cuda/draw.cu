@@ -59,7 +59,7 @@ struct Row {
       float logit[kAtOnce];
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i)
-        logit[i] = begin + i * step < end ? logits[begin + i * step] : -INFINITY;
+        logit[i] = begin + i * step < end ? __ldcg(logits + begin + i * step) : -INFINITY;
 #pragma unroll
       for (int i = 0; i < kAtOnce; ++i) use(begin + i * step, key(logit[i]));
     }
@@ -227,7 +227,7 @@ __device__ __forceinline__ int find(Shared& shared, const Row& row, const Kept& 
 #pragma unroll 1
     for (int first = begin; first < end; first += 32) {
       const int id = first + lane;
-      const unsigned key = id < end ? row.key(row.logits[id]) : kFarthestKey + 1;
+      const unsigned key = id < end ? row.key(__ldcg(row.logits + id)) : kFarthestKey + 1;
       const bool tie = key == kept.key;
       const unsigned tied = __ballot_sync(0xffffffffu, tie);
       const bool drawable = key < kept.key || (tie && __popc(tied & ((1u << lane) - 1)) <
@@ -260,7 +260,7 @@ __global__ void __launch_bounds__(kThreads)
     return;
   }
   const float* const of_row = logits + task.row * stride;
-  const Row row{of_row, vocab, of_row[choice.id], task.scale};
+  const Row row{of_row, vocab, __ldcg(of_row + choice.id), task.scale};
   const unsigned end = min(__float_as_uint(task.farthest), kFarthestKey) + 1;
   Kept kept{.key = end, .ties = 0};
   unsigned candidates = 0;
@@ -283,7 +283,7 @@ __global__ void __launch_bounds__(kThreads)
   const Mass target = min(whole - 1, static_cast<Mass>(task.uniform * static_cast<double>(whole)));
   const int id = find(shared, row, kept, target);
   if (threadIdx.x == 0)
-    tokens[blockIdx.x] = {.id = id, .logprob = of_row[id] - row.largest + choice.logprob};
+    tokens[blockIdx.x] = {.id = id, .logprob = __ldcg(of_row + id) - row.largest + choice.logprob};
 }
 
 }  // namespace

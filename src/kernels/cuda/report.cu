@@ -46,7 +46,7 @@ __device__ __forceinline__ Key best_of(const float* row, int vocab, int first, i
     float logit[kAtOnce];
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i)
-      logit[i] = begin + i * step < vocab ? row[begin + i * step] : 0.0f;
+      logit[i] = begin + i * step < vocab ? __ldcg(row + begin + i * step) : 0.0f;
 #pragma unroll
     for (int i = 0; i < kAtOnce; ++i) {
       const Key key = begin + i * step < vocab ? key_of(logit[i], begin + i * step) : 0;
@@ -65,11 +65,11 @@ __global__ void __launch_bounds__(kThreads)
   ptx::allow_dependents();
   const ReportTask task = tasks[blockIdx.x];
   TokenReport& out = reports[blockIdx.x];
-  const int chosen = *task.id;
+  const int chosen = __ldcg(task.id);
   const GreedyChoice likeliest = choices[task.row];
   const float* const row = logits + task.row * stride;
-  const float largest = likeliest.id < 0 ? NAN : row[likeliest.id];
-  const auto logprob = [&](int id) { return row[id] - largest + likeliest.logprob; };
+  const float largest = likeliest.id < 0 ? NAN : __ldcg(row + likeliest.id);
+  const auto logprob = [&](int id) { return __ldcg(row + id) - largest + likeliest.logprob; };
   if (threadIdx.x == 0) {
     out.id = chosen;
     out.logprob = chosen < 0 ? 0.0f : logprob(chosen);
