@@ -71,8 +71,12 @@ std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& fold
   return ChatTemplate(*text, fmt::format("{}: chat_template", config.string()));
 }
 
-std::vector<RenderedPiece> ChatTemplate::render(const Json& variables) const {
-  const MarkedText rendered = render_template(impl_->block, impl_->name, variables);
+std::vector<RenderedPiece> ChatTemplate::render(const Json& variables,
+                                                std::optional<std::chrono::sys_seconds> now) const {
+  const auto system_time =
+      std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  const MarkedText rendered =
+      render_template(impl_->block, impl_->name, variables, now.value_or(system_time));
   std::vector<RenderedPiece> pieces;
   std::size_t begin = 0;
   for (const MarkedText::Run& run : rendered.runs()) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -36,10 +37,12 @@ class ChatTemplate {
   /// Strings that come out of `variables["messages"]`, `["tools"]` and `["documents"]` count as the
   /// user's; the template's own text and every other variable count as the template's, so a caller
   /// must not pass a request's free text under another name. `date_string` ("26 Jul 2024" or
-  /// "2024-07-26") is also the day that strftime_now prints; without it that is today, in UTC.
+  /// "2024-07-26") is also the day that strftime_now prints; without it that is `now`, in UTC, and
+  /// without that the system's time.
   ///   Errors: Error(kUsage) with the template's own words for raise_exception and for limits
   ///   passed.
-  std::vector<RenderedPiece> render(const Json& variables) const;
+  std::vector<RenderedPiece> render(const Json& variables,
+                                    std::optional<std::chrono::sys_seconds> now = {}) const;
 
  private:
   struct Impl;

@@ -151,8 +151,8 @@ std::vector<Json> conversations_with(const std::string& text) {
 TEST(ChatTemplate, NoFieldOfARequestCanBecomeAControlToken) {
   for (const char* family : {"qwen35", "llama3", "demo"}) {
     const Tokenizer tokenizer = Tokenizer::load(kGolden / family);
-    for (const char* name :
-         {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style"}) {
+    for (const char* name : {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style",
+                             "mistral_style", "deepseek_style"}) {
       const ChatTemplate chat(
           read_file(kGolden / "templates" / (std::string(name) + ".jinja"), 1 << 20), name);
       const auto controls = [&](const Json& variables) -> std::optional<Ids> {
@@ -183,8 +183,8 @@ TEST(ChatTemplate, PiecesEncodeAsTheWholeTextWhereNoUserTextSpellsAToken) {
   const Json golden = golden_json("templates/chats.json");
   for (const char* family : {"qwen3", "qwen35", "llama3", "smollm2", "demo"}) {
     const Tokenizer tokenizer = Tokenizer::load(kGolden / family);
-    for (const char* name :
-         {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style"}) {
+    for (const char* name : {"demo", "qwen3_style", "qwen35_style", "llama3_style", "smollm2_style",
+                             "mistral_style", "deepseek_style"}) {
       const ChatTemplate chat(
           read_file(kGolden / "templates" / (std::string(name) + ".jinja"), 1 << 20), name);
       for (const Json& messages : golden.at("conversations")) {
@@ -290,6 +290,9 @@ TEST(ChatTemplate, TheDateIsThatOfDateStringInBothSpellings) {
   EXPECT_EQ(text_of(chat.render({{"date_string", "26 Jul 2024"}})), "26 July 2024, Friday");
   EXPECT_EQ(text_of(chat.render({{"date_string", "2024-02-29"}})), "29 February 2024, Thursday");
   EXPECT_FALSE(text_of(chat.render(Json::object())).empty());
+  const std::chrono::sys_seconds now =
+      std::chrono::sys_days(std::chrono::year(2031) / std::chrono::March / 2);
+  EXPECT_EQ(text_of(chat.render(Json::object(), now)), "02 March 2031, Sunday");
 }
 
 TEST(ChatTemplate, NothingOfTheHostIsReachable) {

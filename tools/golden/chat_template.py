@@ -3,14 +3,19 @@
     python3 -m venv DIR && DIR/bin/pip install jinja2
     DIR/bin/python tools/golden/chat_template.py tests/tokenizer/golden/templates
 
-The environment is the one that chat templates are written for: sandboxed, trim_blocks, lstrip_blocks,
-loop controls, a plain tojson, raise_exception, strftime_now (with a fixed day) and generation blocks.
+    DIR/bin/python tools/golden/chat_template.py tests/tokenizer/golden/templates TEMPLATE INDEX
+
+The second form prints what Jinja2 makes of one generated conversation, to lay beside our own text where a hash
+differs. The environment is the one that chat templates are written for: sandboxed, trim_blocks, lstrip_blocks, loop
+controls, a plain tojson, raise_exception, strftime_now (with a fixed day) and generation blocks.
 """
 
 import datetime
+import hashlib
 import itertools
 import json
 import pathlib
+import random
 import sys
 
 import jinja2
@@ -150,9 +155,158 @@ STATEMENTS = [
 ]
 
 
+# --- generated conversations: the same for every template, drawn from one seed -------------------------------------------
+
+WORDS = """the a sum of seven and nine weather in Paris is it raining please answer shortly café naïve Straße 你好 世界 こんにちは
+Привет мир שלום नमस्ते สวัสดี 😀 👩‍👩‍👧 e\u0301 x=1 f(x) {"k":1} <b>bold</b> & it's "quoted" back\\slash \u00a0nbsp \u2028 \t tab
+<think> </think> <tool_call> <|im_end|> {{ x }} {% y %} 100% 3.14 -7 $5 https://example.org/a?b=c&d=%20""".split(" ")
+EDGES = ["", "", "", " ", "\n", "\n\n", "  ", "\t", " \n ", "\r\n", "\u3000"]
+
+
+class Draw:
+    """Conversations of every kind that a client may send, and some that templates refuse."""
+
+    def __init__(self, seed):
+        self.random = random.Random(seed)
+        self.plain = self.maybe(0.7)  # every content is a text, as the simplest templates want it
+
+    def maybe(self, chance):
+        return self.random.random() < chance
+
+    def text(self, longest=14):
+        if self.maybe(0.06):
+            return self.random.choice(["", " ", "\n", "\n \n"])
+        inner = "".join(self.random.choice(WORDS) + self.random.choice([" ", " ", " ", "\n", "  ", ""]) for _ in range(self.random.randint(1, longest)))
+        return self.random.choice(EDGES) + inner.strip() + self.random.choice(EDGES)
+
+    def number(self):
+        return self.random.choice([0, 1, -1, 7, 255, 2**31, -(2**53), 9223372036854775807, 0.5, -2.25, 1e-7, 1e16, 1e22, 123456.789, 3.0])
+
+    def value(self, depth=0):
+        kind = self.random.randint(0, 8 if depth < 3 else 5)
+        if kind <= 1:
+            return self.text(4)
+        if kind == 2:
+            return self.number()
+        if kind <= 5:
+            return [None, True, False][kind - 3]
+        if kind == 6:
+            return [self.value(depth + 1) for _ in range(self.random.randint(0, 3))]
+        return self.mapping(depth + 1)
+
+    def mapping(self, depth):
+        keys = ["city", "x", "unité", "a b", "items", "name", "0", "keys", "深", 'q"q', "deep"]
+        return {key: self.value(depth) for key in self.random.sample(keys, self.random.randint(0, 4))}
+
+    def call(self):
+        function = {"name": self.random.choice(["look", "add", "f_1", "météo"]), "arguments": self.mapping(0)}
+        if self.maybe(0.1):
+            function["arguments"] = json.dumps(function["arguments"], ensure_ascii=False)
+        if self.maybe(0.1):
+            return function
+        made = {"type": "function", "function": function}
+        if self.maybe(0.6):
+            made["id"] = "".join(self.random.choice("abcXYZ019") for _ in range(9 if self.maybe(0.95) else 4))
+        return made
+
+    def parts(self):
+        kinds = [{"type": "text", "text": self.text(5)}, {"type": "text", "text": self.text(5)}, {"type": "image"},
+                 {"type": "image_url", "image_url": {"url": "data:,"}}]
+        if self.maybe(0.05):
+            kinds = [{"type": "audio"}]
+        return [self.random.choice(kinds) for _ in range(self.random.randint(0, 3))]
+
+    def content(self):
+        return self.parts() if not self.plain and self.maybe(0.2) else self.text()
+
+    def answer(self):
+        message = {"role": "assistant", "content": self.content()}
+        if self.maybe(0.2):
+            message["content"] = "<think>" + self.text(5) + "</think>" + self.text(5)
+        if self.maybe(0.2):
+            message["reasoning_content"] = self.text(6)
+        if self.maybe(0.05):
+            message["prefix"] = True
+        return message
+
+    def turn(self):
+        turn = [{"role": "user", "content": self.content()}]
+        for _ in range(self.random.choice([0, 0, 0, 1, 1, 2])):
+            calls = [self.call() for _ in range(self.random.choice([1, 1, 1, 1, 1, 1, 2, 3]))]
+            turn.append({"role": "assistant", "content": self.random.choice(["", "" if self.plain else None, self.text(4)]), "tool_calls": calls})
+            if self.maybe(0.3):
+                turn[-1]["reasoning_content"] = self.text(5)
+            for one in calls:
+                content = self.text(6) if self.maybe(0.7) else json.dumps(self.mapping(1), ensure_ascii=False)
+                result = {"role": "tool", "content": content}
+                if self.maybe(0.6):
+                    result["tool_call_id"] = one.get("id", "call_1")
+                if self.maybe(0.3):
+                    result["name"] = "look"
+                turn.append(result)
+        return turn + [self.answer()]
+
+    def tool(self):
+        one = tool(self.random.choice(["look", "add", "météo"]))
+        one["function"]["description"] = self.text(6)
+        one["function"]["parameters"]["properties"] = self.mapping(1)
+        if self.maybe(0.2):
+            one["function"]["return"] = {"type": "string"}
+        return one
+
+    def conversation(self):
+        messages = [{"role": "system", "content": self.text()}] if self.maybe(0.5) else []
+        for _ in range(self.random.choice([1, 1, 1, 2, 2, 3, 4])):
+            messages += self.turn()
+        if self.maybe(0.75):
+            messages = messages[:-1]  # ends with the question, or with a tool's result
+        if self.maybe(0.04):
+            messages.insert(self.random.randint(0, len(messages)), {"role": self.random.choice(["system", "oracle", "developer"]), "content": "late"})
+        if self.maybe(0.02):
+            messages = []
+        variables = {"messages": messages, "add_generation_prompt": self.maybe(0.7), "bos_token": "<|begin_of_text|>", "eos_token": "<|im_end|>"}
+        if self.maybe(0.35):
+            variables["tools"] = [self.tool() for _ in range(self.random.randint(1, 3))]
+        elif self.maybe(0.3):
+            variables["tools"] = self.random.choice([None, []])
+        for name in ("enable_thinking", "thinking"):
+            if self.maybe(0.3):
+                variables[name] = self.maybe(0.5)
+        if self.maybe(0.3):
+            variables["date_string"] = "26 Jul 2024"
+        return variables
+
+
+def generated(count=330):  # so many that every template renders at least 200 and refuses the rest
+    return [Draw(seed).conversation() for seed in range(count)]
+
+
+def write_generated(folder, env):
+    """One file of conversations, one of what each template makes of them: the first 16 digits of the text's SHA-256."""
+    conversations = generated()
+    results = {}
+    whole = {}
+    for path in sorted(folder.glob("*.jinja")):
+        outcomes = [rendered(env, path.read_text(), variables) for variables in conversations]
+        results[path.name] = [hashlib.sha256(one["text"].encode()).hexdigest()[:16] if "text" in one else "refused" for one in outcomes]
+        texts = sorted((i for i, one in enumerate(outcomes) if "text" in one), key=lambda i: len(outcomes[i]["text"]))
+        whole[path.name] = {str(i): outcomes[i]["text"] for i in (texts[0], texts[len(texts) // 2])}
+        print(f"{path.name}: {len(texts)} of {len(conversations)} rendered")
+    lines = ",\n".join(json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in conversations)
+    (folder / "conversations.json").write_text("[\n" + lines + "\n]\n")
+    (folder / "renderings.json").write_text(json.dumps({"made_with": f"jinja2 {jinja2.__version__}", "hashes": results, "texts": whole},
+                                                       ensure_ascii=False, indent=0) + "\n")
+
+
+def show(folder, name, index):
+    one = rendered(environment(), (folder / name).read_text(), generated()[index])
+    sys.stdout.write(one.get("text", str(one)))
+
+
 def main(folder):
     folder = pathlib.Path(folder)
     env = environment()
+    write_generated(folder, env)
     chats = []
     for path in sorted(folder.glob("*.jinja")):
         source = path.read_text()
@@ -175,4 +329,7 @@ def main(folder):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    if len(sys.argv) == 4:
+        show(pathlib.Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
+    else:
+        main(sys.argv[1])

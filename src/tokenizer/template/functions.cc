@@ -54,10 +54,9 @@ std::optional<std::chrono::year_month_day> parse_day(std::string_view text) {
 
 Moment moment(const Runtime& runtime) {
   if (const auto fixed = parse_day(runtime.date())) return {*fixed};
-  const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const auto today = std::chrono::floor<std::chrono::days>(now);
+  const auto today = std::chrono::floor<std::chrono::days>(runtime.now());
   return {std::chrono::year_month_day(today),
-          std::chrono::hh_mm_ss<std::chrono::seconds>(now - today)};
+          std::chrono::hh_mm_ss<std::chrono::seconds>(runtime.now() - today)};
 }
 
 std::string field(Runtime& runtime, const Moment& at, char letter) {

@@ -22,7 +22,8 @@ using Expr = Expression::Kind;
 
 class Interpreter {
  public:
-  Interpreter(std::string_view name, const Json& variables) : runtime_(name, date_of(variables)) {
+  Interpreter(std::string_view name, const Json& variables, std::chrono::sys_seconds now)
+      : runtime_(name, date_of(variables), now) {
     if (!variables.is_object()) runtime_.fail("the template's variables are not an object");
     for (const auto& [key, json] : variables.items()) {
       const bool from_user = key == "messages" || key == "tools" || key == "documents";
@@ -524,8 +525,9 @@ std::string_view Interpreter::function_name(const std::string& name) {
 
 }  // namespace
 
-MarkedText render_template(const Block& block, std::string_view name, const Json& variables) {
-  return Interpreter(name, variables).run(block);
+MarkedText render_template(const Block& block, std::string_view name, const Json& variables,
+                           std::chrono::sys_seconds now) {
+  return Interpreter(name, variables, now).run(block);
 }
 
 }  // namespace nvllm::tokenizer

@@ -3,6 +3,7 @@
 // What evaluating needs besides the tree: budgets, errors with a line, and the meaning of values
 // (truth, equality, order, printing) as Python and Jinja have them.
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -31,7 +32,8 @@ struct Arguments {
 /// One render's budgets and place, and operations on values.
 class Runtime {
  public:
-  Runtime(std::string_view name, std::string date) : name_(name), date_(std::move(date)) {}
+  Runtime(std::string_view name, std::string date, std::chrono::sys_seconds now)
+      : name_(name), date_(std::move(date)), now_(now) {}
 
   void set_line(int line) { line_ = line; }
   int line() const { return line_; }
@@ -84,8 +86,9 @@ class Runtime {
   /// The text a value is. Errors: as fail, naming `what`.
   const MarkedText& text_of(const Value& value, std::string_view what);
 
-  /// The day that strftime_now prints: "" for today, else as date_string says.
+  /// The day that strftime_now prints: "" for that of now(), else as date_string says.
   const std::string& date() const { return date_; }
+  std::chrono::sys_seconds now() const { return now_; }
 
  private:
   void append_repr(const Value& value, std::string& out);
@@ -93,6 +96,7 @@ class Runtime {
 
   std::string_view name_;
   std::string date_;
+  std::chrono::sys_seconds now_;
   RenderLimits limits_;
   int line_ = 1;
   std::int64_t steps_ = 0;
