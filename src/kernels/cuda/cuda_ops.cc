@@ -13,7 +13,6 @@
 #include "kernels/cost.h"
 #include "kernels/cuda/block_scaled_matmul.h"
 #include "kernels/cuda/cuda_ops_parts.h"
-#include "kernels/cuda/delta_segments.h"
 
 namespace nvllm {
 
@@ -116,8 +115,8 @@ void CudaOps::finish_loading(const DeltaShape& delta, const AttentionShape& atte
   const bool rounds = activations == PrefillActivations::kNvfp4 || (activations == PrefillActivations::kAuto && cuda::multiplies_nvfp4(device_));
   prefill_ = std::make_unique<cuda::PrefillScratch>(rounds);
   if (delta.value_heads > 0) {
-    const int segments = cuda::delta_segments(delta.value_heads, cuda::delta_chunks(options_.tokens_max), device_.multiprocessors);
-    delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, options_.tokens_max, segments));
+    const std::int64_t tokens = options_.tokens_max;
+    delta_scratch_ = cuda::DeviceBuffer(cuda::delta_prefill_scratch_bytes(delta, tokens, prompt_segments(delta, tokens)));
   }
 }
 

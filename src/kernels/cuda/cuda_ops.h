@@ -179,6 +179,8 @@ class CudaOps {
   template <class Use>
   void in_turns(const Use& use) const;
   void mix_delta(cuda::DeltaArguments arguments);
+  /// Into how many segments a prompt of so many tokens is cut.
+  [[nodiscard]] int prompt_segments(const DeltaShape& shape, std::int64_t tokens) const;
   [[nodiscard]] cuda::DeltaArguments delta_arguments(const DeltaContext<CudaOps>& context) const;
   /// Whether a phrase with these weights has a kernel of its own.
   [[nodiscard]] bool is_one_kernel(std::int64_t rows, const Linear<CudaOps>& linear) const;

@@ -206,6 +206,10 @@ void CudaOps::fused_delta_inputs(View<const Bf16> x, const DeltaWeights<CudaOps>
                             s.normed.data, s.normed.stride, x.rows, stream_);
 }
 
+int CudaOps::prompt_segments(const DeltaShape& shape, std::int64_t tokens) const {
+  return cuda::delta_segments(shape.value_heads, cuda::delta_chunks(tokens), device_.multiprocessors);
+}
+
 void CudaOps::mix_delta(cuda::DeltaArguments a) {
   if (options_.deterministic) {
     bool first = true;
@@ -219,7 +223,7 @@ void CudaOps::mix_delta(cuda::DeltaArguments a) {
   int index = a.step.lane_count;
   a.step = step_.table();
   for (const cuda::Lane& lane : step_.prefill_lanes()) {
-    const int segments = cuda::delta_segments(a.shape.value_heads, cuda::delta_chunks(lane.token_count), device_.multiprocessors);
+    const int segments = prompt_segments(a.shape, lane.token_count);
     cuda::delta_prefill(a, lane, index++, {delta_scratch_.as<void>(), delta_scratch_.bytes(), segments}, stream_);
   }
 }

@@ -1,8 +1,8 @@
 #pragma once
 
 // How kernels are launched: early, so that what needs nothing of the kernel before (barriers, the first weights)
-// is done while that one ends. Every kernel calls ptx::wait_for_dependencies() before it touches anything else. What other kernels
-// write is read past the first-level cache (__ldcg, cp.async.cg, the copy engine), whatever an earlier kernel left there.
+// is done while that one ends. Every kernel calls ptx::wait_for_dependencies() before it touches anything else. As a precaution
+// new kernels read what other kernels write past the first-level cache (__ldcg, cp.async.cg, the copy engine).
 
 #include <cuda_runtime.h>
 

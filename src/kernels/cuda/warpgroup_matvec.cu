@@ -110,13 +110,13 @@ PhaseArguments phase_arguments(const MatvecCall& call, const DeviceFacts& device
 
 void warpgroup_matvec(const MatvecCall& call, const DeviceFacts& device, const MatvecWorkspace& workspace, cudaStream_t stream) {
   PhaseArguments a = phase_arguments(call, device, workspace);
-  if (a.tokens > 64) arrange_x(a, workspace.images(), stream);
   const Start start = start_of(call);
   with_end(call.end, [&](auto end) {
     if (a.tokens <= 8) return launch_few<end()>(start, a, stream);
     if (a.tokens <= 16) return launch_more<end(), 16>(start, a, stream);
     if (a.tokens <= 32) return launch_more<end(), 32>(start, a, stream);
     if (a.tokens <= 64) return launch_more<end(), 64>(start, a, stream);
+    arrange_x(a, workspace.images(), stream);
     launch_more<end(), kMatvecTokensMax>(start, a, stream);
   });
 }
