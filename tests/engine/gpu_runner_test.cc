@@ -64,7 +64,7 @@ TraceHashes trace(const EngineOptions& options) {
 
 TEST_F(GpuRunner, DeterministicBitsAreTheSameInAnyBatchChunkingFusedLegAndRecomputation) {
   const TraceHashes alone = trace(gpu_options(1, 0, true));
-  for (const auto [sequences, chunk] :
+  for (const auto& [sequences, chunk] :
        {std::pair{1, 1}, {1, 7}, {3, 0}, {8, 16}, {17, 0}, {33, 5}}) {
     EXPECT_EQ(trace(gpu_options(sequences, chunk, true)), alone)
         << sequences << " sequences, chunks of " << chunk;
@@ -80,7 +80,7 @@ TEST_F(GpuRunner, DeterministicBitsAreTheSameInAnyBatchChunkingFusedLegAndRecomp
   tight.kv_block_count = 14;
   Tracer tracer(gpu_runner(tight));
   EXPECT_EQ(tracer.run(requests()), alone);
-  EXPECT_GT(tracer.preemptions(), 0);
+  EXPECT_GT(tracer.stats().preemptions, 0);
 }
 
 TEST_F(GpuRunner, WithoutTheFlagBitsDependOnCompany) {

@@ -27,6 +27,7 @@ struct TraceRequest {
   std::int64_t arrival_step = 0;
   double temperature = 0;
   std::uint64_t seed = 0;
+  std::string cache_salt{};
 };
 
 /// The small hybrid whose bits are watched.
@@ -63,30 +64,38 @@ inline std::vector<TraceRequest> boundary_requests(std::int64_t vocab, std::uint
 template <class Runner>
 class Tracer {
  public:
-  explicit Tracer(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {
+  explicit Tracer(std::unique_ptr<Runner> runner) : runner_(std::move(runner)), scheduler_(runner_->limits()) {
     runner_->set_logit_listener([this](const engine::StepPlan& plan, View<const float> logits) { record(plan, logits); });
   }
 
   /// Called before every step with its plan.
   std::function<void(const engine::StepPlan&)> before_step;
+  /// Called after every step with its result, before the scheduler hears of it.
+  std::function<void(const engine::StepResult&)> after_step;
+  /// Called when the scheduler has heard of a step's result.
+  std::function<void()> between_steps;
   Runner& runner() { return *runner_; }
-  /// Pre-emptions of the last run.
-  std::int64_t preemptions() const { return preemptions_; }
+  /// Lives as long as the tracer: what one run leaves in the prefix cache, the next one finds.
+  engine::Scheduler& scheduler() { return scheduler_; }
+  engine::EngineStats stats() const {
+    engine::EngineStats out;
+    scheduler_.report(out);
+    return out;
+  }
 
   TraceHashes run(const std::vector<TraceRequest>& requests) {
     hashes_.clear();
-    engine::Scheduler scheduler(runner_->limits());
     std::size_t next = 0;
-    for (std::int64_t step = 0; next < requests.size() || !scheduler.idle(); ++step) {
-      for (; next < requests.size() && requests[next].arrival_step <= step; ++next) scheduler.add(sequence(requests[next]));
-      const engine::StepPlan plan = scheduler.plan();
+    for (std::int64_t step = 0; next < requests.size() || !scheduler_.idle(); ++step) {
+      for (; next < requests.size() && requests[next].arrival_step <= step; ++next) scheduler_.add(sequence(requests[next]));
+      const engine::StepPlan plan = scheduler_.plan();
       if (plan.empty()) continue;
       if (before_step) before_step(plan);
-      scheduler.commit(runner_->run(plan));
+      engine::StepResult result = runner_->run(plan);
+      if (after_step) after_step(result);
+      scheduler_.commit(std::move(result));
+      if (between_steps) between_steps();
     }
-    engine::EngineStats stats;
-    scheduler.report(stats);
-    preemptions_ = stats.preemptions;
     return hashes_;
   }
 
@@ -97,6 +106,7 @@ class Tracer {
     out->request.max_tokens = request.max_tokens;
     out->request.sampling.temperature = request.temperature;
     out->seed = request.seed;
+    out->request.cache_salt = request.cache_salt;
     out->stream = std::make_shared<engine::TokenStream>();
     return out;
   }
@@ -110,8 +120,8 @@ class Tracer {
   }
 
   std::unique_ptr<Runner> runner_;
+  engine::Scheduler scheduler_;
   TraceHashes hashes_;
-  std::int64_t preemptions_ = 0;
 };
 
 }  // namespace nvllm::test
