@@ -13,15 +13,7 @@ namespace {
 using engine::EngineOptions;
 
 std::vector<std::int32_t> random_tokens(std::int64_t count, std::uint64_t seed) {
-  std::vector<std::int32_t> out;
-  const auto vocab = static_cast<std::uint64_t>(tiny_hybrid().config().vocab_size);
-  for (std::int64_t i = 0; i < count; ++i) out.push_back(static_cast<std::int32_t>(random_bits(seed, static_cast<std::uint64_t>(i)) % vocab));
-  return out;
-}
-
-std::vector<std::int32_t> joined(std::vector<std::int32_t> a, const std::vector<std::int32_t>& b) {
-  a.insert(a.end(), b.begin(), b.end());
-  return a;
+  return test::random_tokens(tiny_hybrid().config().vocab_size, count, seed);
 }
 
 EngineOptions caching_options(std::int64_t sequences) {
@@ -32,22 +24,8 @@ EngineOptions caching_options(std::int64_t sequences) {
   return options;
 }
 
-/// Prompts that share beginnings of every kind: whole blocks, parts of one, nothing; some of them begin with another whole one.
 std::vector<TraceRequest> family(std::uint64_t seed, std::size_t count) {
-  std::vector<TraceRequest> out;
-  const std::vector<std::int32_t> root = random_tokens(130, seed);
-  for (std::size_t i = 0; i < count; ++i) {
-    const std::uint64_t bits = random_bits(seed + 1, i);
-    const auto shared = static_cast<std::ptrdiff_t>(bits % 101), own = static_cast<std::ptrdiff_t>(1 + bits / 128 % 28);
-    TraceRequest request;
-    request.prompt = joined({root.begin(), root.begin() + shared}, random_tokens(own, seed + 100 + i));
-    if (i % 5 == 4) request.prompt = joined(out[i - 1].prompt, random_tokens(3, seed + 200 + i));
-    if (request.prompt.size() > 140) request.prompt.resize(140);
-    request.max_tokens = 1 + static_cast<std::int64_t>(bits / 4096 % 12);
-    request.arrival_step = static_cast<std::int64_t>(i / 3 * 2);
-    out.push_back(std::move(request));
-  }
-  return out;
+  return related_requests(tiny_hybrid().config().vocab_size, seed, count);
 }
 
 TraceHashes cold(const std::vector<TraceRequest>& requests) {

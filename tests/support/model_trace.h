@@ -61,6 +61,38 @@ inline std::vector<TraceRequest> boundary_requests(std::int64_t vocab, std::uint
   return out;
 }
 
+inline std::vector<std::int32_t> random_tokens(std::int64_t vocab, std::int64_t count, std::uint64_t seed) {
+  std::vector<std::int32_t> out;
+  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(count); ++i) {
+    out.push_back(static_cast<std::int32_t>(random_bits(seed, i) % static_cast<std::uint64_t>(vocab)));
+  }
+  return out;
+}
+
+inline std::vector<std::int32_t> joined(std::vector<std::int32_t> a, const std::vector<std::int32_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// Prompts of up to 140 tokens that share beginnings of every kind: whole blocks, parts of one, nothing; some of them begin
+/// with another whole one. They arrive one after the other.
+inline std::vector<TraceRequest> related_requests(std::int64_t vocab, std::uint64_t seed, std::size_t count) {
+  std::vector<TraceRequest> out;
+  const std::vector<std::int32_t> root = random_tokens(vocab, 130, seed);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t bits = random_bits(seed + 1, i);
+    const auto shared = static_cast<std::ptrdiff_t>(bits % 101), own = static_cast<std::ptrdiff_t>(1 + bits / 128 % 28);
+    TraceRequest request;
+    request.prompt = joined({root.begin(), root.begin() + shared}, random_tokens(vocab, own, seed + 100 + i));
+    if (i % 5 == 4) request.prompt = joined(out[i - 1].prompt, random_tokens(vocab, 3, seed + 200 + i));
+    if (request.prompt.size() > 140) request.prompt.resize(140);
+    request.max_tokens = 1 + static_cast<std::int64_t>(bits / 4096 % 12);
+    request.arrival_step = static_cast<std::int64_t>(i / 3 * 2);
+    out.push_back(std::move(request));
+  }
+  return out;
+}
+
 template <class Runner>
 class Tracer {
  public:
