@@ -40,6 +40,19 @@ void add_batch_flags(CLI::App& app, EngineFlags& flags) {
       ->check(CLI::NonNegativeNumber);
 }
 
+void add_prefix_flags(CLI::App& app, EngineFlags& flags) {
+  flags.options.prefix_caching = true;
+  app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", flags.options.prefix_caching,
+               "Prompts go on from what earlier ones with the same beginning computed; on unless refused");
+  app.add_option("--prefix-cache-memory", flags.prefix_memory,
+                 "Memory for recurrent states to go on from, such as 2GiB, beside idle slots of sequences; without it an eighth of "
+                 "what is left, for at most as many as there are sequences. Keys and values stay in blocks that nobody needs");
+  app.add_option("--prefix-cache-interval", flags.options.prefix_interval,
+                 "Tokens between states kept within a prompt, beside those at the ends of prompts and answers; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
+}
+
 void add_fusion_flags(CLI::App& app, EngineFlags& flags) {
   std::string legs;
   for (const std::string& name : leg_names()) legs += (legs.empty() ? "" : ", ") + name;
@@ -57,6 +70,9 @@ engine::EngineOptions engine_options(const EngineFlags& flags) {
   engine::EngineOptions options = flags.options;
   if (!flags.memory_budget.empty()) {
     options.memory_budget_bytes = parse_bytes(flags.memory_budget, "--memory-budget");
+  }
+  if (!flags.prefix_memory.empty()) {
+    options.prefix_state_bytes = parse_bytes(flags.prefix_memory, "--prefix-cache-memory");
   }
   static_cast<void>(engine::fusion_of(options));
   return options;

@@ -243,6 +243,7 @@ void configure_serve(CLI::App& app, Action& action) {
                  "Names requests may use; the first is shown");
   add_memory_flags(app, options->engine);
   add_batch_flags(app, options->engine);
+  add_prefix_flags(app, options->engine);
   add_fusion_flags(app, options->engine);
   app.add_option("--max-waiting", options->engine.options.inbox_limit,
                  "Sequences that may wait; beyond, 429")

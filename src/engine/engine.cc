@@ -9,6 +9,7 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
@@ -63,6 +64,14 @@ class Engine::Impl {
     }
     wake_.notify_all();
     return out;
+  }
+
+  void reset_prefix_cache() {
+    {
+      const std::lock_guard lock(mutex_);
+      reset_prefixes_ = true;
+    }
+    wake_.notify_all();
   }
 
   void drain() {
@@ -153,12 +162,14 @@ class Engine::Impl {
       busy_ = false;
       while (!stop_ && inbox_.empty()) {
         switch_listener();
-        wake_.wait(lock, [this] { return stop_ || !inbox_.empty() || switches_done_ != switches_asked_; });
+        wake_.wait(lock, [this] { return stop_ || !inbox_.empty() || switches_done_ != switches_asked_ || reset_prefixes_; });
+        reset_prefixes();
       }
       last_step_ = SystemClock().now();
       busy_ = true;
     }
     switch_listener();
+    reset_prefixes();
     for (auto& sequence : inbox_) scheduler_.add(std::move(sequence));
     inbox_.clear();
     scheduler_.report(stats_);
@@ -173,6 +184,15 @@ class Engine::Impl {
     stats_at_switch_ = stats_;
     switches_done_ = switches_asked_;
     switched_.notify_all();
+  }
+
+  /// Needs the lock, and no step under way.
+  void reset_prefixes() {
+    if (!std::exchange(reset_prefixes_, false)) return;
+    scheduler_.reset_prefix_cache();
+    const bool alive = stats_.alive;
+    scheduler_.report(stats_);
+    stats_.alive = alive;
   }
 
   void step() {
@@ -234,6 +254,7 @@ class Engine::Impl {
   std::vector<std::unique_ptr<Sequence>> inbox_;
   EngineStats stats_, stats_at_switch_;
   SteadyTime last_step_{};
+  bool reset_prefixes_ = false;
   bool busy_ = false, draining_ = false, stop_ = false;
   std::thread thread_;
 };
@@ -254,6 +275,7 @@ std::vector<Submission> Engine::submit_all(std::vector<GenerationRequest> reques
   return impl_->submit_all(std::move(requests), notify);
 }
 
+void Engine::reset_prefix_cache() { impl_->reset_prefix_cache(); }
 void Engine::drain() { impl_->drain(); }
 bool Engine::idle() const { return impl_->idle(); }
 EngineStats Engine::stats() const { return impl_->stats(); }

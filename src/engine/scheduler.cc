@@ -23,7 +23,8 @@ bool decoding(const Sequence& s) { return s.computed > 0 && s.token_count() - s.
 }  // namespace
 
 Scheduler::Scheduler(const EngineLimits& limits)
-    : limits_(limits), blocks_(limits.kv_block_count, limits.kv_block_tokens), slots_(limits.state_slot_count) {
+    : limits_(limits), blocks_(limits.kv_block_count, limits.kv_block_tokens), slots_(limits.state_slot_count),
+      prefixes_(limits_, blocks_, slots_) {
   NVLLM_CHECK_GE(limits.logit_rows, limits.max_num_seqs);
   NVLLM_CHECK_GE(limits.max_num_batched_tokens, limits.max_num_seqs);
 }
@@ -32,6 +33,7 @@ void Scheduler::add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std
 
 void Scheduler::finish(Sequence& sequence, StreamEvent event) {
   ++totals_.finished[static_cast<std::size_t>(event.finish)];
+  if (event.finish != FinishReason::kError) prefixes_.at_end(sequence);
   sequence.memory.reset();
   sequence.stream->push(std::move(event));
 }
@@ -73,6 +75,7 @@ void Scheduler::preempt(SequenceList::iterator victim) {
 
 bool Scheduler::make_room(Sequence& sequence, std::int64_t tokens) {
   while (!sequence.memory->grow_to(tokens)) {
+    if (prefixes_.give_way()) continue;
     const auto youngest = std::prev(running_.end());
     const bool itself = youngest->get() == &sequence;
     preempt(youngest);
@@ -100,6 +103,7 @@ std::int64_t Scheduler::plan_scores(const Sequence& s, std::int64_t rows, StepPl
 void Scheduler::plan_rows(Sequence& s, std::int64_t& budget, StepPlan& plan) {
   std::int64_t rows = std::min(budget, s.token_count() - s.computed);
   if (limits_.max_prefill_chunk > 0) rows = std::min(rows, limits_.max_prefill_chunk);
+  rows = prefixes_.rows_until_mark(s, rows);
   if (s.request.sampling.prompt_logprobs >= 0) {  // every prompt row needs logits: as many as there are
     rows = std::min(rows, limits_.logit_rows - static_cast<std::int64_t>(plan.logit_rows.size()) - 1);
   }
@@ -128,8 +132,7 @@ void Scheduler::admit(std::int64_t& budget, StepPlan& plan) {
   while (budget > 0 && !waiting_.empty() &&
          static_cast<std::int64_t>(running_.size()) < limits_.max_num_seqs) {
     Sequence& next = *waiting_.front();
-    // Room for all known tokens and the one to come: a newcomer does not start by pre-empting itself.
-    next.memory = Reservation::take(blocks_, slots_, next.token_count() + 1);
+    next.memory = prefixes_.take(next);
     if (!next.memory) return;  // strictly in order: nobody overtakes
     running_.splice(running_.end(), waiting_, waiting_.begin());
     plan_rows(next, budget, plan);
@@ -153,6 +156,7 @@ StepPlan Scheduler::plan() {
     if (!decoding(*sequence)) plan_rows(*sequence, budget, plan);
   }
   admit(budget, plan);
+  if (!plan.empty()) prefixes_.move_copies(plan);
   return plan;
 }
 
@@ -174,6 +178,7 @@ void Scheduler::append_token(Sequence& s, ScoredToken token) {
     event.finish = FinishReason::kLength;
   }
   event.tokens.push_back(std::move(token));
+  if (count == 1) event.cached_tokens = s.prefix.cached_tokens;
   if (event.finish != FinishReason::kNone) return finish(s, std::move(event));
   s.stream->push(std::move(event));
 }
@@ -198,8 +203,9 @@ void Scheduler::commit(StepResult result) {
     if (p.samples) {
       append_token(s, std::move(result.samples[next_sample++]));
     } else if (s.request.max_tokens == 0 && s.computed == s.token_count()) {
-      finish(s, {.prompt = {}, .tokens = {}, .finish = FinishReason::kLength, .stop_id = -1, .error = {}});
+      finish(s, {.prompt = {}, .tokens = {}, .cached_tokens = s.prefix.cached_tokens, .finish = FinishReason::kLength, .stop_id = -1, .error = {}});
     }
+    if (s.memory) prefixes_.after_step(s);
   }
   planned_.clear();
   running_.remove_if([](const std::unique_ptr<Sequence>& s) { return !s->memory.has_value(); });
@@ -210,10 +216,7 @@ void Scheduler::report(EngineStats& stats) const {
   stats = totals_;
   stats.running = static_cast<std::int64_t>(running_.size());
   stats.waiting = static_cast<std::int64_t>(waiting_.size());
-  stats.kv_blocks_total = blocks_.total();
-  stats.kv_blocks_used = blocks_.total() - blocks_.free();
-  stats.state_slots_total = slots_.total();
-  stats.state_slots_used = slots_.total() - slots_.free();
+  prefixes_.report(stats);
 }
 
 }  // namespace nvllm::engine

@@ -17,6 +17,7 @@ Api::Api(ServerContext& context, ApiKeys keys) : context_(context), keys_(std::m
   add("GET", "/metrics", serve_metrics);
   add("POST", "/tokenize", serve_tokenize);
   add("POST", "/detokenize", serve_detokenize);
+  add("POST", "/reset_prefix_cache", serve_reset_prefix_cache);
   add("POST", "/start_profile", serve_start_profile);
   add("POST", "/stop_profile", serve_stop_profile);
 }

@@ -21,6 +21,7 @@ void serve_version(ServerContext& context, const ExchangePtr& exchange);
 void serve_metrics(ServerContext& context, const ExchangePtr& exchange);
 void serve_tokenize(ServerContext& context, const ExchangePtr& exchange);
 void serve_detokenize(ServerContext& context, const ExchangePtr& exchange);
+void serve_reset_prefix_cache(ServerContext& context, const ExchangePtr& exchange);
 void serve_start_profile(ServerContext& context, const ExchangePtr& exchange);
 void serve_stop_profile(ServerContext& context, const ExchangePtr& exchange);
 

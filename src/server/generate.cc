@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "server/api_error.h"
+#include "server/api_keys.h"
 #include "server/generation_call.h"
 
 namespace nvllm::server {
@@ -63,6 +64,8 @@ CallStart begin_call(ServerContext& context, const ExchangePtr& exchange,
 void generate(const CallStart& start, const GenerationFields& fields,
               std::vector<PromptInput> prompts, const MakeFormat& make_format) {
   auto requests = requests_of(start, fields, prompts);
+  const std::string salt = cache_salt_of(start.exchange->request(), fields.cache_salt);
+  for (engine::GenerationRequest& request : requests) request.cache_salt = salt;
   check_logprob_cost(requests, start.context.limits());
   std::int64_t prompt_token_count = 0;
   for (const PromptInput& prompt : prompts) {
@@ -76,7 +79,7 @@ void generate(const CallStart& start, const GenerationFields& fields,
                      std::move(prompts)};
   GenerationCall::start({start.exchange, start.context, start.model, start.id, fields.delivery,
                          text_options_of(fields), make_format(std::move(reply)), prompt_token_count,
-                         start.arrived},
+                         static_cast<std::size_t>(fields.n), start.arrived},
                         std::move(requests));
 }
 

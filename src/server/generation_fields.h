@@ -33,6 +33,7 @@ struct GenerationFields {
   bool ignore_eos = false;
   bool include_stop_text = false;
   bool skip_special_tokens = true;
+  std::string cache_salt{};  ///< narrows who shares cached beginnings of prompts, beside the API key
 };
 
 /// What the numbers in a request are checked against.

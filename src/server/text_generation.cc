@@ -43,6 +43,7 @@ ChoiceNews Choice::take(engine::StreamEvent event) {
   ChoiceNews news;
   if (finished_) return news;
   news.prompt = std::move(event.prompt);
+  news.cached_tokens = event.cached_tokens;
   std::size_t taken = 0;
   while (taken < event.tokens.size() && !search_.hit()) {
     ++token_count_;

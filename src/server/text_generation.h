@@ -30,6 +30,7 @@ TextOptions text_options_of(const GenerationFields& fields);
 struct ChoiceNews {
   std::vector<engine::ScoredToken> prompt{};
   std::vector<engine::ScoredToken> tokens{};
+  std::int64_t cached_tokens = 0;  ///< of the prompt, that were not computed again; once
   std::string text{};  ///< whole characters, free of stop strings
   engine::FinishReason finish = engine::FinishReason::kNone;
   Json stop_reason{};  ///< the stop string or the client's stop id; null otherwise

@@ -32,7 +32,7 @@ class SchedulerTest : public testing::Test {
   StepPlan step() {
     StepPlan plan = scheduler_->plan();
     check(plan);
-    const StepPlan copy{plan.ids, plan.segments, plan.logit_rows, {}, {}};
+    const StepPlan copy{plan.slot_copies, plan.block_copies, plan.ids, plan.segments, plan.logit_rows, {}, {}};
     scheduler_->commit(runner_->run(plan));
     return copy;
   }
