@@ -38,6 +38,10 @@ void add_batch_flags(CLI::App& app, EngineFlags& flags) {
   app.add_option("--long-prefill-token-threshold", flags.options.max_prefill_chunk,
                  "Prompt tokens of one sequence in one step; 0: as many as fit")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--scheduling-policy", flags.scheduling_policy,
+                 "Who is served first: fcfs, or priority, which lets requests say it (less is sooner)")
+      ->check(CLI::IsMember({"fcfs", "priority"}))
+      ->capture_default_str();
 }
 
 void add_prefix_flags(CLI::App& app, EngineFlags& flags) {
@@ -71,6 +75,7 @@ engine::EngineOptions engine_options(const EngineFlags& flags) {
   if (!flags.memory_budget.empty()) {
     options.memory_budget_bytes = parse_bytes(flags.memory_budget, "--memory-budget");
   }
+  options.priority_scheduling = flags.scheduling_policy == "priority";
   if (!flags.prefix_memory.empty()) {
     options.prefix_state_bytes = parse_bytes(flags.prefix_memory, "--prefix-cache-memory");
   }

@@ -38,6 +38,7 @@ struct EngineOptions {
   std::int64_t inbox_limit = 0;   ///< waiting requests; 0: 4 x max_num_seqs
   std::int64_t max_prefill_chunk = 0;  ///< prompt tokens of one sequence per step; 0: no limit of its own
   std::int64_t kv_block_count = 0;     ///< overrides what the budget would give; 0: by budget
+  bool priority_scheduling = false;    ///< by GenerationRequest::priority, then first come, first served
   bool prefix_caching = false;         ///< go on from what earlier sequences computed, where they begin alike
   /// For states to go on from, beside the slots of running sequences, which serve while idle; -1: an eighth of what is left, at
   /// most as many as there are sequences.
@@ -54,6 +55,7 @@ struct EngineLimits {
   std::int64_t kv_block_tokens = 0;
   std::int64_t kv_block_count = 0;
   std::int64_t state_slot_count = 0;  ///< of running sequences and of the prefix cache together
+  bool priority_scheduling = false;
   std::int64_t prefix_interval = 0;
   bool prefix_caching = false;
   std::int64_t logit_rows = 0;  ///< rows per step whose logits can be had

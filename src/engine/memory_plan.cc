@@ -67,6 +67,7 @@ EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const BackendS
   limits.eos_ids = config.eos_ids;
   limits.leg = options.fusion.empty() ? options.leg : options.fusion;
   limits.inbox_limit = options.inbox_limit;
+  limits.priority_scheduling = options.priority_scheduling;
   limits.prefix_caching = options.prefix_caching;
   limits.prefix_interval = options.prefix_interval;
   return limits;

@@ -37,6 +37,7 @@ struct GenerationRequest {
   SamplingParams sampling;
   std::int64_t max_tokens = 16;  ///< 0 is allowed: score the prompt only
   std::int64_t min_tokens = 0;   ///< stop ids are impossible before
+  std::int64_t priority = 0;  ///< less is sooner
   std::string cache_salt;  ///< only prompts of equal salt share what is cached of them
   /// Where the state is worth keeping beside the ends of prompt and output: tokens of the prompt before each; ascending.
   std::vector<std::int64_t> cache_points;

@@ -29,7 +29,11 @@ Scheduler::Scheduler(const EngineLimits& limits)
   NVLLM_CHECK_GE(limits.max_num_batched_tokens, limits.max_num_seqs);
 }
 
-void Scheduler::add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  const auto later = std::ranges::find_if(
+      waiting_, [&](const auto& other) { return other->request.priority > sequence->request.priority; });
+  waiting_.insert(later, std::move(sequence));
+}
 
 void Scheduler::finish(Sequence& sequence, StreamEvent event) {
   ++totals_.finished[static_cast<std::size_t>(event.finish)];
@@ -65,6 +69,14 @@ void Scheduler::cancel_all() {
   end_all(waiting_, event);
 }
 
+Scheduler::SequenceList::iterator Scheduler::victim() {
+  auto found = running_.begin();
+  for (auto it = running_.begin(); it != running_.end(); ++it) {
+    if ((*it)->request.priority >= (*found)->request.priority) found = it;
+  }
+  return found;
+}
+
 void Scheduler::preempt(SequenceList::iterator victim) {
   // Recomputing from position 0 in whatever slot comes next: nothing of the old slot is kept.
   (*victim)->memory.reset();
@@ -76,9 +88,9 @@ void Scheduler::preempt(SequenceList::iterator victim) {
 bool Scheduler::make_room(Sequence& sequence, std::int64_t tokens) {
   while (!sequence.memory->grow_to(tokens)) {
     if (prefixes_.give_way()) continue;
-    const auto youngest = std::prev(running_.end());
-    const bool itself = youngest->get() == &sequence;
-    preempt(youngest);
+    const auto found = victim();
+    const bool itself = found->get() == &sequence;
+    preempt(found);
     if (itself) return false;
   }
   return true;
@@ -143,11 +155,11 @@ StepPlan Scheduler::plan() {
   NVLLM_CHECK(planned_.empty());
   StepPlan plan;
   std::int64_t budget = limits_.max_num_batched_tokens;
-  // Memory first, oldest first: only younger, not yet planned sequences can become victims.
-  for (auto it = running_.begin(); it != running_.end();) {
-    Sequence& sequence = **it;
-    const bool kept = make_room(sequence, sequence.token_count());
-    it = kept ? std::next(it) : running_.end();
+  // Memory first, oldest first, and before anything is planned: whoever becomes a victim has no part in this step.
+  std::vector<Sequence*> all;
+  for (const auto& sequence : running_) all.push_back(sequence.get());
+  for (Sequence* const sequence : all) {
+    if (sequence->memory) static_cast<void>(make_room(*sequence, sequence->token_count()));
   }
   for (const auto& sequence : running_) {
     if (decoding(*sequence)) plan_rows(*sequence, budget, plan);

@@ -13,9 +13,9 @@
 namespace nvllm::engine {
 
 /// Decides who is served in the next step and in which memory. Pure bookkeeping: no device, no
-/// clock, no socket, no thread. First come, first served; decode rows before prompt chunks. When
-/// blocks run out the youngest running sequence gives up all its memory and is computed anew later;
-/// the oldest is never a victim, so every step makes progress.
+/// clock, no socket, no thread. By priority, then first come, first served; decode rows before prompt chunks. When
+/// blocks run out the youngest running sequence of the least urgent gives up all its memory and is computed anew later;
+/// the oldest of the most urgent is never a victim, so every step makes progress.
 class Scheduler {
  public:
   /// Plans within the sizes that the runner settled.
@@ -57,6 +57,7 @@ class Scheduler {
   };
 
   bool make_room(Sequence& sequence, std::int64_t tokens);
+  SequenceList::iterator victim();
   void preempt(SequenceList::iterator victim);
   void admit(std::int64_t& budget, StepPlan& plan);
   void plan_rows(Sequence& sequence, std::int64_t& budget, StepPlan& plan);

@@ -13,6 +13,8 @@ Api::Api(ServerContext& context, ApiKeys keys) : context_(context), keys_(std::m
   add("POST", "/v1/chat/completions", serve_chat_completion);
   add("GET", "/v1/models", serve_models);
   add("GET", "/health", serve_health);
+  add("GET", "/health_generate", serve_health_generate);
+  add("GET", "/load", serve_load);
   add("GET", "/version", serve_version);
   add("GET", "/metrics", serve_metrics);
   add("POST", "/tokenize", serve_tokenize);

@@ -52,7 +52,8 @@ std::int64_t unix_time() {
 }
 
 RequestBounds bounds_of(const ServerContext& context, const ServedModel& model) {
-  return {.limits = context.limits(), .vocab_size = model.generator->limits().vocab_size};
+  return {.limits = context.limits(), .vocab_size = model.generator->limits().vocab_size,
+          .priorities = model.generator->limits().priority_scheduling};
 }
 
 CallStart begin_call(ServerContext& context, const ExchangePtr& exchange,
@@ -65,7 +66,10 @@ void generate(const CallStart& start, const GenerationFields& fields,
               std::vector<PromptInput> prompts, const MakeFormat& make_format) {
   auto requests = requests_of(start, fields, prompts);
   const std::string salt = cache_salt_of(start.exchange->request(), fields.cache_salt);
-  for (engine::GenerationRequest& request : requests) request.cache_salt = salt;
+  for (engine::GenerationRequest& request : requests) {
+    request.cache_salt = salt;
+    request.priority = fields.priority;
+  }
   check_logprob_cost(requests, start.context.limits());
   std::int64_t prompt_token_count = 0;
   for (const PromptInput& prompt : prompts) {

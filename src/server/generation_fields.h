@@ -33,6 +33,7 @@ struct GenerationFields {
   bool ignore_eos = false;
   bool include_stop_text = false;
   bool skip_special_tokens = true;
+  std::int64_t priority = 0;  ///< less is sooner
   std::string cache_salt{};  ///< narrows who shares cached beginnings of prompts, beside the API key
 };
 
@@ -40,6 +41,7 @@ struct GenerationFields {
 struct RequestBounds {
   ServerLimits limits{};
   std::int64_t vocab_size = 0;
+  bool priorities = false;  ///< whether requests may say how urgent they are
 };
 
 /// Reads the shared fields.

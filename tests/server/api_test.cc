@@ -29,7 +29,7 @@ TEST(Api, WantsAKeyOnEveryRouteButHealth) {
   keys.add("right");
   keys.add("other");
   ServedApi api(Start::kLoaded, std::move(keys));
-  ASSERT_EQ(api.api().router().routes().size(), 11u);
+  ASSERT_EQ(api.api().router().routes().size(), 13u);
   for (const net::Route& route : api.api().router().routes()) {
     const bool open = route.path == "/health";
     EXPECT_EQ(status_with(api, route, "") == 401, !open) << route.path;
@@ -176,6 +176,31 @@ std::map<std::string, double> parse_metrics(const std::string& page) {
     EXPECT_TRUE(types.contains(family)) << line;
   }
   return samples;
+}
+
+TEST(Api, GeneratesATokenToSayThatItIsHealthy) {
+  ServedApi api;
+  EXPECT_EQ(api.client().get("/health_generate").status, 200);
+  EXPECT_EQ(api.generator().requests().at(0).max_tokens, 1);
+  api.generator().set_script([](const engine::GenerationRequest&) {
+    return std::vector<engine::StreamEvent>{nvllm::testing::tokens_event({}, engine::FinishReason::kError)};
+  });
+  EXPECT_EQ(api.client().get("/health_generate").status, 503);
+  api.generator().set_outcome(engine::SubmitOutcome::kQueueFull);
+  EXPECT_EQ(api.client().get("/health_generate").status, 503);
+  engine::EngineStats dead;
+  dead.alive = false;
+  api.generator().set_stats(dead);
+  EXPECT_EQ(api.client().get("/health_generate").status, 503);
+}
+
+TEST(Api, TellsItsLoad) {
+  ServedApi api;
+  engine::EngineStats stats;
+  stats.running = 2;
+  stats.waiting = 3;
+  api.generator().set_stats(stats);
+  EXPECT_EQ(api.client().get("/load").body, R"({"server_load":0,"running":2,"waiting":3})");
 }
 
 TEST(Api, ResetsThePrefixCache) {

@@ -48,6 +48,20 @@ TEST(Completions, TellsHowMuchOfThePromptsWasCached) {
   EXPECT_EQ(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 6);
 }
 
+TEST(Completions, TakesAPriorityOnlyWhereTheServerGoesByIt) {
+  ServedApi api;
+  int status = 0;
+  api.post(kPath, {{"prompt", "ab"}, {"priority", 0}}, &status);
+  EXPECT_EQ(status, 200);
+  const Json refusal = api.post(kPath, {{"prompt", "ab"}, {"priority", -1}}, &status);
+  EXPECT_EQ(status, 400);
+  EXPECT_EQ(refusal["error"]["param"], "priority");
+  api.generator().limits_for_setup().priority_scheduling = true;
+  api.post(kPath, {{"prompt", "ab"}, {"priority", -1}}, &status);
+  EXPECT_EQ(status, 200);
+  EXPECT_EQ(api.generator().requests().back().priority, -1);
+}
+
 TEST(Completions, SharesCachedBeginningsByKeyAndByTheClientsSalt) {
   ServedApi api;
   const auto salt = [&](const std::string& key, const std::string& own) {
