@@ -41,6 +41,7 @@ struct ServeOptions {
   std::string api_key_file;
   std::string log_level = "info";
   std::string profile_dir;
+  std::string evidence_dir;
   std::int64_t io_threads = 2;
   double shutdown_timeout_seconds = 30;
   bool without_key = false;
@@ -208,7 +209,8 @@ int serve(ServeOptions options) {
   server::ApiKeys keys = load_keys(options);
   const Signals signals;
   server::ServerContext context(
-      {.model_names = model_names(options), .version = NVLLM_VERSION, .created = server::unix_time()});
+      {.model_names = model_names(options), .version = NVLLM_VERSION, .created = server::unix_time(),
+       .evidence_dir = options.evidence_dir});
   server::Api api(context, std::move(keys));
   net::HttpServer http({.host = options.host,
                         .port = static_cast<std::uint16_t>(options.port),
@@ -262,6 +264,9 @@ void configure_serve(CLI::App& app, Action& action) {
       ->capture_default_str();
   app.add_option("--profile-dir", options->profile_dir,
                  "Folder for kernel profiles; turns on POST /start_profile and /stop_profile");
+  app.add_option("--evidence-dir", options->evidence_dir,
+                 "Folder of evidence folders, whose reports the page at / shows")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->capture_default_str();
   action = [options] { return serve(*options); };

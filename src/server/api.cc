@@ -12,6 +12,10 @@ Api::Api(ServerContext& context, ApiKeys keys) : context_(context), keys_(std::m
   add("POST", "/v1/completions", serve_completion);
   add("POST", "/v1/chat/completions", serve_chat_completion);
   add("GET", "/v1/models", serve_models);
+  add("GET", "/", serve_page);
+  add("GET", "/page.js", serve_page_script);
+  add("GET", "/evidence", serve_evidence);
+  add("GET", "/evidence/report", serve_evidence_report);
   add("GET", "/health", serve_health);
   add("GET", "/health_generate", serve_health_generate);
   add("GET", "/load", serve_load);
@@ -31,7 +35,8 @@ void Api::add(const char* method, const char* path, Endpoint endpoint) {
 }
 
 bool Api::is_open(std::string_view method, std::string_view path) {
-  return (method == "GET" || method == "HEAD") && path == "/health";
+  // The page holds nothing but itself; what it shows it asks for with a key.
+  return (method == "GET" || method == "HEAD") && (path == "/health" || path == "/" || path == "/page.js");
 }
 
 net::ErrorPage Api::error_page() {

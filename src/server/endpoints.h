@@ -24,6 +24,10 @@ void serve_metrics(ServerContext& context, const ExchangePtr& exchange);
 void serve_tokenize(ServerContext& context, const ExchangePtr& exchange);
 void serve_detokenize(ServerContext& context, const ExchangePtr& exchange);
 void serve_reset_prefix_cache(ServerContext& context, const ExchangePtr& exchange);
+void serve_page(ServerContext& context, const ExchangePtr& exchange);
+void serve_page_script(ServerContext& context, const ExchangePtr& exchange);
+void serve_evidence(ServerContext& context, const ExchangePtr& exchange);
+void serve_evidence_report(ServerContext& context, const ExchangePtr& exchange);
 void serve_start_profile(ServerContext& context, const ExchangePtr& exchange);
 void serve_stop_profile(ServerContext& context, const ExchangePtr& exchange);
 

@@ -24,14 +24,14 @@ int status_with(ServedApi& api, const net::Route& route, const std::string& auth
   return client.request(route.method, route.path, route.method == "POST" ? "{}" : "").status;
 }
 
-TEST(Api, WantsAKeyOnEveryRouteButHealth) {
+TEST(Api, WantsAKeyOnEveryRouteButHealthAndThePageItself) {
   ApiKeys keys;
   keys.add("right");
   keys.add("other");
   ServedApi api(Start::kLoaded, std::move(keys));
-  ASSERT_EQ(api.api().router().routes().size(), 13u);
+  ASSERT_EQ(api.api().router().routes().size(), 17u);
   for (const net::Route& route : api.api().router().routes()) {
-    const bool open = route.path == "/health";
+    const bool open = route.path == "/health" || route.path == "/" || route.path == "/page.js";
     EXPECT_EQ(status_with(api, route, "") == 401, !open) << route.path;
     for (const char* wrong : {"Bearer wrong", "Bearer ", "Bearer right2", "right", "Basic right"}) {
       EXPECT_EQ(status_with(api, route, wrong) == 401, !open) << route.path << wrong;
