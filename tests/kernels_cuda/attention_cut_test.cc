@@ -9,7 +9,7 @@ namespace {
 
 constexpr AttentionGeometry kGeometry{.heads = 24, .kv_heads = 4, .head_dim = 256, .rotary_dims = 64, .block_tokens = 16};
 
-int chunk_for(const std::vector<int>& lengths) { return attention_chunk_tokens(kGeometry, lengths, 132); }
+int chunk_for(const std::vector<int>& lengths) { return attention_chunk_tokens(kGeometry, AttentionForm::kTiles, lengths, 132); }
 
 TEST(AttentionCut, OneLongSequenceIsSpreadOverAllCtas) { EXPECT_EQ(chunk_for({4096}), 128); }
 
@@ -28,7 +28,7 @@ TEST(AttentionCut, ALongSequenceAmongShortOnesIsCut) {
 
 TEST(AttentionCut, IsNeverLessThanATile) {
   EXPECT_EQ(chunk_for({1}), 128);
-  EXPECT_EQ(attention_chunk_tokens({.heads = 16, .kv_heads = 2, .head_dim = 64, .rotary_dims = 64, .block_tokens = 16}, std::vector{1}, 132), 256);
+  EXPECT_EQ(attention_chunk_tokens({.heads = 16, .kv_heads = 2, .head_dim = 64, .rotary_dims = 64, .block_tokens = 16}, AttentionForm::kTiles, std::vector{1}, 132), 256);
 }
 
 }  // namespace

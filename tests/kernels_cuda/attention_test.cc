@@ -119,6 +119,7 @@ class Step {
   }
 
   int chunk_tokens = 0;  ///< StepTable::chunk_tokens
+  AttentionForm form = AttentionForm::kRuns;  ///< of decode
 
   /// The device's answer. Padding lanes have count 0; `split` cuts every prefill into pieces of so many rows, 0 asks for decode.
   std::vector<Bf16> got(int split = 0) {
@@ -170,7 +171,7 @@ class Step {
     a.out_stride = out_cols;
     if (split == 0) {
       const AttentionWorkspace workspace(a.geometry, a.step.lane_count);
-      attention_decode(a, workspace, nullptr);
+      attention_decode(a, form, workspace, nullptr);
     } else {
       for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
         for (int done = 0; done < lanes[lane].token_count; done += split) {
