@@ -28,6 +28,14 @@ inline constexpr int kAttentionGroupHeads = 8;  ///< query heads of one KV head 
 [[nodiscard]] constexpr int attention_groups(const AttentionGeometry& g) {
   return g.kv_heads * ((g.heads / g.kv_heads + kAttentionGroupHeads - 1) / kAttentionGroupHeads);
 }
+inline constexpr int kAttentionItemsPerSequence = 132;  ///< at most, but for models of more KV heads
+
+/// Chunks that a sequence is cut into at most.
+[[nodiscard]] constexpr int attention_chunks_max(const AttentionGeometry& g) {
+  const int chunks = kAttentionItemsPerSequence / attention_groups(g);
+  return chunks > 1 ? chunks : 1;
+}
+
 /// How the warps of a CTA share an item's positions; both forms keep the rounding above, their bits differ.
 enum class AttentionForm {
   kTiles,  ///< 16 warps take a tile together and meet twice in it: within phrases, whose products want 16 warps
@@ -50,7 +58,7 @@ inline constexpr int kAttentionRunsLanes = 1;
 
 /// Positions that items of a step should have at least (StepTable::chunk_tokens) for its longest CTA to end soonest, on
 /// `ctas` CTAs, for sequences of these lengths; a multiple of 16, as the cache's runs are.
-///   Cost: as many divisions as sequences times pieces of the longest; microseconds.
+///   Cost: as many divisions as sequences times attention_chunks_max; microseconds.
 [[nodiscard]] int attention_chunk_tokens(const AttentionGeometry& geometry, AttentionForm form, std::span<const int> lengths, int ctas);
 
 /// All pointers are device memory, aligned to 16 bytes as strides are to 8 elements.

@@ -33,7 +33,7 @@ int attention_chunk_tokens(const AttentionGeometry& geometry, AttentionForm form
   const int longest = lengths.empty() ? 0 : std::ranges::max(lengths);
   int best = price.least;
   std::int64_t best_cost = INT64_MAX;
-  for (int pieces = 1, chunk = 0; chunk != price.least; ++pieces) {
+  for (int pieces = 1, chunk = 0; chunk != price.least && pieces <= attention_chunks_max(geometry); ++pieces) {
     chunk = std::max(price.least, round_up((longest + pieces - 1) / pieces, price.step));
     std::int64_t items = 0;
     for (const int length : lengths) items += static_cast<std::int64_t>((length + chunk - 1) / chunk) * groups;

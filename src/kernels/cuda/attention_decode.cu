@@ -102,7 +102,7 @@ AttentionParameters::AttentionParameters(const AttentionArguments& a, const Atte
   NVLLM_CHECK_EQ(a.geometry.block_tokens % 16, 0);
   NVLLM_CHECK(a.geometry.block_tokens <= 1024);  // for positions below 2^22, block_magic divides exactly
   NVLLM_CHECK(a.geometry.rotary_dims <= a.geometry.head_dim);
-  NVLLM_CHECK(static_cast<std::int64_t>(a.block_count) * a.geometry.kv_heads * a.geometry.block_tokens < 1ll << 31);  // rows
+  NVLLM_CHECK(static_cast<std::int64_t>(a.block_count) * a.geometry.kv_heads * a.geometry.block_tokens < 1ll << 31);  // rows are ints
   NVLLM_CHECK(a.step.lane_count <= workspace.lanes());
   NVLLM_CHECK(a.step.lane_count <= kAttentionLanesMax);
   constexpr float kLog2E = 1.4426950408889634f;

@@ -24,9 +24,6 @@
 namespace nvllm::cuda {
 
 inline constexpr int kAttentionLanesMax = 256;
-inline constexpr int kAttentionItemsPerSequence = 132;  // at most, but for models of more KV heads
-
-inline int attention_chunks_max(const AttentionGeometry& g) { return std::max(1, kAttentionItemsPerSequence / attention_groups(g)); }
 
 struct AttentionParameters {
   AttentionArguments arguments;
@@ -134,6 +131,12 @@ struct AttentionItems {
     next += gridDim.x;
     return true;
   }
+};
+
+/// The item that a CTA is at, in shared memory, so that no registers keep all of it over its positions.
+struct ItemPlace {
+  AttentionItem item;
+  int next;  // AttentionItems::next
 };
 
 /// A thread's part of a run's keys and of its values.

@@ -36,9 +36,11 @@ struct AttentionLayout : AttentionRun<kDim, kKv, kDim < 128 ? kDim : 128> {
   static constexpr int kFactorsAt = kOwnAt + 2 * kDim * Run::Codes::kBytes;
   static constexpr int kStatisticsAt = kFactorsAt + Run::kHeads * 4;
   static constexpr int kArrivedAt = kStatisticsAt + Run::kHeads * 8;
-  static constexpr int kLanesAt = kArrivedAt + 16;
+  static constexpr int kPlaceAt = kArrivedAt + 16;
+  static constexpr int kLanesAt = kPlaceAt + 48;
   static constexpr int kItemsAt = kLanesAt + kAttentionLanesMax * 16;
   static constexpr int kBytes = kItemsAt + (kAttentionLanesMax + 4) * 4;
+  static_assert(sizeof(ItemPlace) <= kLanesAt - kPlaceAt);
   static_assert((Run::kHeads + 2) * kDim * 4 <= kMeetingBytes);
   static_assert(kAttentionItemsPerSequence * Run::kHeads * 4 <= kQueryAt - kChunkWeightsAt);
   static_assert(kBytes <= 99 * 1024);
@@ -130,7 +132,7 @@ __device__ __forceinline__ void add_tile(float (&sums)[Layout::kProducts][4], Ru
 template <int kThreads, class Layout>
 __device__ __forceinline__ void finish_item(const AttentionParameters& a, const AttentionItem& item, std::byte* shared,
                                             const float (&sums)[Layout::kProducts][4]) {
-  const int warp = threadIdx.x / 32, lane = threadIdx.x % 32;
+  const int thread = static_cast<int>(threadIdx.x), warp = thread / 32, lane = thread % 32;
   float4* meeting = reinterpret_cast<float4*>(shared);  // [groups, units]
   if (warp < kAttentionWarps) {
     const int group = warp % Layout::kGroups, slice = warp / Layout::kGroups;
@@ -139,8 +141,8 @@ __device__ __forceinline__ void finish_item(const AttentionParameters& a, const 
     for (int p = 0; p < Layout::kProducts; ++p) to[32 * p] = {sums[p][0], sums[p][1], sums[p][2], sums[p][3]};
   }
   __syncthreads();
-  leave_units<kThreads, Layout::kGroups, Layout::kUnits, Layout>(a, item, meeting, 0, static_cast<int>(threadIdx.x));
-  end_item<kThreads, Layout>(a, item, shared, static_cast<int>(threadIdx.x));
+  leave_units<kThreads, Layout::kGroups, Layout::kUnits, Layout>(a, item, meeting, 0, thread);
+  end_item<kThreads, Layout>(a, item, shared, thread);
 }
 
 /// All work of this CTA. The step's rows, its table and everything that earlier steps wrote must be there; all threads
@@ -157,8 +159,10 @@ __device__ __forceinline__ void attention_phase(const AttentionParameters& a, st
   list_lanes<Layout::kTile>(a, lanes, items_before);
   __syncthreads();
   AttentionItems items{lanes, items_before, static_cast<int>(blockIdx.x)};
+  auto* place = reinterpret_cast<ItemPlace*>(shared + Layout::kPlaceAt);
   AttentionItem item;
   while (items.take(a, item)) {
+    if (threadIdx.x == 0) *place = {item, items.next};
     const int cached = cached_end(a, item);
     RunRegisters<Layout> run;
     int at = item.first + group * 16;  // this warp's positions of the tile
@@ -172,7 +176,7 @@ __device__ __forceinline__ void attention_phase(const AttentionParameters& a, st
     float sums[Layout::kProducts][4] = {};
     float largest = -INFINITY, sum = 0;
     for (int first = item.first; first < item.end; first += Layout::kTile, at += Layout::kTile) {
-      const int own = a.arguments.key == nullptr ? -1 : item.start - at;  // outside [0, 16): not among these
+      const int own = cached < item.end ? cached - at : -1;  // outside [0, 16): not among these
       int row = -1;  // of the next tile; of this one's values where they are not there yet
       if (works) {
         row = run_row(a, item, Layout::kHoldsBoth ? at + Layout::kTile : at);
@@ -196,7 +200,9 @@ __device__ __forceinline__ void attention_phase(const AttentionParameters& a, st
         }
       }
     }
-    finish_item<kThreads, Layout>(a, item, shared, sums);
+    finish_item<kThreads, Layout>(a, place->item, shared, sums);
+    items.lane = place->item.lane;
+    items.next = place->next;
     __syncthreads();  // the next item uses the same shared memory
   }
 }

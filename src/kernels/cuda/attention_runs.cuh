@@ -5,8 +5,8 @@
 // waits for another before the item ends, where they meet in the order of warps. So a warp's loads are on their way while
 // others multiply, and nothing but memory sets the pace. It wants 168 registers a thread for what it holds: 12 warps.
 //   attention_phase.cuh, the form within a phrase, has 16 warps at 128 registers, because the products beside it do.
-//   Bytes on their way, of one multiprocessor: 12 warps by 16 positions by head_dim codes of keys, as many of values: 96 KB
-//   at 256 columns of either format.
+//   Bytes on their way at 256 columns: a run's keys and values of FP8, or one of both of BF16, are 8 KB a warp, 96 KB a
+//   multiprocessor.
 
 #include <algorithm>
 #include <cstddef>
@@ -32,18 +32,19 @@ struct RunsLayout : AttentionRun<kDim, kKv, kDim> {
   static constexpr int kMeetingProducts = Run::kProducts / kMeetings;
   static constexpr int kMeetingUnits = kMeetingProducts * 32;
 
-  static constexpr int kMeetingBytes = std::max(kWarps * kMeetingUnits * 16, (Run::kHeads + 2) * kDim * 4);  // the heads' floats, before
+  // Before, the heads' rows of floats stand here.
+  static constexpr int kMeetingBytes = std::max(kWarps * kMeetingUnits * 16, (Run::kHeads + 2) * kDim * 4);
   static constexpr int kChunkWeightsAt = 0;  // at the end
   static constexpr int kWarpStatisticsAt = kMeetingBytes;
   static constexpr int kQueryAt = kWarpStatisticsAt + kWarps * Run::kHeads * 8;
   static constexpr int kOwnAt = kQueryAt + Run::kHeads * Run::kQueryStride * 2;  // the new key and value
   static constexpr int kStatisticsAt = kOwnAt + 2 * kDim * Run::Codes::kBytes;
   static constexpr int kArrivedAt = kStatisticsAt + Run::kHeads * 8;
-  static constexpr int kItemAt = kArrivedAt + 16;  // this one, so that no registers keep it over its runs
-  static constexpr int kLanesAt = kItemAt + 48;
+  static constexpr int kPlaceAt = kArrivedAt + 16;
+  static constexpr int kLanesAt = kPlaceAt + 48;
   static constexpr int kItemsAt = kLanesAt + kAttentionLanesMax * 16;
   static constexpr int kBytes = kItemsAt + (kAttentionLanesMax + 4) * 4;
-  static_assert(sizeof(AttentionItem) <= kLanesAt - kItemAt);
+  static_assert(sizeof(ItemPlace) <= kLanesAt - kPlaceAt);
   static_assert(kWarps >= Run::kHeads + 2);  // prepare_item gives each head one
   static_assert(kAttentionItemsPerSequence * Run::kHeads * 4 <= kMeetingBytes);
   static_assert(kRunCtas * (kBytes + 1024) <= 100 * 1024);
@@ -105,6 +106,9 @@ __device__ __forceinline__ void weigh_run(float4 products, float score_factor, i
   }
 }
 
+/// Where this warp's first run of an item begins.
+__device__ __forceinline__ int first_run(const AttentionItem& item) { return item.first + static_cast<int>(threadIdx.x / 32) * 16; }
+
 /// What a run asks of its item, read again from shared memory each time: registers are spoken for.
 struct RunItem {
   int end, cached;  // what there is of the item ends at, and what the cache has of it
@@ -118,27 +122,28 @@ struct RunItem {
     item.end = end = static_cast<int>(words.w);
     cached = cached_end(a, item);
   }
+  /// The row's own position, counted from a run that begins here; from 16 on it is not in it.
+  __device__ __forceinline__ int own(int at) const { return cached < end ? cached - at : 16; }
 };
 
-/// All of an item's runs that fall to this warp, the item standing at `place` in shared memory. `run` holds the first one's
-/// keys, and its values where it holds both.
+/// All runs of the CTA's item that fall to this warp. `run` holds the first one's keys, and its values where it holds both.
 template <class Layout>
-__device__ __forceinline__ void take_runs(const AttentionParameters& a, const std::byte* shared, int first, RunRegisters<Layout>& run,
+__device__ __forceinline__ void take_runs(const AttentionParameters& a, const std::byte* shared, RunRegisters<Layout>& run,
                                           RunSums<Layout>& sums) {
   // Opaque, or what each use works out of it stands in registers over the loop.
   const int lane = static_cast<int>(ptx::opaque(threadIdx.x % 32));
-  const std::uint32_t place = ptx::shared_address(shared + Layout::kItemAt);
+  const auto* of_all = reinterpret_cast<const ItemPlace*>(shared + Layout::kPlaceAt);
+  const std::uint32_t place = ptx::shared_address(of_all);
 #pragma unroll 1
-  for (int at = first;; at += Layout::kTurn) {
+  for (int at = first_run(of_all->item);; at += Layout::kTurn) {
     const int next = at + Layout::kTurn;
-    int block, own;  // of the next run, asked for long before its rows are; the new position, counted from this run
+    int block;  // of the next run, asked for long before its rows are
     {
       const RunItem of(a, place);
       if (at >= of.end) break;
       block = block_of(a, of.item, next);
-      own = of.cached < of.end ? of.cached - at : 16;
+      if (of.own(at) < 16) take_own_key<Layout>(run, shared, 0, lane, of.own(at));
     }
-    if (own < 16) take_own_key<Layout>(run, shared, 0, lane, own);
     const float4 products = multiply_keys<Layout>(run, shared, 0, lane);
     std::uint32_t b[Layout::kWeightParts][2];
     {
@@ -146,11 +151,11 @@ __device__ __forceinline__ void take_runs(const AttentionParameters& a, const st
       if constexpr (Layout::kHoldsBoth) {
         load_keys<Layout>(run, a, row_in(block, a, of.item, next), of.cached - next, 0, lane);
       } else {
-        load_values<Layout>(run, a, run_row(a, of.item, at), of.cached - at, 0, lane);
+        load_values<Layout>(run, a, run_row(a, of.item, at), of.cached - at, 0, lane);  // no register was left for its block
       }
       weigh_run<Layout>(products, a.score_factor, of.end - at, lane, sums, b);
+      if (of.own(at) < 16) take_own_value<Layout>(run, shared, 0, lane, of.own(at));
     }
-    if (own < 16) take_own_value<Layout>(run, shared, 0, lane, own);
 #pragma unroll
     for (int p = 0; p < Layout::kProducts; ++p) multiply_values<Layout>(sums.values[p], run, b, p);
     const RunItem of(a, place);
@@ -205,9 +210,19 @@ __device__ __forceinline__ void finish_runs(const AttentionParameters& a, const 
       to[32 * p] = {of[0] * factors[0], of[1] * factors[1], of[2] * factors[0], of[3] * factors[1]};
     }
     __syncthreads();
-    leave_units<Layout::kThreads, Layout::kWarps, Layout::kMeetingUnits, Layout>(a, item, meeting, part * Layout::kMeetingUnits, thread);
+    leave_units<Layout::kThreads, Layout::kWarps, Layout::kMeetingUnits, Layout>(a, item, meeting, part * Layout::kMeetingUnits,
+                                                                                 thread);
   }
   end_item<Layout::kThreads, Layout>(a, item, shared, thread);
+}
+
+/// Asks for the first run that an item has for this warp.
+template <class Layout>
+__device__ __forceinline__ void ask_first(const AttentionParameters& a, const AttentionItem& item, RunRegisters<Layout>& run) {
+  const int at = first_run(item), lane = threadIdx.x % 32;
+  const int row = run_row(a, item, at), cached = cached_end(a, item) - at;
+  load_keys<Layout>(run, a, row, cached, 0, lane);
+  if constexpr (Layout::kHoldsBoth) load_values<Layout>(run, a, row, cached, 0, lane);
 }
 
 /// All work of this CTA, of Layout::kThreads threads. The step's rows, its table and everything that earlier steps wrote
@@ -216,24 +231,22 @@ template <class Layout>
 __device__ __forceinline__ void attention_runs(const AttentionParameters& a, std::byte* shared) {
   auto* lanes = reinterpret_cast<LaneWork*>(shared + Layout::kLanesAt);
   auto* items_before = reinterpret_cast<int*>(shared + Layout::kItemsAt);
+  auto* place = reinterpret_cast<ItemPlace*>(shared + Layout::kPlaceAt);
   list_lanes<Layout::kLeast>(a, lanes, items_before);
   __syncthreads();
   AttentionItems items{lanes, items_before, static_cast<int>(blockIdx.x)};
   AttentionItem item;
-  auto* place = reinterpret_cast<AttentionItem*>(shared + Layout::kItemAt);
   while (items.take(a, item)) {
-    if (threadIdx.x == 0) *place = item;
-    const int cached = cached_end(a, item), lane = threadIdx.x % 32;
-    const int at = item.first + static_cast<int>(threadIdx.x / 32) * 16;
+    if (threadIdx.x == 0) *place = {item, items.next};
     RunRegisters<Layout> run;
-    const int row = run_row(a, item, at);
-    load_keys<Layout>(run, a, row, cached - at, 0, lane);
-    if constexpr (Layout::kHoldsBoth) load_values<Layout>(run, a, row, cached - at, 0, lane);
+    ask_first<Layout>(a, item, run);
     prepare_item<Layout>(a, item, shared, static_cast<int>(ptx::opaque(threadIdx.x)));
     __syncthreads();
     RunSums<Layout> sums;
-    take_runs<Layout>(a, shared, at, run, sums);
-    finish_runs<Layout>(a, *place, shared, sums);
+    take_runs<Layout>(a, shared, run, sums);
+    finish_runs<Layout>(a, place->item, shared, sums);
+    items.lane = place->item.lane;
+    items.next = place->next;
     __syncthreads();  // the next item uses the same shared memory
   }
 }
