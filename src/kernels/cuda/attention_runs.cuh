@@ -115,6 +115,8 @@ struct RunItem {
   AttentionItem item{};
 
   __device__ __forceinline__ RunItem(const AttentionParameters& a, std::uint32_t place) {
+    static_assert(offsetof(AttentionItem, lane) == 0 && offsetof(AttentionItem, kv_head) == 4 && offsetof(AttentionItem, start) == 8 &&
+                  offsetof(AttentionItem, end) == 12);
     const uint4 words = ptx::load_shared_16(place);
     item.lane = static_cast<int>(words.x);
     item.kv_head = static_cast<int>(words.y);
