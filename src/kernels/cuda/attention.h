@@ -43,7 +43,7 @@ enum class AttentionForm {
 };
 
 /// Lanes from which attention_decode is asked for runs; for fewer, for tiles.
-inline constexpr int kAttentionRunsLanes = 1;
+inline constexpr int kAttentionRunsLanes = 8;
 /// The form of a step's attention_decode that need not have the same bits in steps of other widths.
 [[nodiscard]] constexpr AttentionForm attention_form(std::int64_t lanes) {
   return lanes >= kAttentionRunsLanes ? AttentionForm::kRuns : AttentionForm::kTiles;
