@@ -13,6 +13,7 @@
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/faults.h"
 #include "base/log.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
@@ -204,6 +205,7 @@ class Engine::Impl {
         listener_->on_step_begin(step_note(plan, begin));
         note_host_work(*listener_, "schedule", begin, stamp());
       }
+      hang_engine(steps_++);
       StepResult result = runner_->run(plan);
       const SteadyTime computed = stamp();
       scheduler_.commit(std::move(result));
@@ -245,6 +247,7 @@ class Engine::Impl {
   Scheduler scheduler_;  ///< engine thread only, after construction
 
   LaunchListener* listener_ = nullptr;  ///< engine thread only
+  std::int64_t steps_ = 0;              ///< engine thread only
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, switched_;
