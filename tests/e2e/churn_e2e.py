@@ -1,6 +1,7 @@
 """Clients that come and go: 64 at a time, 40 % of them leave somewhere on the way in every manner a socket knows. Those that stay
 get what they would get alone, and at rest nothing is held. NVLLM_CHURN_SECONDS says how long (8; 180 in tests/nightly)."""
 import asyncio
+import http.client
 import json
 import os
 import pathlib
@@ -135,6 +136,23 @@ class Churn(unittest.TestCase):
                 return found
             time.sleep(0.02)
         self.fail(f"not at rest: {found}")
+
+    def test_an_idle_connection_costs_little(self):
+        idle = []
+        self.addCleanup(lambda: [connection.close() for connection in idle])
+
+        def open_some(count):
+            for _ in range(count):
+                connection = http.client.HTTPConnection(self.address.netloc, timeout=30)
+                connection.request("GET", "/health")
+                self.assertEqual(connection.getresponse().read(), b'{"status":"ok"}')
+                idle.append(connection)
+        open_some(50)
+        before = self.process("VmRSS")
+        open_some(500)
+        each = (self.process("VmRSS") - before) / 500
+        self.assertLess(each, 16)
+        print(f"{each:.1f} KiB each", end=" ")
 
     def test_those_who_stay_get_their_answers_and_nothing_is_left(self):
         for body in BODIES:
