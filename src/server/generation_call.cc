@@ -54,7 +54,12 @@ void append(ChoiceNews& all, ChoiceNews news) {
   };
   move_to(all.prompt, news.prompt);
   move_to(all.tokens, news.tokens);
-  all.text += news.text;
+  if (news.parts) {
+    if (!all.parts) all.parts.emplace();
+    for (ReplyPart& part : *news.parts) add_part(*all.parts, std::move(part));
+  } else {
+    all.text += news.text;
+  }
   all.finish = news.finish;
   all.stop_reason = std::move(news.stop_reason);
 }
@@ -166,8 +171,7 @@ void GenerationCall::observe(Track& track, const ChoiceNews& news) {
 
 void GenerationCall::stream(std::size_t index, const ChoiceNews& news) {
   if (is_failure(news.finish)) return send_error(fault_of_end(news));
-  Json chunk = setup_.format->chunk(index, news);
-  if (!chunk.is_null()) send(std::move(chunk));
+  for (Json& chunk : setup_.format->chunks(index, news)) send(std::move(chunk));
 }
 
 void GenerationCall::send(Json chunk) {
@@ -255,12 +259,18 @@ bool GenerationCall::all_finished() const {
 }
 
 Json GenerationCall::usage() const {
-  std::int64_t completion = 0;
-  for (const Track& track : tracks_) completion += track.choice.token_count();
+  std::int64_t completion = 0, reasoning = 0;
+  for (const Track& track : tracks_) {
+    completion += track.choice.token_count();
+    reasoning += track.choice.reasoning_token_count();
+  }
   Json object;
   object["prompt_tokens"] = setup_.prompt_token_count;
   object["total_tokens"] = setup_.prompt_token_count + completion;
   object["completion_tokens"] = completion;
+  if (setup_.text.reply && setup_.text.reply->thinking) {
+    object["completion_tokens_details"]["reasoning_tokens"] = reasoning;
+  }
   return object;
 }
 

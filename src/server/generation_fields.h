@@ -33,6 +33,7 @@ struct GenerationFields {
   bool ignore_eos = false;
   bool include_stop_text = false;
   bool skip_special_tokens = true;
+  std::optional<engine::ThinkingBudget> thinking{};  ///< of chats
 };
 
 /// What the numbers in a request are checked against.
