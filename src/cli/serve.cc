@@ -46,6 +46,7 @@ struct ServeOptions {
   double shutdown_timeout_seconds = 30;
   std::int64_t step_timeout_seconds = std::chrono::seconds(server::ServerLimits{}.step_time_max).count();
   bool without_key = false;
+  server::SpeechOptions speech;
   EngineFlags engine;
 };
 
@@ -82,6 +83,7 @@ std::unique_ptr<server::ServedModel> load_model(const ServeOptions& options) {
   // The small files first: a wrong folder should not cost the time of loading weights.
   auto tokenizer = tokenizer::Tokenizer::load(folder);
   auto chat_template = tokenizer::ChatTemplate::load(folder);
+  const server::ModelSpeech speech = server::speech_of(chat_template, options.speech);
   ProgressBar bar("loading " + options.model);
   auto engine = engine::open_engine(
       options.model, engine_options(options.engine),
@@ -94,9 +96,10 @@ std::unique_ptr<server::ServedModel> load_model(const ServeOptions& options) {
   }
   log(LogLevel::kInfo, "server",
       fmt::format("loaded model={} device=\"{}\" leg={} sequences={} context={} kv_blocks={} "
-                  "state_slots={}",
+                  "state_slots={} {}",
                   options.model, limits.device, limits.leg, limits.max_num_seqs,
-                  limits.max_model_len, limits.kv_block_count, limits.state_slot_count));
+                  limits.max_model_len, limits.kv_block_count, limits.state_slot_count,
+                  server::to_string(speech)));
   std::unique_ptr<server::Profiler> profiler;
   if (!options.profile_dir.empty()) {
     profiler = std::make_unique<bench::EngineProfiler>(
@@ -106,7 +109,8 @@ std::unique_ptr<server::ServedModel> load_model(const ServeOptions& options) {
   }
   return std::make_unique<server::ServedModel>(
       server::ServedModel{std::make_unique<server::EngineGenerator>(std::move(engine)),
-                          std::move(tokenizer), std::move(chat_template), std::move(profiler)});
+                          std::move(tokenizer), std::move(chat_template), speech,
+                          std::move(profiler)});
 }
 
 /// SIGTERM and SIGINT, blocked in every thread that is started from here on.
@@ -283,6 +287,15 @@ void configure_serve(CLI::App& app, Action& action) {
   app.add_option("--step-timeout", options->step_timeout_seconds,
                  "Seconds that a step may take; then /health says so, every call ends, and the program with status 9")
       ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
+  app.add_option("--reasoning-parser", options->speech.reasoning_parser,
+                 "How thoughts are told from answers: auto (by the chat template), think or none")
+      ->check(CLI::IsMember({"auto", "think", "qwen3", "deepseek_r1", "none"}))
+      ->capture_default_str();
+  app.add_option("--tool-call-parser", options->speech.tool_call_parser,
+                 "How calls of functions are written: auto (by the chat template), hermes, "
+                 "qwen3_xml or none")
+      ->check(CLI::IsMember({"auto", "hermes", "qwen3_xml", "qwen3_coder", "none"}))
       ->capture_default_str();
   app.add_option("--profile-dir", options->profile_dir,
                  "Folder for kernel profiles; turns on POST /start_profile and /stop_profile");

@@ -47,7 +47,7 @@ void DeviceSampler::prepare(std::span<const SampleTask> tasks) {
   draw_count_ = report_count_ = 0;
   const auto for_each = [&](bool adjusted, const auto& use) {
     for (std::size_t i = 0; i < tasks.size(); ++i) {
-      if (tasks[i].params->top_logprobs <= cuda::kAlternativesMax &&
+      if (tasks[i].params->top_logprobs <= cuda::kAlternativesMax && tasks[i].forced < 0 &&
           (lister_.most(tasks[i]) > 0) == adjusted)
         use(i);
     }

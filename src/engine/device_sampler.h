@@ -18,8 +18,8 @@ namespace nvllm::engine {
 /// choices of its rows: the largest logit or a draw, after biases, impossible tokens and penalties,
 /// with the alternatives that are asked for. Chosen are the tokens that Sampler chooses, but that
 /// draws walk through what top_k, top_p and min_p keep in order of id. A token depends on its row
-/// and task alone. Left to the host: tasks that want more than kAlternativesMax alternatives, or
-/// have two biases of one id.
+/// and task alone. Left to the host: tasks that want more than kAlternativesMax alternatives, have
+/// two biases of one id, or a token that is forced, which happens once in a request.
 ///   Memory: some 48 bytes on the device for each token of the vocabulary: rows are adjusted in
 ///   groups. On the host, edits wait in pinned memory: 16 bytes for each token that a task changes,
 ///   at most the whole vocabulary. There is 1 MiB at first; a step that needs more takes at least

@@ -118,6 +118,10 @@ class Engine::Impl {
         throw Error(ErrorKind::kUsage, fmt::format("token id {} is outside the vocabulary of {}", id, limits_.vocab_size));
       }
     }
+    if (request.thinking && (request.thinking->end_id < 0 || request.thinking->end_id >= limits_.vocab_size)) {
+      throw Error(ErrorKind::kUsage, fmt::format("token id {}, which is to end thinking, is outside the vocabulary of {}",
+                                                 request.thinking->end_id, limits_.vocab_size));
+    }
     auto sequence = std::make_unique<Sequence>();
     sequence->request = std::move(request);
     sequence->request.max_tokens = *max_tokens;

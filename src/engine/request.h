@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -30,6 +31,18 @@ struct SamplingParams {
 /// fit, or leaves no room although tokens are wanted.
 std::optional<std::int64_t> tokens_that_fit(std::int64_t prompt, std::int64_t wanted, std::int64_t context);
 
+/// Bounds what is generated between two ids, as thoughts are: once `tokens_max` tokens have come behind
+/// the first id without the second one among them, the next token is the second one, whatever the logits.
+struct ThinkingBudget {
+  /// Opens it, as one of the first kThinkingOpensWithin tokens; -1: the prompt has opened it.
+  std::int32_t begin_id = -1;
+  std::int32_t end_id = -1;  ///< closes it
+  std::int64_t tokens_max = 0;
+};
+
+/// Where thinking may begin: text about thoughts, further on, spends no budget.
+inline constexpr std::int64_t kThinkingOpensWithin = 4;
+
 /// What the engine is asked to do, in token ids. Words stay outside.
 struct GenerationRequest {
   std::string id;  ///< for logs
@@ -42,6 +55,7 @@ struct GenerationRequest {
   /// Where the state is worth keeping beside the ends of prompt and output: tokens of the prompt before each; ascending.
   std::vector<std::int64_t> cache_points;
   std::vector<std::int32_t> stop_ids;  ///< ends the request; includes the eos ids unless ignored
+  std::optional<ThinkingBudget> thinking{};
 };
 
 enum class FinishReason { kNone, kStop, kLength, kCancelled, kError };
@@ -72,5 +86,10 @@ struct StreamEvent {
 
   bool empty() const { return prompt.empty() && tokens.empty() && finish == FinishReason::kNone; }
 };
+
+/// The id that the budget makes the next token, or -1. The output alone decides, so it is the same after a sequence was
+/// computed anew.
+///   Cost:   constant, but for the one token at which the budget is spent: linear in it.
+std::int32_t forced_token(const ThinkingBudget& budget, std::span<const std::int32_t> output);
 
 }  // namespace nvllm::engine

@@ -145,7 +145,8 @@ ScoredToken Sampler::sample(std::span<const float> logits, const SampleTask& tas
     possible = possible || logit > kMinusInfinity;
   }
   if (!possible) return {.id = -1, .logprob = {}, .top = {}};
-  const std::int32_t id = task.params->temperature == 0.0 ? greedy() : draw(task);
+  std::int32_t id = task.forced;
+  if (id < 0) id = task.params->temperature == 0.0 ? greedy() : draw(task);
   return scored(logits, id, task.params->top_logprobs);
 }
 

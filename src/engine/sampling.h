@@ -18,7 +18,7 @@ class Sampler {
   /// Bytes of working memory, for planning.
   static std::int64_t workspace_bytes(std::int64_t vocab_size);
 
-  /// `logits` [vocab]. Returns id -1 if any logit is NaN or all are minus infinity.
+  /// `logits` [vocab]. A forced token is reported as if it had been drawn. Returns id -1 if any logit is NaN or all are minus infinity.
   ScoredToken sample(std::span<const float> logits, const SampleTask& task);
   /// The log-probability of a known token and of the most likely ones.
   ScoredToken score(std::span<const float> logits, const ScoreTask& task);

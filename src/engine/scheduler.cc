@@ -133,7 +133,8 @@ void Scheduler::plan_rows(Sequence& s, std::int64_t& budget, StepPlan& plan) {
                             .params = &s.request.sampling, .seed = s.seed, .prompt = s.request.prompt,
                             .output = s.output,
                             .banned = early ? std::span<const std::int32_t>(s.request.stop_ids)
-                                            : std::span<const std::int32_t>()});
+                                            : std::span<const std::int32_t>(),
+                            .forced = s.request.thinking ? forced_token(*s.request.thinking, s.output) : -1});
     plan.logit_rows.push_back(first_row + rows - 1);
   }
   planned_.push_back({&s, rows, scores, samples});

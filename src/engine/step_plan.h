@@ -19,6 +19,7 @@ struct SampleTask {
   std::span<const std::int32_t> prompt;
   std::span<const std::int32_t> output;   ///< generated so far; its length is the draw's counter
   std::span<const std::int32_t> banned;   ///< impossible this time (stop ids before min_tokens)
+  std::int32_t forced = -1;  ///< the token that it will be, whatever the logits; -1: none
 };
 
 /// Report the log-probability of a token that is already known.

@@ -1,4 +1,6 @@
 // The objects of /v1/chat/completions: "chat.completion", in chunks or whole.
+#include <fmt/format.h>
+
 #include "server/reply_format.h"
 
 namespace nvllm::server {
@@ -9,7 +11,9 @@ using engine::ScoredToken;
 class ChatFormat final : public ReplyFormat {
  public:
   ChatFormat(ReplyContext context, Logprobs logprobs)
-      : context_(std::move(context)), logprobs_(logprobs == Logprobs::kReported) {}
+      : context_(std::move(context)),
+        logprobs_(logprobs == Logprobs::kReported),
+        calls_(static_cast<std::size_t>(context_.n), 0) {}
 
   std::vector<Json> opening_chunks() override {
     std::vector<Json> chunks;
@@ -28,22 +32,32 @@ class ChatFormat final : public ReplyFormat {
     return chunks;
   }
 
-  Json chunk(std::size_t index, const ChoiceNews& news) override {
-    const Json finish = finish_of(news);
-    const bool speaks = !news.text.empty() || finish != nullptr ||
+  std::vector<Json> chunks(std::size_t index, const ChoiceNews& news) override {
+    std::vector<Json> deltas;
+    if (news.parts) {
+      for (const ReplyPart& part : *news.parts) deltas.push_back(delta_of(index, part));
+    } else if (!news.text.empty()) {
+      deltas.push_back(Json{{"content", news.text}});
+    }
+    const bool speaks = !deltas.empty() || news.finish != engine::FinishReason::kNone ||
                         ((logprobs_ || wants_ids()) && !news.tokens.empty());
-    if (!speaks) return nullptr;
-    Json choice;
-    choice["index"] = index;
-    choice["delta"] = Json::object();
-    if (!news.text.empty() || finish == nullptr) choice["delta"]["content"] = news.text;
-    choice["logprobs"] = logprobs_of(news);
-    choice["finish_reason"] = finish;
-    if (finish != nullptr) choice["stop_reason"] = news.stop_reason;
-    if (wants_ids()) choice["token_ids"] = ids_of(news.tokens);
-    Json object = empty_chunk();
-    object["choices"].push_back(std::move(choice));
-    return object;
+    if (!speaks) return {};
+    if (deltas.empty()) deltas.push_back(silent_delta(news));
+    std::vector<Json> chunks;
+    for (std::size_t i = 0; i < deltas.size(); ++i) {
+      const bool first = i == 0, last = i + 1 == deltas.size();
+      Json choice;
+      choice["index"] = index;
+      choice["delta"] = std::move(deltas[i]);
+      choice["logprobs"] = first ? logprobs_of(news) : Json(nullptr);
+      choice["finish_reason"] = last ? finish_of_choice(news, calls_[index] > 0) : Json(nullptr);
+      if (!choice["finish_reason"].is_null()) choice["stop_reason"] = news.stop_reason;
+      if (wants_ids()) choice["token_ids"] = first ? ids_of(news.tokens) : Json::array();
+      Json object = empty_chunk();
+      object["choices"].push_back(std::move(choice));
+      chunks.push_back(std::move(object));
+    }
+    return chunks;
   }
 
   Json empty_chunk() override { return head("chat.completion.chunk"); }
@@ -53,10 +67,9 @@ class ChatFormat final : public ReplyFormat {
     for (std::size_t i = 0; i < choices.size(); ++i) {
       Json choice;
       choice["index"] = i;
-      choice["message"]["role"] = "assistant";
-      choice["message"]["content"] = choices[i].text;
+      choice["message"] = message_of(i, choices[i]);
       choice["logprobs"] = logprobs_of(choices[i]);
-      choice["finish_reason"] = finish_of(choices[i]);
+      choice["finish_reason"] = finish_of_choice(choices[i], choice["message"].contains("tool_calls"));
       choice["stop_reason"] = choices[i].stop_reason;
       if (wants_ids()) choice["token_ids"] = ids_of(choices[i].tokens);
       object["choices"].push_back(std::move(choice));
@@ -76,6 +89,86 @@ class ChatFormat final : public ReplyFormat {
     object["model"] = context_.header.model;
     object["choices"] = Json::array();
     return object;
+  }
+
+  /// Of a chunk that has tokens or an end to tell, but no text.
+  static Json silent_delta(const ChoiceNews& news) {
+    const bool names_content = !news.parts && news.finish == engine::FinishReason::kNone;
+    return names_content ? Json{{"content", ""}} : Json::object();
+  }
+
+  /// The same in chunks and whole answers; differs between calls of one answer and between answers.
+  std::string call_id(std::size_t choice, std::int64_t call) const {
+    const std::string& id = context_.header.id;
+    return fmt::format("call_{}_{}_{}", id.substr(id.find('-') + 1), choice, call);
+  }
+
+  Json call_of(std::size_t choice, const ReplyPart& part) const {
+    Json call;
+    call["id"] = call_id(choice, part.call);
+    call["type"] = "function";
+    call["function"]["name"] = part.text;
+    call["function"]["arguments"] = "";
+    return call;
+  }
+
+  /// Under both names that clients look for.
+  static void add_reasoning(const std::string& text, Json& object) {
+    object["reasoning"] = text;
+    object["reasoning_content"] = text;
+  }
+
+  Json delta_of(std::size_t choice, const ReplyPart& part) {
+    Json delta;
+    Json call;
+    switch (part.kind) {
+      case ReplyPart::Kind::kReasoning:
+        add_reasoning(part.text, delta);
+        return delta;
+      case ReplyPart::Kind::kContent:
+        delta["content"] = part.text;
+        return delta;
+      case ReplyPart::Kind::kCall:
+        ++calls_[choice];
+        call["index"] = part.call;
+        call.update(call_of(choice, part));
+        break;
+      case ReplyPart::Kind::kArguments:
+        call["index"] = part.call;
+        call["function"]["arguments"] = part.text;
+        break;
+    }
+    delta["tool_calls"].push_back(std::move(call));
+    return delta;
+  }
+
+  /// Content is null where there is something else in its place.
+  Json message_of(std::size_t choice, const ChoiceNews& news) const {
+    std::string content = news.text, reasoning;
+    Json calls = Json::array();
+    for (const ReplyPart& part : news.parts.value_or(std::vector<ReplyPart>())) {
+      switch (part.kind) {
+        case ReplyPart::Kind::kReasoning: reasoning += part.text; break;
+        case ReplyPart::Kind::kContent: content += part.text; break;
+        case ReplyPart::Kind::kCall: calls.push_back(call_of(choice, part)); break;
+        case ReplyPart::Kind::kArguments:
+          calls.back()["function"]["arguments"].get_ref<std::string&>() += part.text;
+          break;
+      }
+    }
+    Json message;
+    message["role"] = "assistant";
+    message["content"] = content;
+    if (content.empty() && (!reasoning.empty() || !calls.empty())) message["content"] = nullptr;
+    if (!reasoning.empty()) add_reasoning(reasoning, message);
+    if (!calls.empty()) message["tool_calls"] = std::move(calls);
+    return message;
+  }
+
+  /// A reply that ended by itself and has calls wants them answered.
+  static Json finish_of_choice(const ChoiceNews& news, bool has_calls) {
+    return has_calls && news.finish == engine::FinishReason::kStop ? Json("tool_calls")
+                                                                   : finish_of(news);
   }
 
   Json logprobs_of(const ChoiceNews& news) const {
@@ -107,6 +200,7 @@ class ChatFormat final : public ReplyFormat {
 
   const ReplyContext context_;
   const bool logprobs_;
+  std::vector<std::int64_t> calls_;  ///< told so far, by choice
 };
 
 }  // namespace

@@ -1,64 +1,18 @@
 #include "server/chat_request.h"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cctype>
 #include <limits>
 
 #include "server/api_error.h"
+#include "server/chat_messages.h"
 #include "server/completion_request.h"
 
 namespace nvllm::server {
 namespace {
-
-constexpr std::string_view kRoles[] = {"system", "developer", "user", "assistant"};
-
-/// A string, or a list of {"type": "text", "text": ...} parts, joined by line ends as vLLM does.
-std::string parse_content(const Json& content, const std::string& path) {
-  if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array()) {
-    throw bad_field(
-        path, fmt::format("must be a string or a list of text parts, not {}", content.type_name()));
-  }
-  std::string joined;
-  for (std::size_t i = 0; i < content.size(); ++i) {
-    const Fields part(content[i], fmt::format("{}[{}].", path, i));
-    const auto type = part.text("type");
-    if (!type || *type != "text") {
-      throw bad_field(part.path_of("type"), "must be \"text\": other content is not supported");
-    }
-    const auto text = part.text("text");
-    if (!text) throw bad_field(part.path_of("text"), "is required");
-    if (i > 0) joined += '\n';
-    joined += *text;
-  }
-  return joined;
-}
-
-Json parse_message(const Json& value, const std::string& path) {
-  const Fields fields(value, path + ".");
-  const auto role = fields.text("role");
-  if (!role) throw bad_field(fields.path_of("role"), "is required");
-  if (std::find(std::begin(kRoles), std::end(kRoles), *role) == std::end(kRoles)) {
-    throw bad_field(fields.path_of("role"),
-                    "must be \"system\", \"developer\", \"user\" or \"assistant\"");
-  }
-  for (const std::string_view name : {"tool_calls", "function_call", "audio"}) {
-    refuse_field(fields, name);
-  }
-  const Json* content = fields.find("content");
-  if (content == nullptr && *role != "assistant") {
-    throw bad_field(fields.path_of("content"), "is required");
-  }
-  Json message;
-  message["role"] = *role;
-  message["content"] = content == nullptr ? "" : parse_content(*content, fields.path_of("content"));
-  for (const char* name : {"name", "reasoning_content"}) {
-    if (const auto text = fields.text(name)) message[name] = *text;
-  }
-  return message;
-}
 
 /// What the template may be told besides the messages. Its other variables count as the template's
 /// own words, so text that could spell a control token must not come in this way.
@@ -94,27 +48,38 @@ Json parse_template_variables(const Fields& fields) {
   return variables;
 }
 
+/// reasoning_effort: "none" turns thinking off; of the others only templates know the meaning.
+void parse_effort(const Fields& fields, ChatRequest& request) {
+  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+  const auto effort = fields.text("reasoning_effort");
+  if (!effort) return;
+  if (std::find(std::begin(kEfforts), std::end(kEfforts), *effort) == std::end(kEfforts)) {
+    throw bad_field("reasoning_effort", fmt::format("must be one of {}", fmt::join(kEfforts, ", ")));
+  }
+  if (*effort == "none") request.thinking = Thinking::kOff;
+  request.prompt.template_variables.emplace("reasoning_effort", *effort);
+}
+
+void parse_calls(const Fields& fields, ChatRequest& request) {
+  request.tool_choice = parse_tool_choice(fields, request.prompt.tools);
+  const bool several = fields.flag("parallel_tool_calls").value_or(true);
+  const bool one = !several || request.tool_choice.kind == ToolChoice::Kind::kNamed;
+  request.call_count = one ? CallCount::kOne : CallCount::kAny;
+  if (request.tool_choice.kind == ToolChoice::Kind::kNone) request.prompt.tools = nullptr;
+  // A reply that is made to begin with a call cannot think before it.
+  if (request.tool_choice.forces()) request.thinking = Thinking::kOff;
+}
+
 }  // namespace
 
 ChatPrompt parse_chat_prompt(const Fields& fields, const RequestBounds& bounds) {
   for (const std::string_view name :
-       {"chat_template", "continue_final_message", "echo", "documents", "tools"}) {
+       {"chat_template", "continue_final_message", "echo", "documents"}) {
     refuse_field(fields, name);
   }
-  const Json* messages = fields.find("messages");
-  if (messages == nullptr) throw bad_field("messages", "is required");
-  if (!messages->is_array() || messages->empty()) {
-    throw bad_field("messages", "must be a list with at least one message");
-  }
-  if (static_cast<std::int64_t>(messages->size()) > bounds.limits.message_count_max) {
-    throw bad_field("messages", fmt::format("has {} entries; at most {} are allowed",
-                                            messages->size(), bounds.limits.message_count_max));
-  }
   ChatPrompt prompt;
-  prompt.messages = Json::array();
-  for (std::size_t i = 0; i < messages->size(); ++i) {
-    prompt.messages.push_back(parse_message((*messages)[i], fmt::format("messages[{}]", i)));
-  }
+  prompt.messages = parse_messages(fields, bounds.limits);
+  prompt.tools = parse_tools(fields, bounds.limits);
   prompt.add_generation_prompt = fields.flag("add_generation_prompt").value_or(true);
   prompt.template_variables = parse_template_variables(fields);
   return prompt;
@@ -126,6 +91,13 @@ ChatRequest parse_chat_request(std::string_view body, const RequestBounds& bound
   ChatRequest request;
   request.fields = parse_generation_fields(fields, bounds);
   request.prompt = parse_chat_prompt(fields, bounds);
+  parse_effort(fields, request);
+  parse_calls(fields, request);
+  if (request.thinking == Thinking::kOff) {
+    request.prompt.template_variables["enable_thinking"] = false;
+  }
+  request.thinking_token_budget =
+      fields.integer("thinking_token_budget", {0, std::numeric_limits<std::int32_t>::max()});
   const auto newer =
       fields.integer("max_completion_tokens", {1, std::numeric_limits<std::int32_t>::max()});
   if (newer) request.fields.max_tokens = newer;  // the newer name wins, as in vLLM

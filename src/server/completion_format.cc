@@ -24,14 +24,16 @@ class CompletionFormat final : public ReplyFormat {
 
   std::vector<Json> opening_chunks() override { return {}; }
 
-  Json chunk(std::size_t choice, const ChoiceNews& news) override {
+  std::vector<Json> chunks(std::size_t choice, const ChoiceNews& news) override {
     const bool opens = !progress_[choice].opened && (options_.echo || wants_ids());
     const bool speaks = opens || !news.text.empty() || finish_of(news) != nullptr ||
                         ((options_.logprobs || wants_ids()) && !news.tokens.empty());
-    if (!speaks) return nullptr;
+    if (!speaks) return {};
     Json object = empty_chunk();
     object["choices"].push_back(choice_object(choice, news));
-    return object;
+    std::vector<Json> chunks;
+    chunks.push_back(std::move(object));
+    return chunks;
   }
 
   Json empty_chunk() override {

@@ -43,6 +43,14 @@ std::vector<Prompt> parse_prompts(const Fields& fields, const RequestBounds& bou
   return prompts;
 }
 
+/// What only chats can have.
+void refuse_chat_fields(const Fields& fields) {
+  for (const std::string_view name : {"tools", "thinking_token_budget"}) refuse_field(fields, name);
+  const Json* choice = fields.find("tool_choice");
+  if (choice == nullptr || *choice == "none" || *choice == "auto") return;
+  throw bad_field("tool_choice", "is not supported: there are no tools");
+}
+
 }  // namespace
 
 Json parse_body(std::string_view body, const ServerLimits& limits) {
@@ -57,6 +65,7 @@ CompletionRequest parse_completion_request(std::string_view body, const RequestB
   const Json json = parse_body(body, bounds.limits);
   const Fields fields(json);
   CompletionRequest request;
+  refuse_chat_fields(fields);
   request.fields = parse_generation_fields(fields, bounds);
   request.prompts = parse_prompts(fields, bounds);
   request.echo = fields.flag("echo").value_or(false);

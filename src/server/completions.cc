@@ -33,9 +33,10 @@ void serve_completion(ServerContext& context, const ExchangePtr& exchange) {
   for (const Prompt& prompt : request.prompts) {
     prompts.push_back(encode_prompt(start.model, request, prompt));
   }
-  generate(start, request.fields, std::move(prompts), [&](ReplyContext reply) {
-    return make_completion_format(std::move(reply), {request.echo, request.logprobs >= 0});
-  });
+  generate(start, request.fields, std::move(prompts), text_options_of(request.fields),
+           [&](ReplyContext reply) {
+             return make_completion_format(std::move(reply), {request.echo, request.logprobs >= 0});
+           });
 }
 
 }  // namespace nvllm::server

@@ -63,7 +63,7 @@ CallStart begin_call(ServerContext& context, const ExchangePtr& exchange,
 }
 
 void generate(const CallStart& start, const GenerationFields& fields,
-              std::vector<PromptInput> prompts, const MakeFormat& make_format) {
+              std::vector<PromptInput> prompts, TextOptions text, const MakeFormat& make_format) {
   auto requests = requests_of(start, fields, prompts);
   const std::string salt = cache_salt_of(start.exchange->request(), fields.cache_salt);
   for (engine::GenerationRequest& request : requests) {
@@ -82,7 +82,7 @@ void generate(const CallStart& start, const GenerationFields& fields,
                      fields.n,
                      std::move(prompts)};
   GenerationCall::start({start.exchange, start.context, start.model, start.id, fields.delivery,
-                         text_options_of(fields), make_format(std::move(reply)), prompt_token_count,
+                         std::move(text), make_format(std::move(reply)), prompt_token_count,
                          static_cast<std::size_t>(fields.n), start.arrived},
                         std::move(requests));
 }

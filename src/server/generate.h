@@ -29,9 +29,10 @@ CallStart begin_call(ServerContext& context, const ExchangePtr& exchange, const 
 using MakeFormat = std::function<std::unique_ptr<ReplyFormat>(ReplyContext)>;
 
 /// Asks the engine for `fields.n` answers to each prompt and begins to reply in the given format.
+/// `text` says how tokens become text, and is text_options_of(fields) where nothing else is known.
 ///   Errors: ApiError 400 if a prompt does not fit, or the log-probabilities asked for would take
 ///           more memory than a call may; those of GenerationCall::start.
 void generate(const CallStart& start, const GenerationFields& fields,
-              std::vector<PromptInput> prompts, const MakeFormat& make_format);
+              std::vector<PromptInput> prompts, TextOptions text, const MakeFormat& make_format);
 
 }  // namespace nvllm::server

@@ -54,7 +54,12 @@ void append(ChoiceNews& all, ChoiceNews news) {
   };
   move_to(all.prompt, news.prompt);
   move_to(all.tokens, news.tokens);
-  all.text += news.text;
+  if (news.parts) {
+    if (!all.parts) all.parts.emplace();
+    for (ReplyPart& part : *news.parts) add_part(*all.parts, std::move(part));
+  } else {
+    all.text += news.text;
+  }
   all.finish = news.finish;
   all.stop_reason = std::move(news.stop_reason);
 }
@@ -167,8 +172,7 @@ void GenerationCall::observe(Track& track, const ChoiceNews& news) {
 
 void GenerationCall::stream(std::size_t index, const ChoiceNews& news) {
   if (is_failure(news.finish)) return send_error(fault_of_end(news));
-  Json chunk = setup_.format->chunk(index, news);
-  if (!chunk.is_null()) send(std::move(chunk));
+  for (Json& chunk : setup_.format->chunks(index, news)) send(std::move(chunk));
 }
 
 void GenerationCall::send(Json chunk) {
@@ -256,8 +260,11 @@ bool GenerationCall::all_finished() const {
 }
 
 Json GenerationCall::usage() const {
-  std::int64_t completion = 0;
-  for (const Track& track : tracks_) completion += track.choice.token_count();
+  std::int64_t completion = 0, reasoning = 0;
+  for (const Track& track : tracks_) {
+    completion += track.choice.token_count();
+    reasoning += track.choice.reasoning_token_count();
+  }
   // As of its tokens, each prompt counts once: what its first sample found.
   std::int64_t cached = 0;
   for (std::size_t i = 0; i < tracks_.size(); i += setup_.samples_per_prompt) cached += tracks_[i].cached_tokens;
@@ -266,6 +273,9 @@ Json GenerationCall::usage() const {
   object["total_tokens"] = setup_.prompt_token_count + completion;
   object["completion_tokens"] = completion;
   object["prompt_tokens_details"]["cached_tokens"] = cached;
+  if (setup_.text.reply && setup_.text.reply->thinking) {
+    object["completion_tokens_details"]["reasoning_tokens"] = reasoning;
+  }
   return object;
 }
 

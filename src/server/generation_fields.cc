@@ -36,8 +36,6 @@ constexpr std::string_view kUnsupported[] = {"allowed_token_ids",
                                              "prompt_logprobs",
                                              "structured_outputs",
                                              "suffix",
-                                             "thinking_token_budget",
-                                             "tools",
                                              "truncate_prompt_tokens",
                                              "use_beam_search",
                                              "vllm_xargs"};
@@ -46,10 +44,6 @@ void refuse_unsupported(const Fields& fields) {
   for (const std::string_view name : kUnsupported) refuse_field(fields, name);
   const auto best_of = fields.integer("best_of", kAnyInteger);
   if (best_of && *best_of != 1) throw bad_field("best_of", "other than 1 is not supported");
-  if (const Json* choice = fields.find("tool_choice")) {
-    const bool harmless = choice->is_string() && (*choice == "none" || *choice == "auto");
-    if (!harmless) throw bad_field("tool_choice", "is not supported: there are no tools");
-  }
   if (const Json* format = fields.find("response_format")) {
     const Fields inner(*format, "response_format.");
     if (inner.text("type").value_or("") != "text") {

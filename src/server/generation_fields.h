@@ -35,6 +35,7 @@ struct GenerationFields {
   bool skip_special_tokens = true;
   std::int64_t priority = 0;  ///< less is sooner
   std::string cache_salt{};  ///< narrows who shares cached beginnings of prompts, beside the API key
+  std::optional<engine::ThinkingBudget> thinking{};  ///< of chats
 };
 
 /// What the numbers in a request are checked against.

@@ -43,8 +43,8 @@ class ReplyFormat {
   virtual ~ReplyFormat() = default;
   /// The chunks that open a stream, before any token.
   virtual std::vector<Json> opening_chunks() = 0;
-  /// The chunk for news of a choice; null if there is nothing worth a chunk.
-  virtual Json chunk(std::size_t choice, const ChoiceNews& news) = 0;
+  /// The chunks for news of a choice; none if there is nothing worth one.
+  virtual std::vector<Json> chunks(std::size_t choice, const ChoiceNews& news) = 0;
   /// A chunk without choices, for the usage at the end.
   virtual Json empty_chunk() = 0;
   /// The whole answer, without usage.

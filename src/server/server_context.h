@@ -14,6 +14,7 @@
 #include "server/generator.h"
 #include "server/limits.h"
 #include "server/metrics.h"
+#include "server/model_speech.h"
 #include "server/profiler.h"
 #include "server/side_thread.h"
 #include "tokenizer/chat_template.h"
@@ -26,6 +27,7 @@ struct ServedModel {
   std::unique_ptr<Generator> generator;
   tokenizer::Tokenizer tokenizer;
   std::optional<tokenizer::ChatTemplate> chat_template;
+  ModelSpeech speech{};
   std::unique_ptr<Profiler> profiler{};  ///< null: profiling is off. Last: it listens to the generator
 };
 

@@ -10,6 +10,14 @@ namespace nvllm::server {
 
 using engine::FinishReason;
 
+namespace {
+
+bool contains(const std::vector<std::int32_t>& ids, std::int32_t id) {
+  return std::find(ids.begin(), ids.end(), id) != ids.end();
+}
+
+}  // namespace
+
 TextOptions text_options_of(const GenerationFields& fields) {
   return {.stop = fields.stop,
           .stop_ids = fields.stop_ids,
@@ -20,14 +28,16 @@ TextOptions text_options_of(const GenerationFields& fields) {
 
 Choice::Choice(const tokenizer::Tokenizer& tokenizer, TextOptions options,
                std::shared_ptr<engine::TokenStream> stream)
-    : options_(std::move(options)),
+    : tokenizer_(tokenizer),
+      options_(std::move(options)),
       stream_(std::move(stream)),
       detokenizer_(tokenizer, options_.skip_special),
-      search_(options_.stop, options_.stop_text) {}
+      search_(options_.stop, options_.stop_text) {
+  if (options_.reply) reader_.emplace(*options_.reply);
+}
 
 bool Choice::is_clients_stop(std::int32_t id) const {
-  return std::find(options_.stop_ids.begin(), options_.stop_ids.end(), id) !=
-         options_.stop_ids.end();
+  return contains(options_.stop_ids, id);
 }
 
 std::string Choice::show(const engine::ScoredToken& token, const engine::StreamEvent& event) {
@@ -35,26 +45,51 @@ std::string Choice::show(const engine::ScoredToken& token, const engine::StreamE
   const bool ends = event.finish == FinishReason::kStop && token.id == event.stop_id &&
                     &token == &event.tokens.back();
   if (ends && options_.stop_text == StopText::kCutBefore) return "";
-  const std::string text = detokenizer_.push(token.id);
+  std::string text = detokenizer_.push(token.id);
+  if (contains(options_.tag_ids, token.id)) {
+    text = detokenizer_.finish() + std::string(tokenizer_.bytes(token.id));
+  }
   return token_count_ <= options_.min_tokens ? search_.push_unsearched(text) : search_.push(text);
+}
+
+void Choice::add(std::string_view text, ChoiceNews& news) {
+  news.text += text;
+  if (!reader_) return;
+  for (ReplyPart& part : reader_->push(text)) add_part(*news.parts, std::move(part));
+}
+
+void Choice::read(const engine::ScoredToken& token, const engine::StreamEvent& event,
+                  ChoiceNews& news) {
+  ++token_count_;
+  const bool thought = reader_ && reader_->thinking();
+  add(show(token, event), news);
+  // A tag is no thought: before it or behind it there is none.
+  if (thought && reader_->thinking()) ++reasoning_token_count_;
+}
+
+void Choice::read_end(const engine::StreamEvent& event, ChoiceNews& news) {
+  if (event.finish != FinishReason::kNone && !search_.hit()) {
+    // The last bytes may complete a stop string, too.
+    add(search_.push(detokenizer_.finish()), news);
+    add(search_.finish(), news);
+  }
+  if (!reader_ || (event.finish == FinishReason::kNone && !search_.hit())) return;
+  const bool whole = event.finish == FinishReason::kStop && !search_.hit();
+  for (ReplyPart& part : reader_->finish(whole ? ReplyEnd::kWhole : ReplyEnd::kCutOff)) {
+    add_part(*news.parts, std::move(part));
+  }
 }
 
 ChoiceNews Choice::take(engine::StreamEvent event) {
   ChoiceNews news;
   if (finished_) return news;
+  if (reader_) news.parts.emplace();
   news.prompt = std::move(event.prompt);
   news.cached_tokens = event.cached_tokens;
   std::size_t taken = 0;
-  while (taken < event.tokens.size() && !search_.hit()) {
-    ++token_count_;
-    news.text += show(event.tokens[taken++], event);
-  }
+  while (taken < event.tokens.size() && !search_.hit()) read(event.tokens[taken++], event, news);
   news.finish = event.finish;
-  if (event.finish != FinishReason::kNone && !search_.hit()) {
-    // The last bytes may complete a stop string, too.
-    news.text += search_.push(detokenizer_.finish());
-    news.text += search_.finish();
-  }
+  read_end(event, news);
   if (search_.hit()) {
     if (event.finish == FinishReason::kNone) stream_->cancel();
     news.finish = FinishReason::kStop;
@@ -92,6 +127,7 @@ std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fie
   request.max_tokens = *max_tokens;  // nothing is reserved: a large limit costs nothing
   request.min_tokens = std::min(fields.min_tokens, request.max_tokens);
   request.stop_ids = fields.stop_ids;
+  request.thinking = fields.thinking;
   if (!fields.ignore_eos) {
     request.stop_ids.insert(request.stop_ids.end(), bounds.eos_ids.begin(), bounds.eos_ids.end());
   }

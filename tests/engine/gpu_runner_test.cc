@@ -295,6 +295,36 @@ TEST_F(GpuRunner, AListenerHearsEveryKernelOfStepsAsTheyRunAndChangesNothing) {
   }
 }
 
+/// Between decode steps as graphs, which take the likeliest token for the next one where nobody says otherwise.
+TEST_F(GpuRunner, ForcesATokenAndGoesOnFromIt) {
+  const engine::SamplingParams greedy{.temperature = 0, .seed = {}, .logit_bias = {}, .top_logprobs = 0};
+  const std::vector<std::int32_t> prompt = {3, 141, 59, 26, 5};
+  const auto serve = [&](std::vector<std::int32_t> ids, std::int64_t count, std::optional<engine::ThinkingBudget> budget) {
+    const std::unique_ptr<engine::Runner> runner = gpu_runner(gpu_options(1, 0, true));
+    engine::Scheduler scheduler(runner->limits());
+    auto sequence = std::make_unique<engine::Sequence>();
+    sequence->request.prompt = std::move(ids);
+    sequence->request.max_tokens = count;
+    sequence->request.sampling = greedy;
+    sequence->request.thinking = budget;
+    sequence->stream = std::make_shared<engine::TokenStream>();
+    const auto stream = sequence->stream;
+    scheduler.add(std::move(sequence));
+    while (!scheduler.idle()) scheduler.commit(runner->run(scheduler.plan()));
+    std::vector<std::int32_t> out;
+    for (const engine::ScoredToken& token : stream->poll().tokens) out.push_back(token.id);
+    return out;
+  };
+  const std::vector<std::int32_t> unbounded = serve(prompt, 12, {});
+  std::int32_t end = 0;
+  while (std::ranges::count(unbounded, end) > 0) ++end;
+  std::vector<std::int32_t> expected(unbounded.begin(), unbounded.begin() + 5), longer = prompt;
+  expected.push_back(end);
+  longer.insert(longer.end(), expected.begin(), expected.end());
+  for (const std::int32_t id : serve(longer, 6, {})) expected.push_back(id);
+  EXPECT_EQ(serve(prompt, 12, engine::ThinkingBudget{.begin_id = -1, .end_id = end, .tokens_max = 5}), expected);
+}
+
 /// Requests that want something of every kind besides the likeliest token, more of them than are adjusted at once.
 std::vector<engine::GenerationRequest> particular_requests() {
   std::vector<engine::SamplingParams> wanted(13);

@@ -38,6 +38,7 @@ struct Profiled {
     api.context().set_model(std::make_unique<ServedModel>(ServedModel{std::make_unique<nvllm::testing::FakeGenerator>(),
                                                                       nvllm::testing::make_byte_tokenizer(),
                                                                       {},
+                                                                      {},
                                                                       std::move(fake)}));
   }
   ~Profiled() { api.context().aside().finish(); }

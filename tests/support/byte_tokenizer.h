@@ -7,6 +7,7 @@
 #include <fstream>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "base/json.h"
@@ -18,6 +19,8 @@ inline constexpr std::int32_t kEndId = 256;        ///< "<|end|>", special: the 
 inline constexpr std::int32_t kTurnStartId = 257;  ///< "<|im_start|>", special
 inline constexpr std::int32_t kTurnEndId = 258;    ///< "<|im_end|>", special
 inline constexpr std::int32_t kByteVocabSize = 259;
+inline constexpr std::int32_t kThinkOpenId = 259;   ///< "<think>", where it is asked for
+inline constexpr std::int32_t kThinkCloseId = 260;  ///< "</think>"
 
 /// The character that byte-level vocabularies write for a byte.
 inline std::string byte_character(int byte) {
@@ -35,19 +38,23 @@ inline std::string byte_character(int byte) {
 
 /// A tokenizer whose id for a byte is the byte: characters of several bytes are several tokens, so
 /// every split that can go wrong does occur.
-inline tokenizer::Tokenizer make_byte_tokenizer() {
+/// `more` are added tokens behind the others, with whether each is special.
+inline tokenizer::Tokenizer make_byte_tokenizer(
+    const std::vector<std::pair<std::string, bool>>& more = {}) {
   Json file;
   file["version"] = "1.0";
   file["added_tokens"] = Json::array();
-  const char* const specials[] = {"<|end|>", "<|im_start|>", "<|im_end|>"};
-  for (int i = 0; i < 3; ++i) {
+  std::vector<std::pair<std::string, bool>> added = {
+      {"<|end|>", true}, {"<|im_start|>", true}, {"<|im_end|>", true}};
+  added.insert(added.end(), more.begin(), more.end());
+  for (std::size_t i = 0; i < added.size(); ++i) {
     file["added_tokens"].push_back({{"id", 256 + i},
-                                    {"content", specials[i]},
+                                    {"content", added[i].first},
                                     {"single_word", false},
                                     {"lstrip", false},
                                     {"rstrip", false},
                                     {"normalized", false},
-                                    {"special", true}});
+                                    {"special", added[i].second}});
   }
   file["normalizer"] = nullptr;
   file["pre_tokenizer"] = {{"type", "ByteLevel"},
@@ -70,6 +77,11 @@ inline tokenizer::Tokenizer make_byte_tokenizer() {
   auto loaded = tokenizer::Tokenizer::load(folder);
   std::filesystem::remove_all(folder);
   return loaded;
+}
+
+/// The same with the tags of thoughts as tokens; one of them is special, since both kinds exist.
+inline tokenizer::Tokenizer make_thinking_tokenizer() {
+  return make_byte_tokenizer({{"<think>", false}, {"</think>", true}});
 }
 
 /// The ids of a text under make_byte_tokenizer.

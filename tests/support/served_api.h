@@ -41,10 +41,22 @@ class ServedApi {
     generator_->set_script(says("hello"));
     load(std::move(generator));
   }
+  /// The same with a chat template of the test's own; the tokenizer has <think> and </think>.
+  void load_template(const std::string& text, const server::SpeechOptions& options = {}) {
+    auto generator = std::make_unique<FakeGenerator>();
+    generator_ = generator.get();
+    load(std::move(generator), make_thinking_tokenizer(), tokenizer::ChatTemplate(text), options);
+  }
   /// The same with an engine of the test's own.
   void load(std::unique_ptr<server::Generator> generator) {
+    load(std::move(generator), make_byte_tokenizer(), tokenizer::ChatTemplate(kChatTemplate), {});
+  }
+  void load(std::unique_ptr<server::Generator> generator, tokenizer::Tokenizer tokenizer,
+            std::optional<tokenizer::ChatTemplate> chat_template,
+            const server::SpeechOptions& options) {
+    const server::ModelSpeech speech = server::speech_of(chat_template, options);
     context_.set_model(std::make_unique<server::ServedModel>(server::ServedModel{
-        std::move(generator), make_byte_tokenizer(), tokenizer::ChatTemplate(kChatTemplate)}));
+        std::move(generator), std::move(tokenizer), std::move(chat_template), speech}));
   }
 
   FakeGenerator& generator() { return *generator_; }
