@@ -69,7 +69,8 @@ class ChatFormat final : public ReplyFormat {
       choice["index"] = i;
       choice["message"] = message_of(i, choices[i]);
       choice["logprobs"] = logprobs_of(choices[i]);
-      choice["finish_reason"] = finish_of_choice(choices[i], choice["message"].contains("tool_calls"));
+      choice["finish_reason"] =
+          finish_of_choice(choices[i], choice["message"].contains("tool_calls"));
       choice["stop_reason"] = choices[i].stop_reason;
       if (wants_ids()) choice["token_ids"] = ids_of(choices[i].tokens);
       object["choices"].push_back(std::move(choice));
@@ -148,9 +149,15 @@ class ChatFormat final : public ReplyFormat {
     Json calls = Json::array();
     for (const ReplyPart& part : news.parts.value_or(std::vector<ReplyPart>())) {
       switch (part.kind) {
-        case ReplyPart::Kind::kReasoning: reasoning += part.text; break;
-        case ReplyPart::Kind::kContent: content += part.text; break;
-        case ReplyPart::Kind::kCall: calls.push_back(call_of(choice, part)); break;
+        case ReplyPart::Kind::kReasoning:
+          reasoning += part.text;
+          break;
+        case ReplyPart::Kind::kContent:
+          content += part.text;
+          break;
+        case ReplyPart::Kind::kCall:
+          calls.push_back(call_of(choice, part));
+          break;
         case ReplyPart::Kind::kArguments:
           calls.back()["function"]["arguments"].get_ref<std::string&>() += part.text;
           break;
