@@ -1,8 +1,9 @@
 // NVFP4 products on the device beside a read sweep of the same run. Matrices take turns, so that none is
 // still in cache when its turn comes; many launches lie in one graph, so that launching costs what it costs there. Then
-// prompts through a DeltaNet layer, in segments.
-//   bench_kernels_cuda [--json FILE]        all of it
-//   bench_kernels_cuda delta [--json FILE]  prompts alone
+// prompts through a DeltaNet layer, in segments, and attention of one token a sequence, in either form.
+//   bench_kernels_cuda [--json FILE]            all of it
+//   bench_kernels_cuda delta [--json FILE]      prompts alone
+//   bench_kernels_cuda attention [--json FILE]  attention alone
 
 #include <cuda_runtime.h>
 
@@ -14,6 +15,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "kernels/cuda/attention.h"
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/delta_segments.h"
 #include "kernels/cuda/device.h"
@@ -75,6 +77,22 @@ double seconds_of(const std::function<void(cudaStream_t)>& enqueue) {
   std::nth_element(times.begin(), times.begin() + kRounds / 2, times.end());
   return times[kRounds / 2];
 }
+
+/// What the device reads at most, asked beside every case.
+class ReadSweep {
+ public:
+  explicit ReadSweep(const DeviceFacts& facts) : ctas_(2 * facts.multiprocessors), big_(kSweepBytes), sink_(4) { big_.fill(0x5a); }
+  double gb_per_s() {
+    const double seconds = seconds_of([&](cudaStream_t stream) {
+      sweep<<<ctas_, 1024, 0, stream>>>(big_.as<uint4>(), kSweepBytes / 16, sink_.as<unsigned>());
+    });
+    return static_cast<double>(kSweepBytes) / seconds / 1e9;
+  }
+
+ private:
+  int ctas_;
+  DeviceBuffer big_, sink_;
+};
 
 struct Shape {
   const char* name;
@@ -145,14 +163,7 @@ class Chain {
 };
 
 void run_products(const DeviceFacts& facts, Json& rows) {
-  DeviceBuffer big(kSweepBytes), sink(4);
-  big.fill(0x5a);
-  const auto sweep_gbs = [&] {
-    const double seconds = seconds_of([&](cudaStream_t stream) {
-      sweep<<<2 * facts.multiprocessors, 1024, 0, stream>>>(big.as<uint4>(), kSweepBytes / 16, sink.as<unsigned>());
-    });
-    return static_cast<double>(kSweepBytes) / seconds / 1e9;
-  };
+  ReadSweep sweep(facts);
   std::printf("%-14s %6s %9s %9s %9s %9s\n", "matrix", "tokens", "us", "MB", "GB/s", "of sweep");
   for (const Shape& shape : kShapes) {
     std::vector<Nvfp4DeviceMatrix> matrices;
@@ -167,7 +178,7 @@ void run_products(const DeviceFacts& facts, Json& rows) {
       x.fill(0x3c);
       to.fill(0);
       const MatvecWorkspace workspace(matvec_needs(matrices[0], facts));
-      const double before = sweep_gbs();
+      const double before = sweep.gb_per_s();
       const double seconds = seconds_of([&](cudaStream_t stream) {
         for (std::int64_t i = 0; i < kLaunches; ++i) {
           const auto& w = matrices[static_cast<std::size_t>(i % count)];
@@ -246,7 +257,112 @@ void run_prompts(const DeviceFacts& facts, Json& rows) {
   }
 }
 
-int run(bool prompts_alone, const std::string& json_path) {
+/// Codes of either format below 2, as different as a model's.
+__global__ void fill_codes(std::uint32_t* to, long long words) {
+  for (long long i = blockIdx.x * static_cast<long long>(blockDim.x) + threadIdx.x; i < words; i += static_cast<long long>(gridDim.x) * blockDim.x) {
+    std::uint32_t x = static_cast<std::uint32_t>(i) * 0x9e3779b9u;
+    x = (x ^ x >> 16) * 0x85ebca6bu;
+    to[i] = (x ^ x >> 13) & 0xbfbfbfbfu;
+  }
+}
+
+/// One full-attention layer's attention of 27B: `lanes` sequences of kPositions tokens and one more.
+class AttentionLayer {
+ public:
+  static constexpr int kPositions = 4096;
+
+  AttentionLayer(int lanes, KvFormat format)
+      : lanes_(lanes), format_(format), sets_(static_cast<int>(std::max<std::int64_t>(2, (kRotatedBytes + bytes() - 1) / bytes()))),
+        keys_(sets_ * cached_bytes()), values_(sets_ * cached_bytes()), rows_(lanes * std::int64_t{kHeads} * 2 * kHeadDim * 2),
+        floats_(lanes * std::int64_t{kHeadDim} * 4), lane_table_(lanes * std::int64_t{sizeof(Lane)}), blocks_(std::int64_t{sets_} * lanes * kBlocks * 4),
+        chunk_(4), out_(lanes * std::int64_t{kHeads} * kHeadDim * 2), workspace_(kGeometry, lanes) {
+    for (DeviceBuffer* of : {&keys_, &values_, &rows_}) fill_codes<<<1024, 256>>>(of->as<std::uint32_t>(), of->bytes() / 4);
+    floats_.fill(0x3c);
+    std::vector<Lane> table;
+    for (int lane = 0; lane < lanes; ++lane) table.push_back({.first_row = lane, .token_count = 1, .start = kPositions});
+    lane_table_.upload(table.data(), lane_table_.bytes());
+    std::vector<std::int32_t> blocks(static_cast<std::size_t>(sets_) * static_cast<std::size_t>(lanes * kBlocks));
+    const std::int64_t each = std::int64_t{lanes} * kBlocks;
+    for (std::size_t i = 0; i < blocks.size(); ++i) {  // scattered within a set
+      const auto at = static_cast<std::int64_t>(i);
+      blocks[i] = static_cast<std::int32_t>(at / each * each + at % each * 7919 % each);
+    }
+    blocks_.upload(blocks.data(), blocks_.bytes());
+  }
+  /// What a call reads of the caches.
+  [[nodiscard]] std::int64_t bytes() const {
+    return std::int64_t{lanes_} * kPositions * kGeometry.kv_heads * kHeadDim * 2 * (format_ == KvFormat::kFp8 ? 1 : 2);
+  }
+  /// The cut that a step of these sequences has.
+  [[nodiscard]] int chunk_tokens(AttentionForm form, const DeviceFacts& facts) const {
+    return attention_chunk_tokens(kGeometry, form, std::vector<int>(static_cast<std::size_t>(lanes_), kPositions + 1), facts.multiprocessors);
+  }
+  /// Seconds a call, with items of at least so many positions.
+  double seconds(AttentionForm form, int chunk_tokens) {
+    chunk_.upload(&chunk_tokens, 4);
+    return seconds_of([&](cudaStream_t stream) {
+             for (int i = 0; i < kLaunches; ++i) attention_decode(arguments(i % sets_), form, workspace_, stream);
+           }) /
+           kLaunches;
+  }
+
+ private:
+  static constexpr AttentionGeometry kGeometry{.heads = 24, .kv_heads = 4, .head_dim = 256, .rotary_dims = 64, .block_tokens = 16};
+  static constexpr int kHeads = kGeometry.heads, kHeadDim = kGeometry.head_dim;
+  static constexpr int kBlocks = kPositions / kGeometry.block_tokens + 1;  // of one sequence; 7919 divides no such number of blocks
+
+  /// Keys or values of one set of sequences.
+  [[nodiscard]] std::int64_t cached_bytes() const {
+    return std::int64_t{lanes_} * kBlocks * kGeometry.block_tokens * kGeometry.kv_heads * kHeadDim * (format_ == KvFormat::kFp8 ? 1 : 2);
+  }
+  [[nodiscard]] AttentionArguments arguments(int set) const {
+    AttentionArguments a;
+    a.geometry = kGeometry;
+    a.query = a.key = a.value = rows_.as<Bf16>();
+    a.query_stride = kHeads * 2 * kHeadDim;
+    a.key_stride = a.value_stride = kGeometry.kv_heads * kHeadDim;
+    a.has_gate = 1;
+    a.q_norm = a.k_norm = {.gain = floats_.as<float>(), .zero_centred = true};
+    a.cosine = a.sine = floats_.as<float>();
+    a.keys = keys_.as<void>();
+    a.values = values_.as<void>();
+    a.format = format_;
+    a.block_count = sets_ * lanes_ * kBlocks;
+    a.step = {.lanes = lane_table_.as<Lane>(), .blocks = blocks_.as<std::int32_t>() + std::int64_t{set} * lanes_ * kBlocks,
+              .blocks_per_lane = kBlocks, .lane_count = lanes_, .chunk_tokens = chunk_.as<int>()};
+    a.out = out_.as<Bf16>();
+    a.out_stride = kHeads * kHeadDim;
+    return a;
+  }
+
+  int lanes_;
+  KvFormat format_;
+  int sets_;
+  DeviceBuffer keys_, values_, rows_, floats_, lane_table_, blocks_, chunk_, out_;
+  AttentionWorkspace workspace_;
+};
+
+void run_attention(const DeviceFacts& facts, Json& rows) {
+  ReadSweep sweep(facts);
+  std::printf("%-10s %6s %6s %6s %9s %9s %9s %9s\n", "attention", "form", "lanes", "chunk", "us", "MB", "GB/s", "of sweep");
+  for (const KvFormat format : {KvFormat::kFp8, KvFormat::kBf16}) {
+    for (const int lanes : {1, 2, 4, 8, 9, 16, 32, 48}) {
+      AttentionLayer layer(lanes, format);
+      const double before = sweep.gb_per_s();
+      for (const AttentionForm form : {AttentionForm::kTiles, AttentionForm::kRuns}) {
+        const char *kept = format == KvFormat::kFp8 ? "fp8" : "bf16", *name = form == AttentionForm::kRuns ? "runs" : "tiles";
+        const int chunk = layer.chunk_tokens(form, facts);
+        const double seconds = layer.seconds(form, chunk), gbs = static_cast<double>(layer.bytes()) / seconds / 1e9, of = gbs / before;
+        std::printf("%-10s %6s %6d %6d %9.2f %9.1f %9.0f %8.1f%%\n", kept, name, lanes, chunk, seconds * 1e6,
+                    static_cast<double>(layer.bytes()) / 1e6, gbs, 100 * of);
+        rows.push_back({{"attention", kept}, {"form", name}, {"lanes", lanes}, {"positions", AttentionLayer::kPositions}, {"chunk", chunk},
+                        {"us", seconds * 1e6}, {"bytes", layer.bytes()}, {"gb_per_s", gbs}, {"sweep_gb_per_s", before}, {"of_sweep", of}});
+      }
+    }
+  }
+}
+
+int run(const std::string& alone, const std::string& json_path) {
   DeviceFacts facts;
   std::string why_not;
   if (!find_device(facts, why_not)) {
@@ -255,8 +371,9 @@ int run(bool prompts_alone, const std::string& json_path) {
   }
   Json out = {{"device", facts.name}, {"multiprocessors", facts.multiprocessors}, {"rows", Json::array()}};
   std::printf("%s, %d multiprocessors\n", facts.name.c_str(), facts.multiprocessors);
-  if (!prompts_alone) run_products(facts, out["rows"]);
-  run_prompts(facts, out["rows"]);
+  if (alone.empty()) run_products(facts, out["rows"]);
+  if (alone != "attention") run_prompts(facts, out["rows"]);
+  if (alone != "delta") run_attention(facts, out["rows"]);
   if (!json_path.empty()) write_file_atomically(json_path, dump_json(out));
   return 0;
 }
@@ -266,9 +383,9 @@ int run(bool prompts_alone, const std::string& json_path) {
 
 int main(int count, char** words) {
   try {
-    const bool alone = count > 1 && std::string(words[1]) == "delta";
+    const std::string first = count > 1 ? words[1] : "";
     const bool json = count > 2 && std::string(words[count - 2]) == "--json";
-    return nvllm::cuda::run(alone, json ? words[count - 1] : "");
+    return nvllm::cuda::run(first == "delta" || first == "attention" ? first : "", json ? words[count - 1] : "");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return 9;

@@ -9,6 +9,8 @@ bool fresh_sequence_reads_its_slot() { return false; }
 
 double planted_slowdown(std::string_view /*kernel*/) { return 0; }
 
+void hang_engine(std::int64_t /*step*/) {}
+
 void break_device(std::int64_t /*step*/, void* /*stream*/) {}
 
 }  // namespace nvllm

@@ -16,6 +16,9 @@ bool fresh_sequence_reads_its_slot();
 /// The share of its own time by which a kernel is made slower; 0 where nothing is planted.
 double planted_slowdown(std::string_view kernel);
 
+/// Called before step `step` of an engine, from its thread: a test lets it hang here.
+void hang_engine(std::int64_t step);
+
 /// Called before step `step` of a GPU is queued into its stream, a CUDA stream: a test breaks the device here.
 void break_device(std::int64_t step, void* stream);
 

@@ -3,18 +3,21 @@
 #include <openssl/crypto.h>
 #include <openssl/sha.h>
 
-#include <array>
-
 namespace nvllm {
 
+Sha256 sha256(std::span<const std::byte> bytes) {
+  Sha256 digest{};
+  static_assert(digest.size() == SHA256_DIGEST_LENGTH);
+  ::SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), reinterpret_cast<unsigned char*>(digest.data()));
+  return digest;
+}
+
 std::string sha256_hex(std::span<const std::byte> bytes) {
-  std::array<unsigned char, SHA256_DIGEST_LENGTH> digest{};
-  ::SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.data());
   constexpr std::string_view kDigits = "0123456789abcdef";
   std::string text;
-  for (const unsigned char byte : digest) {
-    text.push_back(kDigits[byte >> 4]);
-    text.push_back(kDigits[byte & 15]);
+  for (const std::byte byte : sha256(bytes)) {
+    text.push_back(kDigits[std::to_integer<unsigned>(byte) >> 4]);
+    text.push_back(kDigits[std::to_integer<unsigned>(byte) & 15]);
   }
   return text;
 }

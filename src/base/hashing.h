@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -8,6 +9,10 @@
 
 namespace nvllm {
 
+using Sha256 = std::array<std::byte, 32>;
+
+/// SHA-256 of the bytes.
+Sha256 sha256(std::span<const std::byte> bytes);
 /// SHA-256 of the bytes, as 64 lower-case hexadecimal digits.
 std::string sha256_hex(std::span<const std::byte> bytes);
 std::string sha256_hex(std::string_view text);

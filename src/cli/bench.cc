@@ -17,6 +17,7 @@
 #include "bench/repeat.h"
 #include "bench/server_process.h"
 #include "bench/speed.h"
+#include "bench/turns.h"
 #include "cli/bench_evidence.h"
 #include "cli/bench_import.h"
 #include "cli/bench_sweep.h"
@@ -126,7 +127,7 @@ struct RepeatFlags {
   bool json = false;
 };
 
-/// What is run, and how: of decode, kernels and repeat.
+/// What is run, and how: of decode, kernels, repeat and turns.
 template <class Flags>
 void add_model_flags(CLI::App& app, Flags& flags) {
   auto& o = flags.options;
@@ -166,6 +167,29 @@ int run_repeat(RepeatFlags& flags) {
   return report.others.empty() ? kDone : kGateFailed;
 }
 
+struct TurnsFlags {
+  bench::TurnsOptions options;
+  std::string shape;
+  bool json = false;
+};
+
+void add_turns_flags(CLI::App& app, TurnsFlags& flags) {
+  bench::TurnsOptions& o = flags.options;
+  add_model_flags(app, flags);
+  app.add_option("--context", o.context, "Tokens of the first turn")->check(CLI::Range(16, 1 << 20))->capture_default_str();
+  app.add_option("--added", o.added, "Tokens that the second turn adds")->check(CLI::Range(1, 1 << 20))->capture_default_str();
+  app.add_option("--rounds", o.rounds, "Second turns to time")->check(CLI::Range(1, 1000))->capture_default_str();
+}
+
+/// Fails if the second turn did not go on from all of the first, or gave other bits where equal ones are promised.
+int run_turns(TurnsFlags& flags) {
+  settle_model(flags);
+  const bench::TurnsReport report = bench::measure_turns(flags.options);
+  fmt::print("{}", flags.json ? dump_json(bench::turns_json(report)) + "\n" : bench::turns_summary(report));
+  const bool promised = flags.options.engine.deterministic || !report.device.starts_with("cuda");
+  return report.cached_tokens == report.context && (report.same_bits || !promised) ? kDone : kGateFailed;
+}
+
 void add_speed_flags(CLI::App& app, SpeedFlags& flags) {
   bench::SpeedOptions& o = flags.options;
   add_model_flags(app, flags);
@@ -201,6 +225,9 @@ void configure_bench(CLI::App& app, Action& action) {
   const auto repeat_flags = std::make_shared<RepeatFlags>();
   CLI::App* repeat = app.add_subcommand("repeat", "Puts one request again and again and compares the bits of all logits; 1 if any differ");
   add_repeat_flags(*repeat, *repeat_flags);
+  const auto turns_flags = std::make_shared<TurnsFlags>();
+  CLI::App* turns = app.add_subcommand("turns", "What the second turn of a conversation costs with the prefix cache and without; 1 if it does not go on from the first");
+  add_turns_flags(*turns, *turns_flags);
   const auto evidence = add_evidence_verbs(app), sweep = add_sweep_verbs(app), import = add_import_verb(app);
   action = [=] {
     if (const auto code = evidence()) return *code;
@@ -208,6 +235,7 @@ void configure_bench(CLI::App& app, Action& action) {
     if (const auto code = urls()) return *code;
     if (const auto code = import()) return *code;
     if (legs->parsed()) return run_legs(*leg_flags);
+    if (turns->parsed()) return run_turns(*turns_flags);
     if (repeat->parsed()) return run_repeat(*repeat_flags);
     if (decode->parsed()) return run_speed(*decode_flags, [](const auto&) { return std::string(); });
     return run_speed(*kernel_flags, bench::kernel_table);

@@ -74,6 +74,8 @@ void configure_chat(CLI::App& app, Action& action) {
       ->check(CLI::PositiveNumber)->capture_default_str();
   app.add_option("--temperature", flags->temperature, "0 takes the most likely token")
       ->check(CLI::Range(0.0, 2.0))->capture_default_str();
+  // Every turn begins with all turns before it.
+  flags->model.engine.options.prefix_caching = true;
   action = [flags] { return chat(*flags); };
 }
 

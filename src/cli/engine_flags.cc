@@ -38,6 +38,23 @@ void add_batch_flags(CLI::App& app, EngineFlags& flags) {
   app.add_option("--long-prefill-token-threshold", flags.options.max_prefill_chunk,
                  "Prompt tokens of one sequence in one step; 0: as many as fit")
       ->check(CLI::NonNegativeNumber);
+  app.add_option("--scheduling-policy", flags.scheduling_policy,
+                 "Who is served first: fcfs, or priority, which lets requests say it (less is sooner)")
+      ->check(CLI::IsMember({"fcfs", "priority"}))
+      ->capture_default_str();
+}
+
+void add_prefix_flags(CLI::App& app, EngineFlags& flags) {
+  flags.options.prefix_caching = true;
+  app.add_flag("--enable-prefix-caching,!--no-enable-prefix-caching", flags.options.prefix_caching,
+               "Prompts go on from what earlier ones with the same beginning computed; on unless refused");
+  app.add_option("--prefix-cache-memory", flags.prefix_memory,
+                 "Memory for recurrent states to go on from, such as 2GiB, beside idle slots of sequences; without it an eighth of "
+                 "what is left, for at most as many as there are sequences. Keys and values stay in blocks that nobody needs");
+  app.add_option("--prefix-cache-interval", flags.options.prefix_interval,
+                 "Tokens between states kept within a prompt, beside those at the ends of prompts and answers; 0: none")
+      ->check(CLI::NonNegativeNumber)
+      ->capture_default_str();
 }
 
 void add_fusion_flags(CLI::App& app, EngineFlags& flags) {
@@ -57,6 +74,10 @@ engine::EngineOptions engine_options(const EngineFlags& flags) {
   engine::EngineOptions options = flags.options;
   if (!flags.memory_budget.empty()) {
     options.memory_budget_bytes = parse_bytes(flags.memory_budget, "--memory-budget");
+  }
+  options.priority_scheduling = flags.scheduling_policy == "priority";
+  if (!flags.prefix_memory.empty()) {
+    options.prefix_state_bytes = parse_bytes(flags.prefix_memory, "--prefix-cache-memory");
   }
   static_cast<void>(engine::fusion_of(options));
   return options;

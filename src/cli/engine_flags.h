@@ -16,12 +16,16 @@ namespace nvllm::cli {
 struct EngineFlags {
   engine::EngineOptions options;
   std::string memory_budget;
+  std::string prefix_memory;
+  std::string scheduling_policy = "fcfs";
 };
 
 /// Declares --device, --max-model-len, --memory-budget, number formats and --threads.
 void add_memory_flags(CLI::App& app, EngineFlags& flags);
-/// Declares --max-num-seqs, --max-num-batched-tokens and --long-prefill-token-threshold.
+/// Declares --max-num-seqs, --max-num-batched-tokens, --long-prefill-token-threshold and --scheduling-policy.
 void add_batch_flags(CLI::App& app, EngineFlags& flags);
+/// Declares --enable-prefix-caching, which is then on unless refused, --prefix-cache-memory and --prefix-cache-interval.
+void add_prefix_flags(CLI::App& app, EngineFlags& flags);
 /// Declares --leg, --fusion and --deterministic.
 void add_fusion_flags(CLI::App& app, EngineFlags& flags);
 

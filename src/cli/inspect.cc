@@ -200,6 +200,7 @@ void configure_inspect(CLI::App& app, Action& action) {
   app.add_option("folder", flags->folder, "Folder of a checkpoint")->required();
   add_memory_flags(app, flags->engine);
   add_batch_flags(app, flags->engine);
+  add_prefix_flags(app, flags->engine);
   app.add_flag("--json", flags->json, "Print one JSON object");
   app.footer("Exits with 1 if the checkpoint has problems, with 6 if it does not fit --memory-budget.");
   action = [flags] { return inspect(*flags); };

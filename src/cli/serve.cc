@@ -41,8 +41,10 @@ struct ServeOptions {
   std::string api_key_file;
   std::string log_level = "info";
   std::string profile_dir;
+  std::string evidence_dir;
   std::int64_t io_threads = 2;
   double shutdown_timeout_seconds = 30;
+  std::int64_t step_timeout_seconds = std::chrono::seconds(server::ServerLimits{}.step_time_max).count();
   bool without_key = false;
   server::SpeechOptions speech;
   EngineFlags engine;
@@ -183,6 +185,20 @@ void drain(server::ServerContext& context, const net::HttpServer& http, const Si
   }
 }
 
+/// Tells every client, and ends the process without the engine's thread, which would have to be waited for.
+[[noreturn]] void leave_hung_engine(server::ServerContext& context, const net::HttpServer& http, const ServeOptions& options) {
+  log(LogLevel::kError, "server",
+      fmt::format("a step has not ended in {} s; exiting so that the server can be restarted (--step-timeout)", options.step_timeout_seconds));
+  context.begin_drain();
+  context.live_calls().end_all();
+  const SteadyTime begin = SystemClock().now();
+  while (!all_answered(context, http) && seconds_between(begin, SystemClock().now()) < kLastWordsTime.count()) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  std::fflush(nullptr);
+  std::_Exit(kFault);
+}
+
 /// Serves until a signal or the engine's death; returns the exit code.
 int serve_until_signal(server::ServerContext& context, const net::HttpServer& http,
                        const Signals& signals, const ServeOptions& options) {
@@ -196,7 +212,10 @@ int serve_until_signal(server::ServerContext& context, const net::HttpServer& ht
     }
     if (signalled) break;
     const server::ServedModel* model = context.model();
-    if (model == nullptr || model->generator->stats().alive) continue;
+    if (model == nullptr) continue;
+    const engine::EngineStats stats = model->generator->stats();
+    if (stats.alive && stats.seconds_since_step > static_cast<double>(options.step_timeout_seconds)) leave_hung_engine(context, http, options);
+    if (stats.alive) continue;
     log(LogLevel::kError, "server", "the engine has failed; exiting so that it can be restarted");
     drain(context, http, signals, std::chrono::duration<double>(kLastWordsTime));
     return kFault;
@@ -212,7 +231,8 @@ int serve(ServeOptions options) {
   server::ApiKeys keys = load_keys(options);
   const Signals signals;
   server::ServerContext context(
-      {.model_names = model_names(options), .version = NVLLM_VERSION, .created = server::unix_time()});
+      {.model_names = model_names(options), .version = NVLLM_VERSION, .created = server::unix_time(),
+       .limits = {.step_time_max = std::chrono::seconds(options.step_timeout_seconds)}, .evidence_dir = options.evidence_dir});
   server::Api api(context, std::move(keys));
   net::HttpServer http({.host = options.host,
                         .port = static_cast<std::uint16_t>(options.port),
@@ -247,6 +267,7 @@ void configure_serve(CLI::App& app, Action& action) {
                  "Names requests may use; the first is shown");
   add_memory_flags(app, options->engine);
   add_batch_flags(app, options->engine);
+  add_prefix_flags(app, options->engine);
   add_fusion_flags(app, options->engine);
   app.add_option("--max-waiting", options->engine.options.inbox_limit,
                  "Sequences that may wait; beyond, 429")
@@ -272,8 +293,15 @@ void configure_serve(CLI::App& app, Action& action) {
                  "qwen3_xml or none")
       ->check(CLI::IsMember({"auto", "hermes", "qwen3_xml", "qwen3_coder", "none"}))
       ->capture_default_str();
+  app.add_option("--step-timeout", options->step_timeout_seconds,
+                 "Seconds that a step may take; then /health says so, every call ends, and the program with status 9")
+      ->check(CLI::Range(1, 86400))
+      ->capture_default_str();
   app.add_option("--profile-dir", options->profile_dir,
                  "Folder for kernel profiles; turns on POST /start_profile and /stop_profile");
+  app.add_option("--evidence-dir", options->evidence_dir,
+                 "Folder of evidence folders, whose reports the page at / shows")
+      ->check(CLI::ExistingDirectory);
   app.add_option("--log-level", options->log_level, "debug, info, warning, error or off")
       ->capture_default_str();
   action = [options] { return serve(*options); };

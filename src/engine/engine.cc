@@ -9,9 +9,11 @@
 #include <mutex>
 #include <random>
 #include <thread>
+#include <utility>
 
 #include "base/clock.h"
 #include "base/error.h"
+#include "base/faults.h"
 #include "base/log.h"
 #include "engine/runner.h"
 #include "engine/scheduler.h"
@@ -63,6 +65,14 @@ class Engine::Impl {
     }
     wake_.notify_all();
     return out;
+  }
+
+  void reset_prefix_cache() {
+    {
+      const std::lock_guard lock(mutex_);
+      reset_prefixes_ = true;
+    }
+    wake_.notify_all();
   }
 
   void drain() {
@@ -157,12 +167,14 @@ class Engine::Impl {
       busy_ = false;
       while (!stop_ && inbox_.empty()) {
         switch_listener();
-        wake_.wait(lock, [this] { return stop_ || !inbox_.empty() || switches_done_ != switches_asked_; });
+        wake_.wait(lock, [this] { return stop_ || !inbox_.empty() || switches_done_ != switches_asked_ || reset_prefixes_; });
+        reset_prefixes();
       }
       last_step_ = SystemClock().now();
       busy_ = true;
     }
     switch_listener();
+    reset_prefixes();
     for (auto& sequence : inbox_) scheduler_.add(std::move(sequence));
     inbox_.clear();
     scheduler_.report(stats_);
@@ -179,6 +191,15 @@ class Engine::Impl {
     switched_.notify_all();
   }
 
+  /// Needs the lock, and no step under way.
+  void reset_prefixes() {
+    if (!std::exchange(reset_prefixes_, false)) return;
+    scheduler_.reset_prefix_cache();
+    const bool alive = stats_.alive;
+    scheduler_.report(stats_);
+    stats_.alive = alive;
+  }
+
   void step() {
     const SteadyTime begin = stamp();
     scheduler_.drop_cancelled();
@@ -188,6 +209,7 @@ class Engine::Impl {
         listener_->on_step_begin(step_note(plan, begin));
         note_host_work(*listener_, "schedule", begin, stamp());
       }
+      hang_engine(steps_++);
       StepResult result = runner_->run(plan);
       const SteadyTime computed = stamp();
       scheduler_.commit(std::move(result));
@@ -229,6 +251,7 @@ class Engine::Impl {
   Scheduler scheduler_;  ///< engine thread only, after construction
 
   LaunchListener* listener_ = nullptr;  ///< engine thread only
+  std::int64_t steps_ = 0;              ///< engine thread only
 
   mutable std::mutex mutex_;
   std::condition_variable wake_, switched_;
@@ -238,6 +261,7 @@ class Engine::Impl {
   std::vector<std::unique_ptr<Sequence>> inbox_;
   EngineStats stats_, stats_at_switch_;
   SteadyTime last_step_{};
+  bool reset_prefixes_ = false;
   bool busy_ = false, draining_ = false, stop_ = false;
   std::thread thread_;
 };
@@ -258,6 +282,7 @@ std::vector<Submission> Engine::submit_all(std::vector<GenerationRequest> reques
   return impl_->submit_all(std::move(requests), notify);
 }
 
+void Engine::reset_prefix_cache() { impl_->reset_prefix_cache(); }
 void Engine::drain() { impl_->drain(); }
 bool Engine::idle() const { return impl_->idle(); }
 EngineStats Engine::stats() const { return impl_->stats(); }

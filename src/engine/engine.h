@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "engine/request.h"
@@ -37,6 +38,12 @@ struct EngineOptions {
   std::int64_t inbox_limit = 0;   ///< waiting requests; 0: 4 x max_num_seqs
   std::int64_t max_prefill_chunk = 0;  ///< prompt tokens of one sequence per step; 0: no limit of its own
   std::int64_t kv_block_count = 0;     ///< overrides what the budget would give; 0: by budget
+  bool priority_scheduling = false;    ///< by GenerationRequest::priority, then first come, first served
+  bool prefix_caching = false;         ///< go on from what earlier sequences computed, where they begin alike
+  /// For states to go on from, beside the slots of running sequences, which serve while idle; -1: an eighth of what is left, at
+  /// most as many as there are sequences.
+  std::int64_t prefix_state_bytes = -1;
+  std::int64_t prefix_interval = 4096;  ///< prompt tokens between states kept within a prompt; 0: none
 };
 
 /// The settled sizes, known before the first request.
@@ -47,7 +54,10 @@ struct EngineLimits {
   std::int64_t max_prefill_chunk = 0;
   std::int64_t kv_block_tokens = 0;
   std::int64_t kv_block_count = 0;
-  std::int64_t state_slot_count = 0;
+  std::int64_t state_slot_count = 0;  ///< of running sequences and of the prefix cache together
+  bool priority_scheduling = false;
+  std::int64_t prefix_interval = 0;
+  bool prefix_caching = false;
   std::int64_t logit_rows = 0;  ///< rows per step whose logits can be had
   std::int64_t inbox_limit = 0;
   std::int64_t vocab_size = 0;
@@ -56,12 +66,34 @@ struct EngineLimits {
   std::string leg;
 };
 
+/// Why a prompt was computed from its first token.
+enum class PrefixMiss {
+  kCold,       ///< nothing cached begins like it
+  kDiverged,   ///< something does, but there is no state before they part
+  kEvicted,    ///< there was one
+  kShort,      ///< too few tokens to be worth it
+  kScored,     ///< every token of the prompt is to be scored
+};
+inline constexpr std::size_t kPrefixMissCount = 5;
+/// The label of metrics: "cold", "diverged", ...
+std::string_view to_string(PrefixMiss miss);
+
+/// What became of the prefix cache; counts are since start.
+struct PrefixStats {
+  std::int64_t hits = 0;
+  std::array<std::int64_t, kPrefixMissCount> misses{};  ///< by PrefixMiss
+  std::int64_t queried_tokens = 0, cached_tokens = 0;    ///< of prompts that were looked up, and of those what was there
+  std::int64_t checkpoints = 0, evictions = 0;
+  std::int64_t kv_blocks = 0;  ///< that no running sequence holds
+};
+
 /// A snapshot of counters and gauges; all counts are since start.
 struct EngineStats {
   std::int64_t running = 0, waiting = 0;
   std::int64_t kv_blocks_used = 0, kv_blocks_total = 0;
   std::int64_t state_slots_used = 0, state_slots_total = 0;
   std::int64_t prompt_tokens = 0, generation_tokens = 0, preemptions = 0, steps = 0;
+  PrefixStats prefix;
   std::array<std::int64_t, 5> finished{};  ///< by FinishReason
   double seconds_since_step = 0;  ///< age of the last completed step while work is waiting, else 0
   bool alive = true;              ///< false once a step failed for good
@@ -93,6 +125,8 @@ class Engine {
   /// The same for several requests (n > 1, several prompts). Streams are in the order of `requests`.
   [[nodiscard]] std::vector<Submission> submit_all(std::vector<GenerationRequest> requests,
                                                    const TokenStream::Notify& notify = {});
+  /// Forgets every cached beginning of a prompt, before the next step. What runs goes on.
+  void reset_prefix_cache();
   /// Refuses new work from now on; what is accepted goes on.
   void drain();
   /// Whether nothing is waiting or running.

@@ -20,6 +20,7 @@ constexpr std::int64_t kBlockTokens = 16;
 constexpr std::int64_t kDefaultSequences = 64;
 constexpr std::int64_t kDefaultModelLen = 8192;   // more only when asked for: memory is planned for it
 constexpr std::int64_t kDefaultStepTokens = 256;
+constexpr std::int64_t kStatesOfNoBytes = 1024;   // of models without recurrent state: their number costs bookkeeping only
 constexpr std::int64_t kLogitRowsMin = 33;        // prompt scoring goes ahead 32 rows at a time
 
 std::int64_t available_memory_bytes() {
@@ -66,6 +67,9 @@ EngineLimits wanted_limits(const checkpoint::ModelConfig& config, const BackendS
   limits.eos_ids = config.eos_ids;
   limits.leg = options.fusion.empty() ? options.leg : options.fusion;
   limits.inbox_limit = options.inbox_limit;
+  limits.priority_scheduling = options.priority_scheduling;
+  limits.prefix_caching = options.prefix_caching;
+  limits.prefix_interval = options.prefix_interval;
   return limits;
 }
 
@@ -100,6 +104,14 @@ std::int64_t sum_of(const std::vector<MemoryLine>& lines) {
   std::int64_t sum = 0;
   for (const MemoryLine& line : lines) sum += line.bytes;
   return sum;
+}
+
+/// States that the prefix cache keeps beyond the slots of sequences. `left_bytes` are what one sequence leaves.
+std::int64_t kept_states(std::int64_t slot_bytes, std::int64_t left_bytes, const EngineOptions& options, const EngineLimits& limits) {
+  if (!options.prefix_caching) return 0;
+  if (slot_bytes == 0) return kStatesOfNoBytes;
+  if (options.prefix_state_bytes >= 0) return options.prefix_state_bytes / slot_bytes;
+  return std::clamp<std::int64_t>(left_bytes / 8 / slot_bytes, 0, limits.max_num_seqs);
 }
 
 }  // namespace
@@ -149,6 +161,10 @@ MemoryPlan plan_memory(const checkpoint::ModelConfig& config, const BackendSizes
     limits.max_num_seqs /= 2;
     plan.lines = fixed_lines(config, backend, plan.state_bytes_per_sequence, limits);
   }
+  const std::int64_t left = plan.budget_bytes - sum_of(plan.lines) - blocks_each * block;
+  const std::int64_t kept = kept_states(plan.state_bytes_per_sequence, left, options, limits);
+  limits.state_slot_count += kept;
+  if (kept > 0) plan.lines.push_back({fmt::format("{} states of the prefix cache", kept), kept * plan.state_bytes_per_sequence});
   const std::int64_t spare = plan.budget_bytes - sum_of(plan.lines);
   const std::int64_t affordable = block > 0 ? spare / block : blocks_each * limits.max_num_seqs;
   limits.kv_block_count = std::min(affordable, blocks_each * limits.max_num_seqs);

@@ -32,6 +32,7 @@ class ModelRunner final : public Runner {
 
   StepResult run(const StepPlan& plan) override {
     tenancies_.check(plan);
+    copy_states(plan, model_);
     const View<const float> logits =
         model_.forward({.ids = plan.ids, .segments = plan.segments, .logit_rows = plan.logit_rows});
     if (listener_) listener_(plan, logits);

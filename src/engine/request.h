@@ -50,6 +50,10 @@ struct GenerationRequest {
   SamplingParams sampling;
   std::int64_t max_tokens = 16;  ///< 0 is allowed: score the prompt only
   std::int64_t min_tokens = 0;   ///< stop ids are impossible before
+  std::int64_t priority = 0;  ///< less is sooner
+  std::string cache_salt;  ///< only prompts of equal salt share what is cached of them
+  /// Where the state is worth keeping beside the ends of prompt and output: tokens of the prompt before each; ascending.
+  std::vector<std::int64_t> cache_points;
   std::vector<std::int32_t> stop_ids;  ///< ends the request; includes the eos ids unless ignored
   std::optional<ThinkingBudget> thinking{};
 };
@@ -75,6 +79,7 @@ struct ScoredToken {
 struct StreamEvent {
   std::vector<ScoredToken> prompt;  ///< once, before the first token, if prompt_logprobs >= 0
   std::vector<ScoredToken> tokens;
+  std::int64_t cached_tokens = 0;  ///< of the prompt, that were not computed again; told once, with the first token
   FinishReason finish = FinishReason::kNone;
   std::int32_t stop_id = -1;  ///< the id that ended it, if one did; it is also in `tokens`
   std::string error;          ///< with kError

@@ -15,8 +15,10 @@ namespace nvllm::engine {
 /// and given back when this object ends, however the sequence ended. Borrows both pools.
 class Reservation {
  public:
-  /// Room for `tokens` positions, or nothing if blocks or a slot are lacking.
-  [[nodiscard]] static std::optional<Reservation> take(KvBlocks& blocks, StateSlots& slots, std::int64_t tokens);
+  /// Room for `tokens` positions, or nothing if blocks or a slot are lacking. The first blocks are `shared` with whoever
+  /// holds them already: they are read, never written.
+  [[nodiscard]] static std::optional<Reservation> take(KvBlocks& blocks, StateSlots& slots, std::int64_t tokens,
+                                                       std::span<const std::int32_t> shared = {});
   ~Reservation() { give_back(); }
   Reservation(Reservation&& other) noexcept
       : blocks_(std::exchange(other.blocks_, nullptr)), slots_(other.slots_), table_(std::move(other.table_)),
@@ -36,6 +38,8 @@ class Reservation {
   [[nodiscard]] bool grow_to(std::int64_t tokens);
   std::span<const std::int32_t> blocks() const { return table_; }
   StateSlot slot() const { return slot_; }
+  /// The slot is somebody else's from now on, who gives it back.
+  void hand_over_slot() { slot_.index = -1; }
 
  private:
   Reservation(KvBlocks& blocks, StateSlots& slots, StateSlot slot) : blocks_(&blocks), slots_(&slots), slot_(slot) {}

@@ -89,6 +89,7 @@ class CudaRunner final : public Runner {
   StepResult run(const StepPlan& plan) override {
     tenancies_.check(plan);
     break_device(steps_++, ops_->stream());
+    copy_states(plan, model_);
     const bool advances = is_decode(plan) && (launches_ == nullptr || trace_ != nullptr);
     const View<const float> logits = trace_ != nullptr ? run_traced(plan, advances) : run_plainly(plan, advances);
     if (advances) ops_->advanced({choices_.as<cuda::GreedyChoice>(), plan.segments.size()});

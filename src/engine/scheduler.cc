@@ -23,15 +23,21 @@ bool decoding(const Sequence& s) { return s.computed > 0 && s.token_count() - s.
 }  // namespace
 
 Scheduler::Scheduler(const EngineLimits& limits)
-    : limits_(limits), blocks_(limits.kv_block_count, limits.kv_block_tokens), slots_(limits.state_slot_count) {
+    : limits_(limits), blocks_(limits.kv_block_count, limits.kv_block_tokens), slots_(limits.state_slot_count),
+      prefixes_(limits_, blocks_, slots_) {
   NVLLM_CHECK_GE(limits.logit_rows, limits.max_num_seqs);
   NVLLM_CHECK_GE(limits.max_num_batched_tokens, limits.max_num_seqs);
 }
 
-void Scheduler::add(std::unique_ptr<Sequence> sequence) { waiting_.push_back(std::move(sequence)); }
+void Scheduler::add(std::unique_ptr<Sequence> sequence) {
+  const auto later = std::ranges::find_if(
+      waiting_, [&](const auto& other) { return other->request.priority > sequence->request.priority; });
+  waiting_.insert(later, std::move(sequence));
+}
 
 void Scheduler::finish(Sequence& sequence, StreamEvent event) {
   ++totals_.finished[static_cast<std::size_t>(event.finish)];
+  if (event.finish != FinishReason::kError) prefixes_.at_end(sequence);
   sequence.memory.reset();
   sequence.stream->push(std::move(event));
 }
@@ -63,6 +69,14 @@ void Scheduler::cancel_all() {
   end_all(waiting_, event);
 }
 
+Scheduler::SequenceList::iterator Scheduler::victim() {
+  auto found = running_.begin();
+  for (auto it = running_.begin(); it != running_.end(); ++it) {
+    if ((*it)->request.priority >= (*found)->request.priority) found = it;
+  }
+  return found;
+}
+
 void Scheduler::preempt(SequenceList::iterator victim) {
   // Recomputing from position 0 in whatever slot comes next: nothing of the old slot is kept.
   (*victim)->memory.reset();
@@ -73,9 +87,10 @@ void Scheduler::preempt(SequenceList::iterator victim) {
 
 bool Scheduler::make_room(Sequence& sequence, std::int64_t tokens) {
   while (!sequence.memory->grow_to(tokens)) {
-    const auto youngest = std::prev(running_.end());
-    const bool itself = youngest->get() == &sequence;
-    preempt(youngest);
+    if (prefixes_.give_way()) continue;
+    const auto found = victim();
+    const bool itself = found->get() == &sequence;
+    preempt(found);
     if (itself) return false;
   }
   return true;
@@ -100,6 +115,7 @@ std::int64_t Scheduler::plan_scores(const Sequence& s, std::int64_t rows, StepPl
 void Scheduler::plan_rows(Sequence& s, std::int64_t& budget, StepPlan& plan) {
   std::int64_t rows = std::min(budget, s.token_count() - s.computed);
   if (limits_.max_prefill_chunk > 0) rows = std::min(rows, limits_.max_prefill_chunk);
+  rows = prefixes_.rows_until_mark(s, rows);
   if (s.request.sampling.prompt_logprobs >= 0) {  // every prompt row needs logits: as many as there are
     rows = std::min(rows, limits_.logit_rows - static_cast<std::int64_t>(plan.logit_rows.size()) - 1);
   }
@@ -129,8 +145,7 @@ void Scheduler::admit(std::int64_t& budget, StepPlan& plan) {
   while (budget > 0 && !waiting_.empty() &&
          static_cast<std::int64_t>(running_.size()) < limits_.max_num_seqs) {
     Sequence& next = *waiting_.front();
-    // Room for all known tokens and the one to come: a newcomer does not start by pre-empting itself.
-    next.memory = Reservation::take(blocks_, slots_, next.token_count() + 1);
+    next.memory = prefixes_.take(next);
     if (!next.memory) return;  // strictly in order: nobody overtakes
     running_.splice(running_.end(), waiting_, waiting_.begin());
     plan_rows(next, budget, plan);
@@ -141,11 +156,11 @@ StepPlan Scheduler::plan() {
   NVLLM_CHECK(planned_.empty());
   StepPlan plan;
   std::int64_t budget = limits_.max_num_batched_tokens;
-  // Memory first, oldest first: only younger, not yet planned sequences can become victims.
-  for (auto it = running_.begin(); it != running_.end();) {
-    Sequence& sequence = **it;
-    const bool kept = make_room(sequence, sequence.token_count());
-    it = kept ? std::next(it) : running_.end();
+  // Memory first, oldest first, and before anything is planned: whoever becomes a victim has no part in this step.
+  std::vector<Sequence*> all;
+  for (const auto& sequence : running_) all.push_back(sequence.get());
+  for (Sequence* const sequence : all) {
+    if (sequence->memory) static_cast<void>(make_room(*sequence, sequence->token_count()));
   }
   for (const auto& sequence : running_) {
     if (decoding(*sequence)) plan_rows(*sequence, budget, plan);
@@ -154,6 +169,7 @@ StepPlan Scheduler::plan() {
     if (!decoding(*sequence)) plan_rows(*sequence, budget, plan);
   }
   admit(budget, plan);
+  if (!plan.empty()) prefixes_.move_copies(plan);
   return plan;
 }
 
@@ -175,6 +191,7 @@ void Scheduler::append_token(Sequence& s, ScoredToken token) {
     event.finish = FinishReason::kLength;
   }
   event.tokens.push_back(std::move(token));
+  if (count == 1) event.cached_tokens = s.prefix.cached_tokens;
   if (event.finish != FinishReason::kNone) return finish(s, std::move(event));
   s.stream->push(std::move(event));
 }
@@ -199,8 +216,9 @@ void Scheduler::commit(StepResult result) {
     if (p.samples) {
       append_token(s, std::move(result.samples[next_sample++]));
     } else if (s.request.max_tokens == 0 && s.computed == s.token_count()) {
-      finish(s, {.prompt = {}, .tokens = {}, .finish = FinishReason::kLength, .stop_id = -1, .error = {}});
+      finish(s, {.prompt = {}, .tokens = {}, .cached_tokens = s.prefix.cached_tokens, .finish = FinishReason::kLength, .stop_id = -1, .error = {}});
     }
+    if (s.memory) prefixes_.after_step(s);
   }
   planned_.clear();
   running_.remove_if([](const std::unique_ptr<Sequence>& s) { return !s->memory.has_value(); });
@@ -211,10 +229,7 @@ void Scheduler::report(EngineStats& stats) const {
   stats = totals_;
   stats.running = static_cast<std::int64_t>(running_.size());
   stats.waiting = static_cast<std::int64_t>(waiting_.size());
-  stats.kv_blocks_total = blocks_.total();
-  stats.kv_blocks_used = blocks_.total() - blocks_.free();
-  stats.state_slots_total = slots_.total();
-  stats.state_slots_used = slots_.total() - slots_.free();
+  prefixes_.report(stats);
 }
 
 }  // namespace nvllm::engine

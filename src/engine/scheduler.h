@@ -1,41 +1,21 @@
 #pragma once
 
 #include <cstdint>
-#include <deque>
 #include <list>
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "engine/engine.h"
-#include "engine/reservation.h"
+#include "engine/prefix_keeper.h"
+#include "engine/sequence.h"
 #include "engine/step_plan.h"
 
 namespace nvllm::engine {
 
-/// One request on its way: its tokens, how far they are computed, and its memory while it runs.
-struct Sequence {
-  GenerationRequest request;
-  std::shared_ptr<TokenStream> stream;
-  std::uint64_t seed = 0;
-  std::vector<std::int32_t> output;
-  std::int64_t computed = 0;       ///< tokens whose effect is in KV and state; 0 after pre-emption
-  std::int64_t prompt_reported = 0;  ///< prompt tokens already reported, if asked for
-  std::optional<Reservation> memory;
-
-  std::int64_t token_count() const {
-    return static_cast<std::int64_t>(request.prompt.size() + output.size());
-  }
-  std::int32_t token(std::int64_t index) const {
-    const auto i = static_cast<std::size_t>(index), n = request.prompt.size();
-    return i < n ? request.prompt[i] : output[i - n];
-  }
-};
-
 /// Decides who is served in the next step and in which memory. Pure bookkeeping: no device, no
-/// clock, no socket, no thread. First come, first served; decode rows before prompt chunks. When
-/// blocks run out the youngest running sequence gives up all its memory and is computed anew later;
-/// the oldest is never a victim, so every step makes progress.
+/// clock, no socket, no thread. By priority, then first come, first served; decode rows before prompt chunks. When
+/// blocks run out the youngest running sequence of the least urgent gives up all its memory and is computed anew later;
+/// the oldest of the most urgent is never a victim, so every step makes progress.
 class Scheduler {
  public:
   /// Plans within the sizes that the runner settled.
@@ -54,11 +34,16 @@ class Scheduler {
   void fail_all(const std::string& message);
   /// Ends everything as cancelled.
   void cancel_all();
+  /// Forgets every cached beginning of a prompt.
+  void reset_prefix_cache() { prefixes_.reset(); }
 
   bool idle() const { return running_.empty() && waiting_.empty(); }
   std::int64_t waiting() const { return static_cast<std::int64_t>(waiting_.size()); }
   /// Adds what the scheduler knows to a snapshot.
   void report(EngineStats& stats) const;
+  /// Who holds which memory, for tests that poison what nobody holds.
+  const KvBlocks& blocks() const { return blocks_; }
+  const StateSlots& slots() const { return slots_; }
 
  private:
   using SequenceList = std::list<std::unique_ptr<Sequence>>;
@@ -72,6 +57,7 @@ class Scheduler {
   };
 
   bool make_room(Sequence& sequence, std::int64_t tokens);
+  SequenceList::iterator victim();
   void preempt(SequenceList::iterator victim);
   void admit(std::int64_t& budget, StepPlan& plan);
   void plan_rows(Sequence& sequence, std::int64_t& budget, StepPlan& plan);
@@ -83,6 +69,7 @@ class Scheduler {
   EngineLimits limits_;
   KvBlocks blocks_;
   StateSlots slots_;
+  PrefixKeeper prefixes_;
   SequenceList running_;  ///< in order of admission: oldest first
   SequenceList waiting_;  ///< next first; pre-empted sequences return to the front
   std::vector<Planned> planned_;

@@ -20,6 +20,7 @@ class StateSlots {
 
   std::int64_t total() const { return static_cast<std::int64_t>(taken_.size()); }
   std::int64_t free() const { return static_cast<std::int64_t>(free_.size()); }
+  bool is_free(std::int32_t slot) const { return !taken_[static_cast<std::size_t>(slot)]; }
   /// A slot that behaves as all zeros, or nothing if none is free.
   [[nodiscard]] std::optional<StateSlot> take();
   /// Ends a tenancy. A slot given back twice is a bug.

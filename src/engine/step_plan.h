@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "engine/request.h"
+#include "engine/state_slots.h"
 #include "kernels/launch_note.h"
 #include "kernels/segment.h"
 
@@ -28,8 +29,21 @@ struct ScoreTask {
   std::int64_t top_count = 0;
 };
 
+/// Copy one state slot, whose contents are of `from.epoch`, over another, in all layers.
+struct SlotCopy {
+  StateSlot from, to;
+};
+
+/// Copy one KV block over another, in all layers.
+struct BlockCopy {
+  std::int32_t from = -1, to = -1;
+};
+
 /// Everything one step computes. Made by the scheduler, executed by a runner.
 struct StepPlan {
+  // Before anything is computed, in this order: what is copied from may be handed to somebody else by the same plan.
+  std::vector<SlotCopy> slot_copies;
+  std::vector<BlockCopy> block_copies;
   std::vector<std::int32_t> ids;
   std::vector<Segment> segments;
   std::vector<std::int64_t> logit_rows;
@@ -38,6 +52,13 @@ struct StepPlan {
 
   bool empty() const { return ids.empty(); }
 };
+
+/// Executes a plan's copies on the model that holds the memory.
+template <class Model>
+void copy_states(const StepPlan& plan, Model& model) {
+  for (const SlotCopy& copy : plan.slot_copies) model.copy_slot(copy.from.index, copy.to.index);
+  for (const BlockCopy& copy : plan.block_copies) model.copy_block(copy.from, copy.to);
+}
 
 /// What a listener is told before the plan runs. Rows count as the kernels see them: a prompt's last
 /// single token is a decode row.

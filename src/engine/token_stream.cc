@@ -32,6 +32,7 @@ void TokenStream::push(StreamEvent event) {
     finished_ = event.finish != FinishReason::kNone;
     append(pending_.prompt, event.prompt);
     append(pending_.tokens, event.tokens);
+    pending_.cached_tokens += event.cached_tokens;
     pending_.finish = event.finish;
     if (finished_) {
       pending_.stop_id = event.stop_id;

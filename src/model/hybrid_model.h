@@ -1,5 +1,7 @@
 #pragma once
 
+#include <algorithm>
+#include <cstddef>
 #include <utility>
 #include <vector>
 
@@ -61,6 +63,25 @@ class HybridModel {
     }
     announce(-1);
     return head(step, x, s);
+  }
+
+  /// Copies one sequence's recurrent and convolution state over another's, in every layer.
+  void copy_slot(std::int64_t from, std::int64_t to) {
+    const DeltaShape shape = delta_shape(config_);
+    const std::int64_t conv = conv_elements(shape) * static_cast<std::int64_t>(sizeof(Real));
+    const std::int64_t recurrent = shape.recurrent_elements() * state_element_bytes();
+    for (const DeltaState<Real, typename B::State>& state : states_) {
+      copy_item(state.conv, from, to, conv);
+      copy_item(state.recurrent, from, to, recurrent);
+    }
+  }
+  /// Copies one block of keys and values over another, in every layer.
+  void copy_block(std::int64_t from, std::int64_t to) {
+    for (const KvCache<typename B::Kv>& cache : caches_) {
+      const std::int64_t bytes = cache.kv_heads * cache.block_tokens * cache.head_dim * kv_element_bytes();
+      copy_item(cache.keys, from, to, bytes);
+      copy_item(cache.values, from, to, bytes);
+    }
   }
 
   const checkpoint::ModelConfig& config() const { return config_; }
@@ -188,6 +209,15 @@ class HybridModel {
     }
   }
 
+  /// Item `from` of an array over item `to`, where the backend computes.
+  void copy_item(void* items, std::int64_t from, std::int64_t to, std::int64_t bytes) {
+    auto* const base = static_cast<std::byte*>(items);
+    if constexpr (requires { ops_.copy(base, base, bytes); }) {
+      ops_.copy(base + to * bytes, base + from * bytes, bytes);
+    } else {
+      std::copy_n(base + from * bytes, bytes, base + to * bytes);
+    }
+  }
   /// Zeroed memory where the backend computes.
   Buffer take_memory(std::int64_t bytes) {
     if constexpr (requires(std::size_t n) { ops_.allocate(n); }) {

@@ -12,11 +12,18 @@ Api::Api(ServerContext& context, ApiKeys keys) : context_(context), keys_(std::m
   add("POST", "/v1/completions", serve_completion);
   add("POST", "/v1/chat/completions", serve_chat_completion);
   add("GET", "/v1/models", serve_models);
+  add("GET", "/", serve_page);
+  add("GET", "/page.js", serve_page_script);
+  add("GET", "/evidence", serve_evidence);
+  add("GET", "/evidence/report", serve_evidence_report);
   add("GET", "/health", serve_health);
+  add("GET", "/health_generate", serve_health_generate);
+  add("GET", "/load", serve_load);
   add("GET", "/version", serve_version);
   add("GET", "/metrics", serve_metrics);
   add("POST", "/tokenize", serve_tokenize);
   add("POST", "/detokenize", serve_detokenize);
+  add("POST", "/reset_prefix_cache", serve_reset_prefix_cache);
   add("POST", "/start_profile", serve_start_profile);
   add("POST", "/stop_profile", serve_stop_profile);
 }
@@ -28,7 +35,8 @@ void Api::add(const char* method, const char* path, Endpoint endpoint) {
 }
 
 bool Api::is_open(std::string_view method, std::string_view path) {
-  return (method == "GET" || method == "HEAD") && path == "/health";
+  // The page holds nothing but itself; what it shows it asks for with a key.
+  return (method == "GET" || method == "HEAD") && (path == "/health" || path == "/" || path == "/page.js");
 }
 
 net::ErrorPage Api::error_page() {

@@ -1,5 +1,7 @@
 #include "server/api_keys.h"
 
+#include <optional>
+
 #include "base/error.h"
 #include "base/files.h"
 #include "base/hashing.h"
@@ -26,6 +28,17 @@ std::string_view trimmed(std::string_view line) {
   return line.substr(first, line.find_last_not_of(kSpace) - first + 1);
 }
 
+/// Of the key that a request carries as "Authorization: Bearer KEY".
+std::optional<std::string> digest_of_key(const net::HttpRequest& request) {
+  constexpr std::string_view kScheme = "Bearer ";
+  const std::string* header = request.header("Authorization");
+  if (header == nullptr || header->size() < kScheme.size() ||
+      !net::equal_ignoring_case(std::string_view(*header).substr(0, kScheme.size()), kScheme)) {
+    return std::nullopt;
+  }
+  return sha256_hex(std::string_view(*header).substr(kScheme.size()));
+}
+
 }  // namespace
 
 ApiKeys ApiKeys::load(const std::filesystem::path& path) {
@@ -49,18 +62,19 @@ void ApiKeys::add(std::string_view key) { digests_.push_back(sha256_hex(key)); }
 
 bool ApiKeys::allow(const net::HttpRequest& request) const {
   if (!required()) return true;
-  constexpr std::string_view kScheme = "Bearer ";
-  const std::string* header = request.header("Authorization");
-  if (header == nullptr || header->size() < kScheme.size() ||
-      !net::equal_ignoring_case(std::string_view(*header).substr(0, kScheme.size()), kScheme)) {
-    return false;
-  }
-  const std::string digest = sha256_hex(std::string_view(*header).substr(kScheme.size()));
+  const std::optional<std::string> digest = digest_of_key(request);
+  if (!digest) return false;
   bool known = false;
   for (const std::string& candidate : digests_) {
-    known = equal_in_constant_time(candidate, digest) || known;
+    known = equal_in_constant_time(candidate, *digest) || known;
   }
   return known;
+}
+
+std::string cache_salt_of(const net::HttpRequest& request, std::string_view clients_salt) {
+  // The digest has one length, so that nothing of the one can be taken for the other.
+  static const std::string without_key = sha256_hex("");
+  return digest_of_key(request).value_or(without_key) + std::string(clients_salt);
 }
 
 }  // namespace nvllm::server

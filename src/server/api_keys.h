@@ -28,4 +28,8 @@ class ApiKeys {
   std::vector<std::string> digests_;
 };
 
+/// What cached beginnings of prompts are shared by: the key a request came with, kept as its digest, and the client's own salt,
+/// which can only divide further.
+std::string cache_salt_of(const net::HttpRequest& request, std::string_view clients_salt);
+
 }  // namespace nvllm::server

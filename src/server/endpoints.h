@@ -17,12 +17,23 @@ void serve_completion(ServerContext& context, const ExchangePtr& exchange);
 void serve_chat_completion(ServerContext& context, const ExchangePtr& exchange);
 void serve_models(ServerContext& context, const ExchangePtr& exchange);
 void serve_health(ServerContext& context, const ExchangePtr& exchange);
+void serve_health_generate(ServerContext& context, const ExchangePtr& exchange);
+void serve_load(ServerContext& context, const ExchangePtr& exchange);
 void serve_version(ServerContext& context, const ExchangePtr& exchange);
 void serve_metrics(ServerContext& context, const ExchangePtr& exchange);
 void serve_tokenize(ServerContext& context, const ExchangePtr& exchange);
 void serve_detokenize(ServerContext& context, const ExchangePtr& exchange);
+void serve_reset_prefix_cache(ServerContext& context, const ExchangePtr& exchange);
+void serve_page(ServerContext& context, const ExchangePtr& exchange);
+void serve_page_script(ServerContext& context, const ExchangePtr& exchange);
+void serve_evidence(ServerContext& context, const ExchangePtr& exchange);
+void serve_evidence_report(ServerContext& context, const ExchangePtr& exchange);
 void serve_start_profile(ServerContext& context, const ExchangePtr& exchange);
 void serve_stop_profile(ServerContext& context, const ExchangePtr& exchange);
+
+/// Whether a new request could be answered.
+///   Errors: ApiError 503 saying why not.
+void require_health(const ServerContext& context);
 
 /// Answers a call that ended by exception; counts it, and logs it if the fault is ours.
 void refuse(ServerContext& context, const ExchangePtr& exchange, const std::exception& error);

@@ -6,6 +6,7 @@
 #include <iterator>
 
 #include "server/api_error.h"
+#include "server/api_keys.h"
 #include "server/generation_call.h"
 
 namespace nvllm::server {
@@ -51,7 +52,8 @@ std::int64_t unix_time() {
 }
 
 RequestBounds bounds_of(const ServerContext& context, const ServedModel& model) {
-  return {.limits = context.limits(), .vocab_size = model.generator->limits().vocab_size};
+  return {.limits = context.limits(), .vocab_size = model.generator->limits().vocab_size,
+          .priorities = model.generator->limits().priority_scheduling};
 }
 
 CallStart begin_call(ServerContext& context, const ExchangePtr& exchange,
@@ -63,6 +65,11 @@ CallStart begin_call(ServerContext& context, const ExchangePtr& exchange,
 void generate(const CallStart& start, const GenerationFields& fields,
               std::vector<PromptInput> prompts, TextOptions text, const MakeFormat& make_format) {
   auto requests = requests_of(start, fields, prompts);
+  const std::string salt = cache_salt_of(start.exchange->request(), fields.cache_salt);
+  for (engine::GenerationRequest& request : requests) {
+    request.cache_salt = salt;
+    request.priority = fields.priority;
+  }
   check_logprob_cost(requests, start.context.limits());
   std::int64_t prompt_token_count = 0;
   for (const PromptInput& prompt : prompts) {
@@ -76,7 +83,7 @@ void generate(const CallStart& start, const GenerationFields& fields,
                      std::move(prompts)};
   GenerationCall::start({start.exchange, start.context, start.model, start.id, fields.delivery,
                          std::move(text), make_format(std::move(reply)), prompt_token_count,
-                         start.arrived},
+                         static_cast<std::size_t>(fields.n), start.arrived},
                         std::move(requests));
 }
 

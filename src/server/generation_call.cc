@@ -135,6 +135,7 @@ void GenerationCall::pump() {
 
 void GenerationCall::take(std::size_t index, ChoiceNews news) {
   Track& track = tracks_[index];
+  track.cached_tokens += news.cached_tokens;
   observe(track, news);
   if (!news.error.empty()) log(LogLevel::kError, "server", setup_.id + ": " + news.error);
   if (setup_.delivery.stream) return stream(index, news);
@@ -264,10 +265,14 @@ Json GenerationCall::usage() const {
     completion += track.choice.token_count();
     reasoning += track.choice.reasoning_token_count();
   }
+  // As of its tokens, each prompt counts once: what its first sample found.
+  std::int64_t cached = 0;
+  for (std::size_t i = 0; i < tracks_.size(); i += setup_.samples_per_prompt) cached += tracks_[i].cached_tokens;
   Json object;
   object["prompt_tokens"] = setup_.prompt_token_count;
   object["total_tokens"] = setup_.prompt_token_count + completion;
   object["completion_tokens"] = completion;
+  object["prompt_tokens_details"]["cached_tokens"] = cached;
   if (setup_.text.reply && setup_.text.reply->thinking) {
     object["completion_tokens_details"]["reasoning_tokens"] = reasoning;
   }

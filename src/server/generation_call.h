@@ -22,6 +22,7 @@ struct CallSetup {
   TextOptions text{};
   std::unique_ptr<ReplyFormat> format{};
   std::int64_t prompt_token_count = 0;  ///< each prompt once, whatever n
+  std::size_t samples_per_prompt = 1;
   SteadyTime arrived{};
 };
 
@@ -45,6 +46,7 @@ class GenerationCall : public std::enable_shared_from_this<GenerationCall> {
     Choice choice;
     ChoiceNews all{};  ///< collected, when the answer is not streamed
     SteadyTime last_token{};
+    std::int64_t cached_tokens = 0;
   };
 
   void submit(std::vector<engine::GenerationRequest> requests);

@@ -12,6 +12,8 @@ namespace {
 
 constexpr IntegerRange kAnyInteger{std::numeric_limits<std::int64_t>::min(),
                                    std::numeric_limits<std::int64_t>::max()};
+constexpr IntegerRange kPriority{std::numeric_limits<std::int32_t>::min(),
+                                 std::numeric_limits<std::int32_t>::max()};
 constexpr IntegerRange kTokenCount{0, std::numeric_limits<std::int32_t>::max()};
 
 /// Fields of OpenAI's and vLLM's APIs that would change the answer and that nvllm does not have
@@ -170,6 +172,16 @@ GenerationFields parse_generation_fields(const Fields& fields, const RequestBoun
   parsed.ignore_eos = fields.flag("ignore_eos").value_or(false);
   parsed.include_stop_text = fields.flag("include_stop_str_in_output").value_or(false);
   parsed.skip_special_tokens = fields.flag("skip_special_tokens").value_or(true);
+  parsed.priority = fields.integer("priority", kPriority).value_or(0);
+  if (parsed.priority != 0 && !bounds.priorities) {
+    throw bad_field("priority", "other than 0 needs a server started with --scheduling-policy priority");
+  }
+  parsed.cache_salt = fields.text("cache_salt").value_or("");
+  if (static_cast<std::int64_t>(parsed.cache_salt.size()) > bounds.limits.cache_salt_bytes_max) {
+    throw bad_field("cache_salt",
+                    fmt::format("has {} bytes; at most {} are allowed", parsed.cache_salt.size(),
+                                bounds.limits.cache_salt_bytes_max));
+  }
   if (parsed.max_tokens && parsed.min_tokens > *parsed.max_tokens) {
     throw bad_field("min_tokens", fmt::format("is {}; it must not be above max_tokens, {}",
                                               parsed.min_tokens, *parsed.max_tokens));

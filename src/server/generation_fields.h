@@ -34,12 +34,15 @@ struct GenerationFields {
   bool include_stop_text = false;
   bool skip_special_tokens = true;
   std::optional<engine::ThinkingBudget> thinking{};  ///< of chats
+  std::int64_t priority = 0;  ///< less is sooner
+  std::string cache_salt{};  ///< narrows who shares cached beginnings of prompts, beside the API key
 };
 
 /// What the numbers in a request are checked against.
 struct RequestBounds {
   ServerLimits limits{};
   std::int64_t vocab_size = 0;
+  bool priorities = false;  ///< whether requests may say how urgent they are
 };
 
 /// Reads the shared fields.

@@ -20,6 +20,7 @@ class Generator {
       const engine::TokenStream::Notify& notify) = 0;
   virtual const engine::EngineLimits& limits() const = 0;
   virtual engine::EngineStats stats() const = 0;
+  virtual void reset_prefix_cache() = 0;
   virtual void drain() = 0;
   virtual bool idle() const = 0;
 };
@@ -35,6 +36,7 @@ class EngineGenerator final : public Generator {
   }
   const engine::EngineLimits& limits() const override { return engine_->limits(); }
   engine::EngineStats stats() const override { return engine_->stats(); }
+  void reset_prefix_cache() override { engine_->reset_prefix_cache(); }
   void drain() override { engine_->drain(); }
   bool idle() const override { return engine_->idle(); }
 

@@ -101,6 +101,27 @@ std::string Metrics::write(const engine::EngineStats& stats, std::string_view mo
         count(stats.prompt_tokens));
   value("vllm:generation_tokens_total", "counter", "Tokens generated.",
         count(stats.generation_tokens));
+  const engine::PrefixStats& prefix = stats.prefix;
+  value("vllm:prefix_cache_queries_total", "counter",
+        "Tokens of prompts that were looked up in the prefix cache.", count(prefix.queried_tokens));
+  value("vllm:prefix_cache_hits_total", "counter",
+        "Tokens of prompts that did not have to be computed.", count(prefix.cached_tokens));
+  value("nvllm:prefix_cache_hit_requests_total", "counter",
+        "Sequences that went on from a cached beginning.", count(prefix.hits));
+  value("nvllm:prefix_cache_states", "gauge", "Recurrent states kept to go on from.",
+        count(prefix.checkpoints));
+  value("nvllm:prefix_cache_kv_blocks", "gauge",
+        "KV blocks that only the prefix cache holds; they are freed when needed.",
+        count(prefix.kv_blocks));
+  value("nvllm:prefix_cache_evictions_total", "counter", "States that made room for others.",
+        count(prefix.evictions));
+  write_head("nvllm:prefix_cache_misses_total", "counter",
+             "Sequences computed from their first token, by reason.", out);
+  for (std::size_t reason = 0; reason < engine::kPrefixMissCount; ++reason) {
+    out += fmt::format("nvllm:prefix_cache_misses_total{{{},reason=\"{}\"}} {}\n", labels,
+                       engine::to_string(static_cast<engine::PrefixMiss>(reason)),
+                       prefix.misses.at(reason));
+  }
   value("nvllm:engine_steps_total", "counter", "Steps the engine has completed.",
         count(stats.steps));
   value("nvllm:engine_alive", "gauge", "1 while the engine works, 0 after it failed.",

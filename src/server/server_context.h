@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <map>
 #include <memory>
@@ -63,6 +64,7 @@ struct ServerIdentity {
   std::string version;
   std::int64_t created = 0;  ///< when the server started, in seconds since 1970
   ServerLimits limits{};
+  std::filesystem::path evidence_dir{};  ///< whose folders' reports are shown; empty: none are
 };
 
 /// What all endpoints share. Outlives the HTTP server.

@@ -83,6 +83,7 @@ ChoiceNews Choice::take(engine::StreamEvent event) {
   if (finished_) return news;
   if (reader_) news.parts.emplace();
   news.prompt = std::move(event.prompt);
+  news.cached_tokens = event.cached_tokens;
   std::size_t taken = 0;
   while (taken < event.tokens.size() && !search_.hit()) read(event.tokens[taken++], event, news);
   news.finish = event.finish;

@@ -36,6 +36,7 @@ TextOptions text_options_of(const GenerationFields& fields);
 struct ChoiceNews {
   std::vector<engine::ScoredToken> prompt{};
   std::vector<engine::ScoredToken> tokens{};
+  std::int64_t cached_tokens = 0;  ///< of the prompt, that were not computed again; once
   std::string text{};  ///< whole characters, free of stop strings
   /// What of the text became certain to be which part of the reply, where parts are told apart.
   std::optional<std::vector<ReplyPart>> parts{};

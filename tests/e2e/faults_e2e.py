@@ -5,7 +5,9 @@ import pathlib
 import re
 import subprocess
 import tempfile
+import time
 import unittest
+import urllib.request
 from unittest import mock
 
 import server
@@ -17,7 +19,8 @@ FAULTY = str(pathlib.Path(NVLLM).with_name("nvllm_with_faults"))
 def start(binary, faults):
     """A server of that binary with one slot and with NVLLM_FAULTS set."""
     with mock.patch.object(server, "NVLLM", binary), mock.patch.dict(os.environ, {"NVLLM_FAULTS": faults}):
-        return Server("--max-num-seqs", "1")
+        # Without the prefix cache, which would keep the first sequence's slot and give the next one another.
+        return Server("--max-num-seqs", "1", "--no-enable-prefix-caching")
 
 
 def answer(process, problem):
@@ -61,6 +64,23 @@ class Faults(unittest.TestCase):
         done = subprocess.run([NVLLM, "version"], capture_output=True, text=True,
                               env={**os.environ, "NVLLM_FAULTS": "stale"})
         self.assertEqual((done.returncode, done.stderr), (0, ""))
+
+
+class HungEngine(unittest.TestCase):
+    def test_is_told_to_every_client_and_ends_the_process(self):
+        with mock.patch.object(server, "NVLLM", FAULTY), mock.patch.dict(os.environ, {"NVLLM_FAULTS": "hung-engine:6"}):
+            process = Server("--step-timeout", "2")
+        begin = time.monotonic()
+        request = urllib.request.Request(process.url + "/v1/completions", headers={"Content-Type": "application/json"}, data=json.dumps(
+            {"prompt": "Question:", "max_tokens": 100, "temperature": 0, "stream": True, "ignore_eos": True}).encode())
+        with urllib.request.urlopen(request, timeout=30) as reply:
+            events = [line for line in reply.read().decode().split("\n") if line.startswith("data: ")]
+        self.assertIn('"error"', events[-2])
+        self.assertEqual(events[-1], "data: [DONE]")
+        self.assertGreater(len(events), 4, "some tokens came before")
+        self.assertGreater(process.process.wait(10), 0)
+        self.assertLess(time.monotonic() - begin, 2 + 2 + 5)
+        process.stop()
 
 
 class FaultSweeps(unittest.TestCase):

@@ -29,7 +29,7 @@ schema = "nvllm.sweep/v1"
 name   = "injected"
 claim  = "Kernels of a server of ours are the same, seen from outside"
 [server]
-command = ["nvllm", "serve", "--port", "${port}", "--model", "${model.path}", "--device", "cuda", "--log-level", "warning"]
+command = ["nvllm", "serve", "--port", "${port}", "--model", "${model.path}", "--device", "cuda", "--log-level", "warning", "--no-enable-prefix-caching"]
 [legs.beta]
 arguments = ["--leg", "every-beta"]
 [schedule]
@@ -193,7 +193,7 @@ class Gpu(unittest.TestCase):
     def test_the_library_starts_and_stops_when_told_and_counts_as_the_server_does(self):
         with tempfile.TemporaryDirectory() as folder:
             with mock.patch.dict(os.environ, {"LD_PRELOAD": str(LIBRARY), "NVLLM_PROFILE_DIR": folder, "NVLLM_PROFILE_START": "wait"}):
-                process = Server("--device", "cuda", "--leg", "every-beta")
+                process = Server("--device", "cuda", "--leg", "every-beta", "--no-enable-prefix-caching")
             self.addCleanup(process.stop)
             self.assertIn("no profile is running", tell(folder, "stop")["error"])
             self.complete(process, temperature=0)

@@ -64,7 +64,7 @@ TraceHashes trace(const EngineOptions& options) {
 
 TEST_F(GpuRunner, DeterministicBitsAreTheSameInAnyBatchChunkingFusedLegAndRecomputation) {
   const TraceHashes alone = trace(gpu_options(1, 0, true));
-  for (const auto [sequences, chunk] :
+  for (const auto& [sequences, chunk] :
        {std::pair{1, 1}, {1, 7}, {3, 0}, {8, 16}, {17, 0}, {33, 5}}) {
     EXPECT_EQ(trace(gpu_options(sequences, chunk, true)), alone)
         << sequences << " sequences, chunks of " << chunk;
@@ -80,7 +80,26 @@ TEST_F(GpuRunner, DeterministicBitsAreTheSameInAnyBatchChunkingFusedLegAndRecomp
   tight.kv_block_count = 14;
   Tracer tracer(gpu_runner(tight));
   EXPECT_EQ(tracer.run(requests()), alone);
-  EXPECT_GT(tracer.preemptions(), 0);
+  EXPECT_GT(tracer.stats().preemptions, 0);
+}
+
+TEST_F(GpuRunner, DeterministicBitsAreTheSameColdAndGoneOnFromACachedBeginning) {
+  const std::vector<TraceRequest> related = related_requests(demo().config().vocab_size, 1, 40);
+  const TraceHashes cold = Tracer(gpu_runner(gpu_options(1, 0, true))).run(related);
+  for (const bool fp8 : {false, true}) {
+    EngineOptions options = gpu_options(5, 0, true), by_itself = gpu_options(1, 0, true);
+    options.kv_cache_dtype = by_itself.kv_cache_dtype = fp8 ? "fp8_e4m3" : "auto";
+    options.state_dtype = by_itself.state_dtype = fp8 ? "bfloat16" : "auto";
+    options.prefix_caching = true;
+    options.prefix_interval = 24;
+    options.kv_block_count = 40;  // so that some is evicted
+    Tracer tracer(gpu_runner(options));
+    const TraceHashes expected = fp8 ? Tracer(gpu_runner(by_itself)).run(related) : cold;
+    EXPECT_EQ(tracer.run(related), expected);
+    EXPECT_EQ(tracer.run(related), expected);
+    EXPECT_GT(tracer.stats().prefix.hits, 20);
+    EXPECT_GT(tracer.stats().prefix.evictions, 0);
+  }
 }
 
 TEST_F(GpuRunner, WithoutTheFlagBitsDependOnCompany) {

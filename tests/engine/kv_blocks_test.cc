@@ -38,6 +38,34 @@ TEST(KvBlocks, CountsPartialBlocksAsWhole) {
   EXPECT_EQ(blocks.blocks_for(17), 2);
 }
 
+TEST(KvBlocks, AreFreeOnceNeitherSequencesNorTheCacheHoldThem) {
+  KvBlocks blocks(3, 16);
+  std::vector<std::int32_t> a, b;
+  ASSERT_TRUE(blocks.take(2, a));
+  b.push_back(a[0]);
+  blocks.share(a[0]);
+  blocks.keep(a[1]);
+  blocks.keep(a[1]);
+  EXPECT_EQ(blocks.used(), 2);
+  blocks.give_back(a);
+  EXPECT_EQ(blocks.used(), 1);
+  EXPECT_EQ(blocks.cached(), 1);
+  EXPECT_EQ(blocks.free(), 1);
+  const std::int32_t shared = b[0], kept = shared == 0 ? 1 : 0;
+  EXPECT_TRUE(blocks.is_used(shared));
+  EXPECT_FALSE(blocks.is_used(kept));
+  blocks.give_back(b);
+  blocks.let_go(kept);
+  EXPECT_FALSE(blocks.is_free(kept));
+  blocks.let_go(kept);
+  EXPECT_EQ(blocks.free(), 3);
+}
+
+TEST(KvBlocksDeathTest, SharingAFreeBlockAborts) {
+  KvBlocks blocks(1, 16);
+  EXPECT_DEATH(blocks.share(0), "check failed");
+}
+
 TEST(KvBlocksDeathTest, ABlockGivenBackTwiceAborts) {
   KvBlocks blocks(2, 16);
   std::vector<std::int32_t> table;

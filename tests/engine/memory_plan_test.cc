@@ -51,6 +51,27 @@ TEST(MemoryPlan, CountsStateAndKeysOfThePublishedGeometries) {
   }
 }
 
+TEST(MemoryPlan, GivesThePrefixCacheAnEighthOfWhatIsLeftOrWhatIsAskedFor) {
+  EngineOptions options = options_within(3 * kGiB);
+  options.max_num_seqs = 16;
+  options.max_model_len = 8192;
+  const auto slots = [&] { return plan_memory(known_shape("qwen3.5-0.8b"), {.weight_bytes = kGiB}, options).limits.state_slot_count; };
+  EXPECT_EQ(slots(), 16);
+  options.prefix_caching = true;
+  const std::int64_t by_default = slots();
+  EXPECT_GT(by_default, 16);
+  EXPECT_LT(by_default, 32);
+  options.memory_budget_bytes = 64 * kGiB;
+  EXPECT_EQ(slots(), 32);  // never more than as many again
+  options.memory_budget_bytes = 3 * kGiB;
+  options.prefix_state_bytes = 0;
+  EXPECT_EQ(slots(), 16);
+  options.prefix_state_bytes = 3 * 19'537'920 + 5;
+  EXPECT_EQ(slots(), 16 + 3);
+  options.prefix_state_bytes = 4 * kGiB;
+  EXPECT_THAT(refusal(known_shape("qwen3.5-0.8b"), options), HasSubstr("states of the prefix cache"));
+}
+
 TEST(MemoryPlan, StaysWithinTheBudgetAndUsesWhatItCan) {
   EngineOptions options = options_within(3 * kGiB);
   options.max_num_seqs = 4;

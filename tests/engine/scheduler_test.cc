@@ -18,11 +18,13 @@ class SchedulerTest : public testing::Test {
     runner_ = std::make_unique<test::ScriptedRunner>(limits);
   }
 
-  std::shared_ptr<TokenStream> add(std::int64_t prompt, std::int64_t max_tokens, std::vector<std::int32_t> stop = {}) {
+  std::shared_ptr<TokenStream> add(std::int64_t prompt, std::int64_t max_tokens, std::vector<std::int32_t> stop = {},
+                                   std::int64_t priority = 0) {
     auto sequence = std::make_unique<Sequence>();
     sequence->request.prompt.assign(static_cast<std::size_t>(prompt), 7);
     sequence->request.max_tokens = max_tokens;
     sequence->request.stop_ids = std::move(stop);
+    sequence->request.priority = priority;
     sequence->stream = std::make_shared<TokenStream>();
     auto stream = sequence->stream;
     scheduler_->add(std::move(sequence));
@@ -32,7 +34,7 @@ class SchedulerTest : public testing::Test {
   StepPlan step() {
     StepPlan plan = scheduler_->plan();
     check(plan);
-    const StepPlan copy{plan.ids, plan.segments, plan.logit_rows, {}, {}};
+    const StepPlan copy{plan.slot_copies, plan.block_copies, plan.ids, plan.segments, plan.logit_rows, {}, {}};
     scheduler_->commit(runner_->run(plan));
     return copy;
   }
@@ -110,6 +112,33 @@ TEST_F(SchedulerTest, AdmitsNoMoreThanTheLimitAndInOrder) {
   EXPECT_EQ(step().segments.size(), 4u);
   EXPECT_EQ(stats().running, 4);
   EXPECT_EQ(stats().waiting, 2);
+}
+
+TEST_F(SchedulerTest, ServesTheMoreUrgentFirstAndPreemptsTheLeastUrgent) {
+  EngineLimits limits = test::small_limits();
+  limits.max_num_seqs = 2;
+  start(limits);
+  const auto first = add(2, 1, {}, 5), last = add(2, 1, {}, 5), urgent = add(2, 1, {}, -1), usual = add(2, 1);
+  step();
+  EXPECT_FALSE(urgent->poll().empty());
+  EXPECT_FALSE(usual->poll().empty());
+  EXPECT_TRUE(first->poll().empty());
+  limits.kv_block_count = 8;
+  limits.max_num_seqs = 4;
+  limits.max_num_batched_tokens = 64;
+  start(limits);
+  const auto patient = add(6, 16, {}, 1);
+  std::vector<std::shared_ptr<TokenStream>> others;
+  for (int i = 0; i < 3; ++i) others.push_back(add(6, 16));
+  for (int i = 0; i < 4; ++i) step();
+  EXPECT_GT(stats().preemptions, 0);
+  EXPECT_EQ(patient->poll().tokens.size(), 3u);  // the oldest, but the least urgent: its memory went to the others
+  EXPECT_EQ(others.front()->poll().tokens.size(), 4u);
+  int steps = 0;
+  while (!scheduler_->idle()) {
+    ASSERT_LT(++steps, 200);
+    step();
+  }
 }
 
 TEST_F(SchedulerTest, PreemptsTheYoungestAndFinishesEverything) {

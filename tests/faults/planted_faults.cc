@@ -5,7 +5,9 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <chrono>
 #include <sstream>
+#include <thread>
 
 #include "base/error.h"
 #include "base/faults.h"
@@ -16,7 +18,7 @@ namespace test {
 
 namespace {
 
-constexpr std::string_view kSlow = "slow:", kBroken = "broken-device:";
+constexpr std::string_view kSlow = "slow:", kBroken = "broken-device:", kHung = "hung-engine:";
 
 PlantedFaults& planted() {
   static PlantedFaults faults;
@@ -25,7 +27,7 @@ PlantedFaults& planted() {
 
 [[noreturn]] void refuse(const std::string& word) {
   throw Error(ErrorKind::kUsage,
-              fmt::format("no fault '{}', wanted stale-state, broken-device:STEP, or slow:KERNEL:SHARE with a share "
+              fmt::format("no fault '{}', wanted stale-state, hung-engine:STEP, broken-device:STEP, or slow:KERNEL:SHARE with a share "
                           "above 0 and up to 10, such as slow:DecodeKernel:0.03",
                           word));
 }
@@ -41,10 +43,12 @@ void read_slowdown(const std::string& word, PlantedFaults& faults) {
   if (!faults.slowdowns.emplace(kernel, share).second) refuse(word);
 }
 
-void read_breaking_step(const std::string& word, PlantedFaults& faults) {
+std::int64_t read_step(const std::string& word, std::string_view kind) {
+  std::int64_t step = -1;
   const char* const end = word.data() + word.size();
-  const auto [next, fault] = std::from_chars(word.data() + kBroken.size(), end, faults.breaking_step);
-  if (fault != std::errc() || next != end || faults.breaking_step < 0) refuse(word);
+  const auto [next, fault] = std::from_chars(word.data() + kind.size(), end, step);
+  if (fault != std::errc() || next != end || step < 0) refuse(word);
+  return step;
 }
 
 }  // namespace
@@ -58,7 +62,9 @@ PlantedFaults parse_faults(std::string_view words) {
     } else if (word.starts_with(kSlow)) {
       read_slowdown(word, faults);
     } else if (word.starts_with(kBroken)) {
-      read_breaking_step(word, faults);
+      faults.breaking_step = read_step(word, kBroken);
+    } else if (word.starts_with(kHung)) {
+      faults.hanging_step = read_step(word, kHung);
     } else {
       refuse(word);
     }
@@ -71,6 +77,10 @@ void plant(const PlantedFaults& faults) { planted() = faults; }
 }  // namespace test
 
 bool fresh_sequence_reads_its_slot() { return test::planted().stale_state; }
+
+void hang_engine(std::int64_t step) {
+  while (step == test::planted().hanging_step) std::this_thread::sleep_for(std::chrono::seconds(1));
+}
 
 double planted_slowdown(std::string_view kernel) {
   const auto& slowdowns = test::planted().slowdowns;

@@ -1,6 +1,7 @@
 #pragma once
 
-// What can be planted, in words: "stale-state", "slow:KERNEL:SHARE" and "broken-device:STEP", separated by blanks.
+// What can be planted, in words: "stale-state", "slow:KERNEL:SHARE", "hung-engine:STEP" and "broken-device:STEP", separated by
+// blanks.
 
 #include <cstdint>
 #include <map>
@@ -12,6 +13,7 @@ namespace nvllm::test {
 struct PlantedFaults {
   bool stale_state = false;
   std::map<std::string, double, std::less<>> slowdowns;  ///< shares of its own time, by kernel
+  std::int64_t hanging_step = -1;   ///< of an engine, before which it waits for ever; -1: none
   std::int64_t breaking_step = -1;  ///< of a GPU, before which its device breaks; -1: none
 };
 

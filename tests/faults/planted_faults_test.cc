@@ -17,6 +17,8 @@ TEST(PlantedFaults, AreReadFromWords) {
   EXPECT_FALSE(parse_faults("").stale_state);
   EXPECT_EQ(faults.breaking_step, -1);
   EXPECT_EQ(parse_faults("broken-device:12").breaking_step, 12);
+  EXPECT_EQ(faults.hanging_step, -1);
+  EXPECT_EQ(parse_faults("hung-engine:0").hanging_step, 0);
 }
 
 TEST(PlantedFaults, RefuseWordsThatAreNone) {
@@ -25,7 +27,7 @@ TEST(PlantedFaults, RefuseWordsThatAreNone) {
         "slow::0.03", "slow:DecodeKernel:", "slow:DecodeKernel:0", "slow:DecodeKernel:-1",
         "slow:DecodeKernel:11", "slow:DecodeKernel:nan", "slow:DecodeKernel:3%",
         "slow:DecodeKernel:0.1 slow:DecodeKernel:0.2", "stale-state Stale-State", "broken-device", "broken-device:",
-        "broken-device:-1", "broken-device:x"}) {
+        "broken-device:-1", "broken-device:x", "hung-engine", "hung-engine:-1"}) {
     try {
       static_cast<void>(parse_faults(words));
       ADD_FAILURE() << "taken: " << words;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <string>
 #include <vector>
@@ -92,6 +93,13 @@ class Step {
       }
     }
     std::vector<double> keys = keys_, values = values_;
+    for (const auto& [lane, index, id] : lost_) {
+      for (int h = 0; h < kv_heads; ++h) {
+        const std::size_t from = place(lane, index * kBlockTokens, h);
+        std::fill_n(keys.begin() + static_cast<std::ptrdiff_t>(from), kBlockTokens * dim, 0.0);
+        std::fill_n(values.begin() + static_cast<std::ptrdiff_t>(from), kBlockTokens * dim, 0.0);
+      }
+    }
     std::vector<Segment> segments;
     int row = 0;
     for (std::size_t lane = 0; lane < sequences_.size(); ++lane) {
@@ -119,6 +127,11 @@ class Step {
   }
 
   int chunk_tokens = 0;  ///< StepTable::chunk_tokens
+  AttentionForm form = AttentionForm::kRuns;  ///< of decode
+
+  /// The device's table gets a block that the cache does not have, in the place of one that holds cached positions alone;
+  /// the oracle sees zeros there.
+  void lose_block(std::size_t lane, int index, std::int32_t id) { lost_.push_back({lane, index, id}); }
 
   /// The device's answer. Padding lanes have count 0; `split` cuts every prefill into pieces of so many rows, 0 asks for decode.
   std::vector<Bf16> got(int split = 0) {
@@ -129,8 +142,10 @@ class Step {
       return buffer;
     };
     const std::vector<std::uint8_t> keys_coded = coded(keys_, kKeyScale), values_coded = coded(values_, kValueScale);
+    std::vector<std::int32_t> known_blocks = blocks_;
+    for (const auto& [lane, index, id] : lost_) known_blocks[lane * at(blocks_per_lane_) + at(index)] = id;
     const DeviceBuffer query = device(query_), key = device(key_), value = device(value_), q_gain = device(q_gain_), k_gain = device(k_gain_),
-                       cosine = device(cosine_), sine = device(sine_), blocks = device(blocks_);
+                       cosine = device(cosine_), sine = device(sine_), blocks = device(known_blocks);
     DeviceBuffer keys = device(keys_coded), values = device(values_coded);
     std::vector<Lane> lanes;
     int row = 0;
@@ -170,7 +185,7 @@ class Step {
     a.out_stride = out_cols;
     if (split == 0) {
       const AttentionWorkspace workspace(a.geometry, a.step.lane_count);
-      attention_decode(a, workspace, nullptr);
+      attention_decode(a, form, workspace, nullptr);
     } else {
       for (std::size_t lane = 0; lane < lanes.size(); ++lane) {
         for (int done = 0; done < lanes[lane].token_count; done += split) {
@@ -235,6 +250,7 @@ class Step {
   }
 
   [[nodiscard]] int out_cols() const { return shape_.heads * shape_.head_dim; }
+  [[nodiscard]] int block_count() const { return block_count_; }
 
  private:
   static constexpr float kKeyScale = 0.0123f, kValueScale = 0.0071f;
@@ -331,6 +347,12 @@ class Step {
   Shape shape_;
   std::vector<Sequence> sequences_;
   int rows_ = 0, blocks_per_lane_ = 0, block_count_ = 0;
+  struct Lost {
+    std::size_t lane;
+    int index;
+    std::int32_t id;
+  };
+  std::vector<Lost> lost_;
   std::vector<std::int32_t> blocks_;
   std::vector<Bf16> query_, key_, value_;
   std::vector<float> q_gain_, k_gain_, cosine_, sine_;
@@ -349,26 +371,58 @@ const std::vector<Shape>& shapes() {
   return all;
 }
 
-class AttentionOnDevice : public test::OnDevice {};
+const char* name_of(AttentionForm form) { return form == AttentionForm::kRuns ? "runs" : "tiles"; }
 
-TEST_F(AttentionOnDevice, AgreesWithTheOracleForSequencesOfEveryLength) {
+/// Of decode attention, in both forms.
+class AttentionOnDevice : public test::OnDevice, public testing::WithParamInterface<AttentionForm> {
+ protected:
+  [[nodiscard]] static Step step_of(const Shape& shape, std::vector<Sequence> sequences) {
+    Step step(shape, std::move(sequences));
+    step.form = GetParam();
+    return step;
+  }
+};
+INSTANTIATE_TEST_SUITE_P(Forms, AttentionOnDevice, testing::Values(AttentionForm::kTiles, AttentionForm::kRuns),
+                         [](const auto& of) { return std::string(name_of(of.param)); });
+class AttentionOfPromptsOnDevice : public test::OnDevice {};
+
+/// One sequence for each of these lengths of cache, with padding before and after.
+std::vector<Sequence> sequences_of(const std::vector<int>& starts) {
+  std::vector<Sequence> sequences{{9, 0, 1}};
+  for (const int start : starts) sequences.push_back({start, 1, static_cast<std::uint64_t>(start * 10 + 100)});
+  sequences.push_back({0, 0, 1});
+  return sequences;
+}
+
+TEST_P(AttentionOnDevice, AgreesWithTheOracleForSequencesOfEveryLength) {
   for (const Shape& shape : shapes()) {
     SCOPED_TRACE("heads " + std::to_string(shape.heads) + " of " + std::to_string(shape.head_dim));
-    for (const std::vector<int>& starts : {std::vector<int>{0, 1, 15, 16, 17}, {126, 127, 128, 129}, {254, 255, 256, 257}, {1000}, {4300}}) {
-      std::vector<Sequence> sequences{{9, 0, 1}};  // padding before and after
-      for (const int start : starts) sequences.push_back({start, 1, static_cast<std::uint64_t>(start * 10 + 100)});
-      sequences.push_back({0, 0, 1});
-      Step step(shape, sequences);
+    for (const std::vector<int>& starts : {std::vector<int>{0, 1, 14, 15, 16, 17}, {126, 127, 128, 129}, {254, 255, 256, 257}, {1000}, {4300}}) {
+      Step step = step_of(shape, sequences_of(starts));
       step.expect_close(step.got());
       if (HasFatalFailure()) return;
     }
   }
 }
 
-TEST_F(AttentionOnDevice, AgreesWithTheOracleForItemsOfEveryLength) {
+TEST_P(AttentionOnDevice, AgreesWithTheOracleWhicheverWarpHasTheNewPosition) {
+  // In one item: a run's first, last and middle position of every warp (up to 16) and of their next turn. The lengths
+  // leave the last runs of some warps part filled, and others none.
+  std::vector<int> starts;
+  for (int run = 0; run < 26; ++run) starts.push_back(run * 16 + (run % 3 == 0 ? 0 : run % 3 == 1 ? 15 : 5 + run % 8));
+  for (const Shape& shape : shapes()) {
+    SCOPED_TRACE("heads " + std::to_string(shape.heads) + " of " + std::to_string(shape.head_dim));
+    Step step = step_of(shape, sequences_of(starts));
+    step.chunk_tokens = 1 << 20;
+    step.expect_close(step.got());
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(AttentionOnDevice, AgreesWithTheOracleForItemsOfEveryLength) {
   for (const Shape& shape : {shapes()[0], shapes()[1], shapes()[6]}) {
-    Step step(shape, {{9, 0, 1}, {700, 1, 1}, {3, 1, 2}, {4300, 1, 4}, {0, 1, 5}, {511, 1, 6}});
-    for (const int chunk_tokens : {1, 16, 256, 512, 1280, 100'000}) {
+    Step step = step_of(shape, {{9, 0, 1}, {700, 1, 1}, {3, 1, 2}, {4300, 1, 4}, {0, 1, 5}, {511, 1, 6}});
+    for (const int chunk_tokens : {1, 16, 144, 192, 208, 256, 512, 1280, 100'000}) {
       step.chunk_tokens = chunk_tokens;
       SCOPED_TRACE("items of " + std::to_string(chunk_tokens));
       step.expect_close(step.got());
@@ -377,16 +431,44 @@ TEST_F(AttentionOnDevice, AgreesWithTheOracleForItemsOfEveryLength) {
   }
 }
 
-TEST_F(AttentionOnDevice, ASequencesBitsDoNotDependOnItsNeighbours) {
+TEST_P(AttentionOnDevice, TakesMoreItemsThanThereAreMultiprocessors) {
+  for (const Shape& shape : {shapes()[0], shapes()[1]}) {
+    std::vector<int> starts(48);
+    for (std::size_t i = 0; i < starts.size(); ++i) starts[i] = static_cast<int>(100 + 29 * i);
+    Step step = step_of(shape, sequences_of(starts));
+    for (const int chunk_tokens : {0, 512}) {
+      step.chunk_tokens = chunk_tokens;
+      step.expect_close(step.got());
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(AttentionOnDevice, BlocksOutsideTheCacheAreTakenForZeros) {
+  for (const Shape& shape : {shapes()[0], shapes()[1], shapes()[4]}) {
+    Step step = step_of(shape, sequences_of({40, 500, 700}));
+    step.lose_block(1, 1, -1);
+    step.lose_block(2, 0, step.block_count());
+    step.lose_block(2, 14, std::numeric_limits<std::int32_t>::max());
+    step.lose_block(3, 40, std::numeric_limits<std::int32_t>::min());
+    for (const int chunk_tokens : {0, 100'000}) {
+      step.chunk_tokens = chunk_tokens;
+      step.expect_close(step.got());
+      if (HasFatalFailure()) return;
+    }
+  }
+}
+
+TEST_P(AttentionOnDevice, ASequencesBitsDoNotDependOnItsNeighbours) {
   for (const Shape& shape : {shapes()[0], shapes()[1], shapes()[6]}) {
     const std::vector<Sequence> all{{700, 1, 1}, {3, 1, 2}, {0, 0, 3}, {1500, 1, 4}, {0, 1, 5}, {128, 1, 6}};
-    Step together(shape, all);
+    Step together = step_of(shape, all);
     const auto bits = together.got();
     ASSERT_EQ(together.got(), bits);
     std::size_t row = 0;
     for (const Sequence& s : all) {
       if (s.count == 0) continue;
-      Step alone(shape, {s});
+      Step alone = step_of(shape, {s});
       const auto own = alone.got();
       const auto from = bits.begin() + static_cast<std::ptrdiff_t>(row++ * at(alone.out_cols()));
       ASSERT_TRUE(std::equal(own.begin(), own.end(), from)) << "start " << s.start;
@@ -394,12 +476,12 @@ TEST_F(AttentionOnDevice, ASequencesBitsDoNotDependOnItsNeighbours) {
   }
 }
 
-TEST_F(AttentionOnDevice, PaddingAloneTouchesNothing) {
-  Step step(shapes()[0], {{5, 0, 1}, {0, 0, 2}});
+TEST_P(AttentionOnDevice, PaddingAloneTouchesNothing) {
+  Step step = step_of(shapes()[0], {{5, 0, 1}, {0, 0, 2}});
   EXPECT_TRUE(step.got().empty());
 }
 
-TEST_F(AttentionOnDevice, PrefillAgreesWithTheOracleHoweverItIsCut) {
+TEST_F(AttentionOfPromptsOnDevice, PrefillAgreesWithTheOracleHoweverItIsCut) {
   for (const Shape& shape : shapes()) {
     SCOPED_TRACE("heads " + std::to_string(shape.heads) + " of " + std::to_string(shape.head_dim));
     Step step(shape, {{0, 150, 10}, {37, 70, 20}, {0, 0, 1}, {130, 1, 30}});

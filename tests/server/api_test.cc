@@ -24,14 +24,14 @@ int status_with(ServedApi& api, const net::Route& route, const std::string& auth
   return client.request(route.method, route.path, route.method == "POST" ? "{}" : "").status;
 }
 
-TEST(Api, WantsAKeyOnEveryRouteButHealth) {
+TEST(Api, WantsAKeyOnEveryRouteButHealthAndThePageItself) {
   ApiKeys keys;
   keys.add("right");
   keys.add("other");
   ServedApi api(Start::kLoaded, std::move(keys));
-  ASSERT_EQ(api.api().router().routes().size(), 10u);
+  ASSERT_EQ(api.api().router().routes().size(), 17u);
   for (const net::Route& route : api.api().router().routes()) {
-    const bool open = route.path == "/health";
+    const bool open = route.path == "/health" || route.path == "/" || route.path == "/page.js";
     EXPECT_EQ(status_with(api, route, "") == 401, !open) << route.path;
     for (const char* wrong : {"Bearer wrong", "Bearer ", "Bearer right2", "right", "Basic right"}) {
       EXPECT_EQ(status_with(api, route, wrong) == 401, !open) << route.path << wrong;
@@ -178,6 +178,37 @@ std::map<std::string, double> parse_metrics(const std::string& page) {
   return samples;
 }
 
+TEST(Api, GeneratesATokenToSayThatItIsHealthy) {
+  ServedApi api;
+  EXPECT_EQ(api.client().get("/health_generate").status, 200);
+  EXPECT_EQ(api.generator().requests().at(0).max_tokens, 1);
+  api.generator().set_script([](const engine::GenerationRequest&) {
+    return std::vector<engine::StreamEvent>{nvllm::testing::tokens_event({}, engine::FinishReason::kError)};
+  });
+  EXPECT_EQ(api.client().get("/health_generate").status, 503);
+  api.generator().set_outcome(engine::SubmitOutcome::kQueueFull);
+  EXPECT_EQ(api.client().get("/health_generate").status, 503);
+  engine::EngineStats dead;
+  dead.alive = false;
+  api.generator().set_stats(dead);
+  EXPECT_EQ(api.client().get("/health_generate").status, 503);
+}
+
+TEST(Api, TellsItsLoad) {
+  ServedApi api;
+  engine::EngineStats stats;
+  stats.running = 2;
+  stats.waiting = 3;
+  api.generator().set_stats(stats);
+  EXPECT_EQ(api.client().get("/load").body, R"({"server_load":0,"running":2,"waiting":3})");
+}
+
+TEST(Api, ResetsThePrefixCache) {
+  ServedApi api;
+  EXPECT_EQ(api.client().post("/reset_prefix_cache", "").status, 200);
+  EXPECT_EQ(api.generator().prefix_resets(), 1);
+}
+
 TEST(Api, ReportsMetrics) {
   ServedApi api;
   api.post("/v1/completions", {{"prompt", "ab"}});
@@ -193,6 +224,7 @@ TEST(Api, ReportsMetrics) {
   stats.prompt_tokens = 11;
   stats.generation_tokens = 12;
   stats.preemptions = 1;
+  stats.prefix = {.hits = 5, .misses = {1, 2, 3, 4, 6}, .queried_tokens = 70, .cached_tokens = 60, .checkpoints = 7, .evictions = 8, .kv_blocks = 9};
   api.generator().set_stats(stats);
   const net::HttpResponse response = api.client().get("/metrics");
   EXPECT_EQ(response.content_type, "text/plain; version=0.0.4; charset=utf-8");
@@ -205,6 +237,11 @@ TEST(Api, ReportsMetrics) {
   EXPECT_EQ(samples.at("vllm:prompt_tokens_total" + labels), 11);
   EXPECT_EQ(samples.at("vllm:generation_tokens_total" + labels), 12);
   EXPECT_EQ(samples.at("vllm:num_preemptions_total" + labels), 1);
+  EXPECT_EQ(samples.at("vllm:prefix_cache_queries_total" + labels), 70);
+  EXPECT_EQ(samples.at("vllm:prefix_cache_hits_total" + labels), 60);
+  EXPECT_EQ(samples.at("nvllm:prefix_cache_states" + labels), 7);
+  EXPECT_EQ(samples.at(R"(nvllm:prefix_cache_misses_total{model_name="tiny",reason="diverged"})"), 2);
+  EXPECT_EQ(samples.at(R"(nvllm:prefix_cache_misses_total{model_name="tiny",reason="scored"})"), 6);
   EXPECT_EQ(samples.at(R"(vllm:request_success_total{model_name="tiny",finished_reason="stop"})"),
             1);
   EXPECT_EQ(samples.at(R"(vllm:request_success_total{model_name="tiny",finished_reason="length"})"),

@@ -32,7 +32,55 @@ TEST(Completions, AnswersAPrompt) {
   EXPECT_TRUE(choice["stop_reason"].is_null());
   EXPECT_TRUE(choice["logprobs"].is_null());
   EXPECT_EQ(dump_json(answer["usage"]),
-            R"({"prompt_tokens":2,"total_tokens":8,"completion_tokens":6})");
+            R"({"prompt_tokens":2,"total_tokens":8,"completion_tokens":6,"prompt_tokens_details":{"cached_tokens":0}})");
+}
+
+TEST(Completions, TellsHowMuchOfThePromptsWasCached) {
+  ServedApi api;
+  api.generator().set_script([](const engine::GenerationRequest& request) {
+    engine::StreamEvent event = nvllm::testing::tokens_event({'x', nvllm::testing::kEndId}, engine::FinishReason::kStop);
+    event.cached_tokens = static_cast<std::int64_t>(request.prompt.size()) - 1;
+    return std::vector<engine::StreamEvent>{event};
+  });
+  // Two prompts of three and five tokens, each sampled twice: each prompt counts once.
+  const Json answer = api.post(kPath, {{"prompt", {"abc", "abcde"}}, {"n", 2}});
+  EXPECT_EQ(answer["usage"]["prompt_tokens"], 8);
+  EXPECT_EQ(answer["usage"]["prompt_tokens_details"]["cached_tokens"], 6);
+}
+
+TEST(Completions, TakesAPriorityOnlyWhereTheServerGoesByIt) {
+  ServedApi api;
+  int status = 0;
+  api.post(kPath, {{"prompt", "ab"}, {"priority", 0}}, &status);
+  EXPECT_EQ(status, 200);
+  const Json refusal = api.post(kPath, {{"prompt", "ab"}, {"priority", -1}}, &status);
+  EXPECT_EQ(status, 400);
+  EXPECT_EQ(refusal["error"]["param"], "priority");
+  api.generator().limits_for_setup().priority_scheduling = true;
+  api.post(kPath, {{"prompt", "ab"}, {"priority", -1}}, &status);
+  EXPECT_EQ(status, 200);
+  EXPECT_EQ(api.generator().requests().back().priority, -1);
+}
+
+TEST(Completions, SharesCachedBeginningsByKeyAndByTheClientsSalt) {
+  ServedApi api;
+  const auto salt = [&](const std::string& key, const std::string& own) {
+    Json body{{"prompt", "ab"}};
+    if (!own.empty()) body["cache_salt"] = own;
+    net::HttpClientOptions options;
+    if (!key.empty()) options.headers = {{"Authorization", "Bearer " + key}};
+    EXPECT_EQ(net::HttpClient(api.url(), options).post(kPath, dump_json(body)).status, 200);
+    return api.generator().requests().back().cache_salt;
+  };
+  EXPECT_EQ(salt("", ""), salt("", ""));
+  EXPECT_EQ(salt("one", ""), salt("one", ""));
+  EXPECT_NE(salt("one", ""), salt("two", ""));
+  EXPECT_NE(salt("one", ""), salt("", ""));
+  EXPECT_NE(salt("one", "a"), salt("one", ""));
+  EXPECT_NE(salt("one", "a"), salt("two", "a"));
+  int status = 0;
+  api.post(kPath, {{"prompt", "ab"}, {"cache_salt", std::string(257, 'a')}}, &status);
+  EXPECT_EQ(status, 400);
 }
 
 TEST(Completions, HandsEveryFieldToTheEngine) {

@@ -62,6 +62,14 @@ class FakeGenerator final : public server::Generator {
     const std::lock_guard lock(mutex_);
     return stats_;
   }
+  void reset_prefix_cache() override {
+    const std::lock_guard lock(mutex_);
+    ++prefix_resets_;
+  }
+  std::int64_t prefix_resets() const {
+    const std::lock_guard lock(mutex_);
+    return prefix_resets_;
+  }
   void drain() override { set_outcome(engine::SubmitOutcome::kDraining); }
   bool idle() const override { return true; }
 
@@ -94,6 +102,7 @@ class FakeGenerator final : public server::Generator {
   engine::EngineStats stats_;
   engine::SubmitOutcome outcome_ = engine::SubmitOutcome::kAccepted;
   Script script_;
+  std::int64_t prefix_resets_ = 0;
   std::vector<GenerationRequest> requests_;
   std::vector<std::shared_ptr<TokenStream>> streams_;
 };

@@ -27,6 +27,7 @@ struct TraceRequest {
   std::int64_t arrival_step = 0;
   double temperature = 0;
   std::uint64_t seed = 0;
+  std::string cache_salt{};
 };
 
 /// The small hybrid whose bits are watched.
@@ -60,33 +61,73 @@ inline std::vector<TraceRequest> boundary_requests(std::int64_t vocab, std::uint
   return out;
 }
 
+inline std::vector<std::int32_t> random_tokens(std::int64_t vocab, std::int64_t count, std::uint64_t seed) {
+  std::vector<std::int32_t> out;
+  for (std::uint64_t i = 0; i < static_cast<std::uint64_t>(count); ++i) {
+    out.push_back(static_cast<std::int32_t>(random_bits(seed, i) % static_cast<std::uint64_t>(vocab)));
+  }
+  return out;
+}
+
+inline std::vector<std::int32_t> joined(std::vector<std::int32_t> a, const std::vector<std::int32_t>& b) {
+  a.insert(a.end(), b.begin(), b.end());
+  return a;
+}
+
+/// Prompts of up to 140 tokens that share beginnings of every kind: whole blocks, parts of one, nothing; some of them begin
+/// with another whole one. They arrive one after the other.
+inline std::vector<TraceRequest> related_requests(std::int64_t vocab, std::uint64_t seed, std::size_t count) {
+  std::vector<TraceRequest> out;
+  const std::vector<std::int32_t> root = random_tokens(vocab, 130, seed);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::uint64_t bits = random_bits(seed + 1, i);
+    const auto shared = static_cast<std::ptrdiff_t>(bits % 101), own = static_cast<std::ptrdiff_t>(1 + bits / 128 % 28);
+    TraceRequest request;
+    request.prompt = joined({root.begin(), root.begin() + shared}, random_tokens(vocab, own, seed + 100 + i));
+    if (i % 5 == 4) request.prompt = joined(out[i - 1].prompt, random_tokens(vocab, 3, seed + 200 + i));
+    if (request.prompt.size() > 140) request.prompt.resize(140);
+    request.max_tokens = 1 + static_cast<std::int64_t>(bits / 4096 % 12);
+    request.arrival_step = static_cast<std::int64_t>(i / 3 * 2);
+    out.push_back(std::move(request));
+  }
+  return out;
+}
+
 template <class Runner>
 class Tracer {
  public:
-  explicit Tracer(std::unique_ptr<Runner> runner) : runner_(std::move(runner)) {
+  explicit Tracer(std::unique_ptr<Runner> runner) : runner_(std::move(runner)), scheduler_(runner_->limits()) {
     runner_->set_logit_listener([this](const engine::StepPlan& plan, View<const float> logits) { record(plan, logits); });
   }
 
   /// Called before every step with its plan.
   std::function<void(const engine::StepPlan&)> before_step;
+  /// Called after every step with its result, before the scheduler hears of it.
+  std::function<void(const engine::StepResult&)> after_step;
+  /// Called when the scheduler has heard of a step's result.
+  std::function<void()> between_steps;
   Runner& runner() { return *runner_; }
-  /// Pre-emptions of the last run.
-  std::int64_t preemptions() const { return preemptions_; }
+  /// Lives as long as the tracer: what one run leaves in the prefix cache, the next one finds.
+  engine::Scheduler& scheduler() { return scheduler_; }
+  engine::EngineStats stats() const {
+    engine::EngineStats out;
+    scheduler_.report(out);
+    return out;
+  }
 
   TraceHashes run(const std::vector<TraceRequest>& requests) {
     hashes_.clear();
-    engine::Scheduler scheduler(runner_->limits());
     std::size_t next = 0;
-    for (std::int64_t step = 0; next < requests.size() || !scheduler.idle(); ++step) {
-      for (; next < requests.size() && requests[next].arrival_step <= step; ++next) scheduler.add(sequence(requests[next]));
-      const engine::StepPlan plan = scheduler.plan();
+    for (std::int64_t step = 0; next < requests.size() || !scheduler_.idle(); ++step) {
+      for (; next < requests.size() && requests[next].arrival_step <= step; ++next) scheduler_.add(sequence(requests[next]));
+      const engine::StepPlan plan = scheduler_.plan();
       if (plan.empty()) continue;
       if (before_step) before_step(plan);
-      scheduler.commit(runner_->run(plan));
+      engine::StepResult result = runner_->run(plan);
+      if (after_step) after_step(result);
+      scheduler_.commit(std::move(result));
+      if (between_steps) between_steps();
     }
-    engine::EngineStats stats;
-    scheduler.report(stats);
-    preemptions_ = stats.preemptions;
     return hashes_;
   }
 
@@ -97,6 +138,7 @@ class Tracer {
     out->request.max_tokens = request.max_tokens;
     out->request.sampling.temperature = request.temperature;
     out->seed = request.seed;
+    out->request.cache_salt = request.cache_salt;
     out->stream = std::make_shared<engine::TokenStream>();
     return out;
   }
@@ -110,8 +152,8 @@ class Tracer {
   }
 
   std::unique_ptr<Runner> runner_;
+  engine::Scheduler scheduler_;
   TraceHashes hashes_;
-  std::int64_t preemptions_ = 0;
 };
 
 }  // namespace nvllm::test

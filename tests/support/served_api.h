@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -25,8 +26,8 @@ enum class Start { kLoaded, kLoading };
 class ServedApi {
  public:
   explicit ServedApi(Start start = Start::kLoaded, server::ApiKeys keys = {},
-                     net::HttpLimits limits = {})
-      : context_({.model_names = {"tiny", "alias"}, .version = "1.2.3", .created = 7}),
+                     net::HttpLimits limits = {}, std::filesystem::path evidence = {})
+      : context_({.model_names = {"tiny", "alias"}, .version = "1.2.3", .created = 7, .evidence_dir = std::move(evidence)}),
         api_(context_, std::move(keys)),
         http_({.port = 0, .limits = limits, .error_page = server::Api::error_page()},
               api_.handler()),

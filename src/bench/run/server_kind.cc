@@ -16,8 +16,9 @@ const std::array<ServerKind, 5>& kinds() {
   static const std::array<ServerKind, 5> kKinds = {{
       {.name = "nvllm",
        .address = AddressFrom::kPrinted,
+       // What a question costs must not depend on which one was asked before it.
        .command = {"nvllm", "serve", "--port", "${port}", "--model", "${model.path}", "--log-level",
-                   "warning"},
+                   "warning", "--no-enable-prefix-caching"},
        .ready_page = "/health",
        .kernels = KernelMethod::kInProcess,
        .identity_pages = {"/version", "/v1/models"},

@@ -28,12 +28,38 @@ inline constexpr int kAttentionGroupHeads = 8;  ///< query heads of one KV head 
 [[nodiscard]] constexpr int attention_groups(const AttentionGeometry& g) {
   return g.kv_heads * ((g.heads / g.kv_heads + kAttentionGroupHeads - 1) / kAttentionGroupHeads);
 }
-/// Positions that an item takes at a time.
-[[nodiscard]] constexpr int attention_tile_tokens(int head_dim) { return head_dim <= 128 ? 256 : 128; }
+inline constexpr int kAttentionItemsPerSequence = 132;  ///< at most, but for models of more KV heads
+
+/// Chunks that a sequence is cut into at most.
+[[nodiscard]] constexpr int attention_chunks_max(const AttentionGeometry& g) {
+  const int chunks = kAttentionItemsPerSequence / attention_groups(g);
+  return chunks > 1 ? chunks : 1;
+}
+
+/// How the warps of a CTA share an item's positions; both forms keep the rounding above, their bits differ.
+enum class AttentionForm {
+  kTiles,  ///< 16 warps take a tile together and meet twice in it: within phrases, whose products want 16 warps
+  kRuns,   ///< each warp takes runs of 16 positions of its own; they meet once an item
+};
+
+/// Lanes from which attention_decode is asked for runs; for fewer, for tiles.
+inline constexpr int kAttentionRunsLanes = 8;
+/// The form of a step's attention_decode that need not have the same bits in steps of other widths.
+[[nodiscard]] constexpr AttentionForm attention_form(std::int64_t lanes) {
+  return lanes >= kAttentionRunsLanes ? AttentionForm::kRuns : AttentionForm::kTiles;
+}
+
+/// Positions that an item has at the least, where its sequence has as many. Tiles: what the warps take at a time, for the
+/// last tile costs as much as a full one. Runs: two for each scheduler of a multiprocessor, so that one sequence of 4096
+/// is spread over all of them.
+[[nodiscard]] constexpr int attention_least_tokens(AttentionForm form, int head_dim) {
+  return form == AttentionForm::kRuns || head_dim > 128 ? 128 : 256;
+}
 
 /// Positions that items of a step should have at least (StepTable::chunk_tokens) for its longest CTA to end soonest, on
-/// `ctas` CTAs, for sequences of these lengths.
-[[nodiscard]] int attention_chunk_tokens(const AttentionGeometry& geometry, std::span<const int> lengths, int ctas);
+/// `ctas` CTAs, for sequences of these lengths; a multiple of 16, as the cache's runs are.
+///   Cost: as many divisions as sequences times attention_chunks_max; microseconds.
+[[nodiscard]] int attention_chunk_tokens(const AttentionGeometry& geometry, AttentionForm form, std::span<const int> lengths, int ctas);
 
 /// All pointers are device memory, aligned to 16 bytes as strides are to 8 elements.
 struct AttentionArguments {
@@ -74,9 +100,10 @@ class AttentionWorkspace {
 };
 
 /// Norms, rope, the cache write and attention of a step in which every lane has one token or none.
-///   Cost: one launch; reads each sequence's keys and values once. A sequence's bits depend on itself alone.
+///   Cost: one launch; reads each sequence's keys and values once. A sequence's bits depend on itself and the form alone,
+///   unless the step gives chunk_tokens.
 ///   Errors: Error(kDevice) if the launch fails; aborts on a geometry that it does not know.
-void attention_decode(const AttentionArguments& arguments, const AttentionWorkspace& workspace, CUstream_st* stream);
+void attention_decode(const AttentionArguments& arguments, AttentionForm form, const AttentionWorkspace& workspace, CUstream_st* stream);
 
 /// The same for the rows of one sequence, `lane`, whose table of blocks is row `lane_index` of the step's.
 ///   Cost: two launches: the cache write, and attention by tensor cores, which reads the cache once per 64 rows.

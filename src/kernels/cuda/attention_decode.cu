@@ -1,10 +1,12 @@
 // Attention of steps of one token a sequence as a kernel of its own.
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/check.h"
 #include "kernels/cuda/attention.h"
 #include "kernels/cuda/attention_phase.cuh"
+#include "kernels/cuda/attention_runs.cuh"
 #include "kernels/cuda/check.cuh"
 #include "kernels/cuda/launch.cuh"
 
@@ -12,14 +14,29 @@ namespace nvllm::cuda {
 
 namespace {
 
-constexpr int kThreads = kAttentionWarps * 32;
-
+/// The form of tiles as a kernel.
 template <int kHeadDim, KvFormat kFormat>
-__global__ void __launch_bounds__(kThreads, 1) decode_kernel(const __grid_constant__ AttentionParameters a) {
+struct Tiles {
+  static constexpr int kThreads = kAttentionWarps * 32, kCtas = 1, kBytes = kAttentionSharedBytes<kHeadDim, kFormat>;
+  static __device__ __forceinline__ void run(const AttentionParameters& a, std::byte* shared) {
+    attention_phase<kThreads, kHeadDim, kFormat>(a, shared);
+  }
+};
+
+/// The form of runs.
+template <int kHeadDim, KvFormat kFormat>
+struct Runs {
+  using Layout = RunsLayout<kHeadDim, kFormat>;
+  static constexpr int kThreads = Layout::kThreads, kCtas = kRunCtas, kBytes = Layout::kBytes;
+  static __device__ __forceinline__ void run(const AttentionParameters& a, std::byte* shared) { attention_runs<Layout>(a, shared); }
+};
+
+template <class Form>
+__global__ void __launch_bounds__(Form::kThreads, Form::kCtas) decode_kernel(const __grid_constant__ AttentionParameters a) {
   extern __shared__ __align__(16) std::byte shared[];
   ptx::wait_for_dependencies();
   ptx::allow_dependents();
-  attention_phase<kThreads, kHeadDim, kFormat>(a, shared);
+  Form::run(a, shared);
 }
 
 int multiprocessors() {
@@ -32,22 +49,33 @@ int multiprocessors() {
   return count;
 }
 
-template <int kHeadDim, KvFormat kFormat>
-void launch(const AttentionParameters& a, int ctas, cudaStream_t stream) {
-  constexpr int kBytes = kAttentionSharedBytes<kHeadDim, kFormat>;
+template <class Form>
+void launch(const AttentionParameters& a, cudaStream_t stream) {
   static const bool allowed = [] {
-    check(cudaFuncSetAttribute(decode_kernel<kHeadDim, kFormat>, cudaFuncAttributeMaxDynamicSharedMemorySize, kBytes),
+    check(cudaFuncSetAttribute(decode_kernel<Form>, cudaFuncAttributeMaxDynamicSharedMemorySize, Form::kBytes),
           "asking for shared memory");
     return true;
   }();
   static_cast<void>(allowed);
-  launch_early(decode_kernel<kHeadDim, kFormat>, ctas, kThreads, kBytes, stream, a);
+  const int ctas = std::min(multiprocessors() * Form::kCtas, a.arguments.step.lane_count * a.groups * a.chunks_max);
+  launch_early(decode_kernel<Form>, ctas, Form::kThreads, Form::kBytes, stream, a);
 }
 
-template <int kHeadDim>
-void launch_format(const AttentionParameters& a, int ctas, cudaStream_t stream) {
-  if (a.arguments.format == KvFormat::kFp8) return launch<kHeadDim, KvFormat::kFp8>(a, ctas, stream);
-  launch<kHeadDim, KvFormat::kBf16>(a, ctas, stream);
+template <template <int, KvFormat> class Form, int kHeadDim>
+void launch_format(const AttentionParameters& a, cudaStream_t stream) {
+  if (a.arguments.format == KvFormat::kFp8) return launch<Form<kHeadDim, KvFormat::kFp8>>(a, stream);
+  launch<Form<kHeadDim, KvFormat::kBf16>>(a, stream);
+}
+
+template <template <int, KvFormat> class Form>
+void launch_form(const AttentionParameters& a, cudaStream_t stream) {
+  switch (a.arguments.geometry.head_dim) {
+    case 64: return launch_format<Form, 64>(a, stream);
+    case 128: return launch_format<Form, 128>(a, stream);
+    default:
+      NVLLM_CHECK_EQ(a.arguments.geometry.head_dim, 256);
+      launch_format<Form, 256>(a, stream);
+  }
 }
 
 }  // namespace
@@ -74,6 +102,7 @@ AttentionParameters::AttentionParameters(const AttentionArguments& a, const Atte
   NVLLM_CHECK_EQ(a.geometry.block_tokens % 16, 0);
   NVLLM_CHECK(a.geometry.block_tokens <= 1024);  // for positions below 2^22, block_magic divides exactly
   NVLLM_CHECK(a.geometry.rotary_dims <= a.geometry.head_dim);
+  NVLLM_CHECK(static_cast<std::int64_t>(a.block_count) * a.geometry.kv_heads * a.geometry.block_tokens < 1ll << 31);  // rows are ints
   NVLLM_CHECK(a.step.lane_count <= workspace.lanes());
   NVLLM_CHECK(a.step.lane_count <= kAttentionLanesMax);
   constexpr float kLog2E = 1.4426950408889634f;
@@ -81,16 +110,10 @@ AttentionParameters::AttentionParameters(const AttentionArguments& a, const Atte
   score_factor /= a.format == KvFormat::kFp8 ? KvCodes<KvFormat::kFp8>::kQueryFactor : 1.0f;
 }
 
-void attention_decode(const AttentionArguments& arguments, const AttentionWorkspace& workspace, CUstream_st* stream) {
+void attention_decode(const AttentionArguments& arguments, AttentionForm form, const AttentionWorkspace& workspace, CUstream_st* stream) {
   const AttentionParameters a(arguments, workspace);
-  const int ctas = std::min(multiprocessors(), arguments.step.lane_count * a.groups * a.chunks_max);
-  switch (arguments.geometry.head_dim) {
-    case 64: return launch_format<64>(a, ctas, stream);
-    case 128: return launch_format<128>(a, ctas, stream);
-    default:
-      NVLLM_CHECK_EQ(arguments.geometry.head_dim, 256);
-      launch_format<256>(a, ctas, stream);
-  }
+  if (form == AttentionForm::kRuns) return launch_form<Runs>(a, stream);
+  launch_form<Tiles>(a, stream);
 }
 
 }  // namespace nvllm::cuda

@@ -135,7 +135,10 @@ void CudaOps::upload_step(std::span<const std::int32_t> ids, std::span<const Seg
   }
   int chunk_tokens = 0;  // a matter of each sequence alone
   if (!lengths_.empty() && !options_.deterministic) {
-    chunk_tokens = cuda::attention_chunk_tokens(attention_geometry_, lengths_, device_.multiprocessors);
+    const bool few_rows = std::max(std::ssize(ids), lane_count) <= cuda::kMatvecNormTokensMax;
+    const bool phrases = few_rows && cuda::has_attention_phrases(attention_geometry_, device_);  // as most legs speak such a step
+    const auto form = phrases ? cuda::AttentionForm::kTiles : cuda::attention_form(std::ssize(lengths_));
+    chunk_tokens = cuda::attention_chunk_tokens(attention_geometry_, form, lengths_, device_.multiprocessors);
   }
   step_.bring(ids, segments, logit_rows, lane_count, chunk_tokens, stream_);
 }
@@ -300,11 +303,11 @@ void CudaOps::run_attention(const cuda::AttentionArguments& arguments, const Att
     cuda::AttentionArguments turn = arguments;
     return in_turns([&](const cuda::StepTable& table) {
       turn.step = table;
-      cuda::attention_decode(turn, attention_workspace_, stream_);
+      cuda::attention_decode(turn, cuda::AttentionForm::kRuns, attention_workspace_, stream_);  // whatever the turn's width
     });
   }
-  if (arguments.step.lane_count > 0) cuda::attention_decode(arguments, attention_workspace_, stream_);
   int index = arguments.step.lane_count;
+  if (index > 0) cuda::attention_decode(arguments, cuda::attention_form(index), attention_workspace_, stream_);
   for (const cuda::Lane& lane : step_.prefill_lanes()) cuda::attention_prefill(arguments, lane, index++, stream_);
 }
 

@@ -81,6 +81,8 @@ class CudaOps {
   FloatVector place(const std::vector<float>& values);
   /// Zeroed device memory.
   Buffer allocate(std::size_t bytes);
+  /// Copies device memory, in the order of what is queued.
+  void copy(void* to, const void* from, std::int64_t bytes) { cuda::copy_on_device(to, from, bytes, stream_); }
 
   void embed(View<Bf16> out, const Matrix& table, std::span<const std::int32_t> ids);
   void rms_norm(View<Bf16> out, View<const Bf16> x, const NormWeights& norm);

@@ -25,6 +25,7 @@ struct Arguments {
   const __nv_bfloat16* x;
   long long x_stride;
   int cols, tiles;
+  int without_other;  // the row whose pair has no second one, or -1
 };
 
 /// Sixteen columns as floats.
@@ -99,7 +100,10 @@ __global__ void __launch_bounds__(kThreads) round_kernel(const __grid_constant__
       }
     }
     reinterpret_cast<uint2*>(a.out.codes)[row * a.tiles * kTileBlocks + block] = {words[0], words[1]};
-    reinterpret_cast<std::uint8_t*>(a.out.scales)[(tile * 2 * a.out.pairs + row) * kTileBlocks + block % kTileBlocks] = scale;
+    std::uint8_t* const scales =
+        reinterpret_cast<std::uint8_t*>(a.out.scales) + (tile * 2 * a.out.pairs + row) * kTileBlocks + block % kTileBlocks;
+    *scales = scale;
+    if (row == a.without_other) scales[kTileBlocks] = 0;  // it is read with its pair
   }
 }
 
@@ -125,7 +129,8 @@ void round_to_nvfp4(const Nvfp4Rows& out, const Bf16* x, std::int64_t x_stride, 
                             .x = reinterpret_cast<const __nv_bfloat16*>(x),
                             .x_stride = x_stride,
                             .cols = static_cast<int>(cols),
-                            .tiles = static_cast<int>((cols + kTileCols - 1) / kTileCols)};
+                            .tiles = static_cast<int>((cols + kTileCols - 1) / kTileCols),
+                            .without_other = rows % 2 == 0 ? -1 : static_cast<int>(rows) - 1};
   launch_early(round_kernel, static_cast<int>(rows), kThreads, 0, stream, arguments);
 }
 

@@ -26,8 +26,8 @@ template <int kHeadDim>
 __device__ __forceinline__ void prepare_head(float* row, const __nv_bfloat16* head, const DeviceNorm& norm, const float* cosine,
                                              const float* sine, int half, int lane) {
   constexpr int kPairs = kHeadDim / 64, kTurns = kHeadDim / 64;
-  float2 x[kPairs], gain[kPairs];
-  float c[kTurns], s[kTurns];  // asked for before they are needed
+  float2 x[kPairs], gain[kPairs] = {};
+  float c[kTurns] = {}, s[kTurns] = {};  // asked for before they are needed; set on every path, or they keep registers beyond it
 #pragma unroll
   for (int i = 0; i < kTurns; ++i) {
     const int j = lane + 32 * i;

@@ -22,7 +22,7 @@ struct StepTable {
   const std::int32_t* blocks = nullptr;   ///< device, [lane_count, blocks_per_lane], in order of position
   int blocks_per_lane = 0;
   int lane_count = 0;
-  const int* chunk_tokens = nullptr;      ///< device: positions that attention's items have at least; null or 0: a matter of each lane alone
+  const int* chunk_tokens = nullptr;      ///< device: positions that attention's items have at least, a multiple of 16; null or 0: a matter of each lane alone
 };
 
 /// One row of a step's activations.

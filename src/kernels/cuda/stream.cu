@@ -45,6 +45,10 @@ PinnedBuffer::~PinnedBuffer() { cudaFreeHost(data_); }
 void copy_to_device(void* to, const void* from, std::int64_t bytes, cudaStream_t stream) {
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyHostToDevice, stream), "copying to the device");
 }
+void copy_on_device(void* to, const void* from, std::int64_t bytes, CUstream_st* stream) {
+  check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToDevice, stream), "copying within the device");
+}
+
 void copy_to_host(void* to, const void* from, std::int64_t bytes, cudaStream_t stream) {
   check(cudaMemcpyAsync(to, from, static_cast<std::size_t>(bytes), cudaMemcpyDeviceToHost, stream), "copying from the device");
 }

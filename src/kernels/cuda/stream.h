@@ -66,6 +66,8 @@ class PinnedBuffer {
 
 /// Queues a copy; both ends must stay until it is done. Host memory should be pinned.
 void copy_to_device(void* to, const void* from, std::int64_t bytes, CUstream_st* stream);
+/// Within the device, in the order of the stream; the two may not overlap.
+void copy_on_device(void* to, const void* from, std::int64_t bytes, CUstream_st* stream);
 void copy_to_host(void* to, const void* from, std::int64_t bytes, CUstream_st* stream);
 void fill_device(void* to, std::uint8_t value, std::int64_t bytes, CUstream_st* stream);
 

@@ -40,7 +40,8 @@ TEST(RunSettings, AServerOfOursHasItsCommandWithoutBeingTold) {
   EXPECT_TRUE(settings.server.kind->ours);
   EXPECT_THAT(command_of(settings, sweep.legs[0], kFacts),
               ElementsAre("/bin/ours", "serve", "--port", "8123", "--model",
-                          "synthetic:tiny-hybrid", "--log-level", "warning"));
+                          "synthetic:tiny-hybrid", "--log-level", "warning",
+                          "--no-enable-prefix-caching"));
   EXPECT_EQ(settings.kernels, KernelMethod::kInProcess);
 }
 

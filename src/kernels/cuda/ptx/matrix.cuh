@@ -15,6 +15,15 @@ __device__ __forceinline__ void multiply_16x8x16(float (&d)[4], const std::uint3
       : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
 }
 
+/// Rows for columns of an 8 x 8 of 16-bit elements, of which thread l of a warp holds two neighbours: row l / 4, columns
+/// 2 (l % 4) and one more.
+///   Source: PTX ISA, movmatrix.sync.aligned.m8n8.trans.
+__device__ __forceinline__ std::uint32_t transpose_8x8(std::uint32_t pair) {
+  std::uint32_t out;
+  asm volatile("movmatrix.sync.aligned.m8n8.trans.b16 %0, %1;" : "=r"(out) : "r"(pair));
+  return out;
+}
+
 /// Waits for the grid before this one in the stream; without programmatic launch, does nothing.
 __device__ __forceinline__ void wait_for_dependencies() { asm volatile("griddepcontrol.wait;" ::: "memory"); }
 

@@ -17,6 +17,11 @@ __device__ __forceinline__ std::uint32_t opaque(std::uint32_t value) {
   return value;
 }
 
+__device__ __forceinline__ float opaque_float(float value) {
+  asm volatile("" : "+f"(value));
+  return value;
+}
+
 __device__ __forceinline__ uint4 load_shared_16(std::uint32_t address) {
   uint4 value;
   asm volatile("ld.shared.v4.u32 {%0,%1,%2,%3}, [%4];"
