@@ -16,6 +16,7 @@ struct DeliveryFields {
   bool stream = false;
   bool include_usage = false;     ///< a last chunk with the usage
   bool continuous_usage = false;  ///< the usage so far in every chunk
+  bool include_reasoning = true;  ///< of chats: whether thoughts are told
   bool return_token_ids = false;
   bool tokens_as_ids = false;  ///< "token_id:7" instead of text in log-probabilities
 };

@@ -163,6 +163,18 @@ TEST(ChatReplies, CountTheTokensOfThoughts) {
             std::pair(0, std::string(R"({"role":"assistant","content":"ab"})")));
 }
 
+TEST(ChatReplies, LeaveThoughtsOutWhereTheyAreNotWanted) {
+  const auto all = hermes_transcripts();
+  const Transcript& transcript = named(all, "thoughts, then a call");
+  const auto api = serve(transcript);
+  Json body = body_of(transcript);
+  body["include_reasoning"] = false;
+  SeenReply seen = transcript.seen;
+  seen.reasoning.clear();
+  EXPECT_EQ(seen_in_message(api->post(kChatPath, body)["choices"][0]).reply, seen);
+  EXPECT_EQ(streamed(*api, body).reply, seen);
+}
+
 TEST(ChatReplies, KeepTheCallsOfSeveralAnswersApart) {
   const auto all = xml_transcripts();
   const Transcript& transcript = named(all, "no parameters, two calls");

@@ -184,6 +184,7 @@ constexpr Bad kBadChat[] = {
      R"("tools": [{"type": "function", "function": {"name": "f"}}],
         "tool_choice": {"type": "function", "function": {"name": "g"}})"},
     {"parallel_tool_calls", R"("parallel_tool_calls": "no")"},
+    {"include_reasoning", R"("include_reasoning": "no")"},
     {"reasoning_effort", R"("reasoning_effort": "huge")"},
     {"reasoning_effort", R"("reasoning_effort": 3)"},
     {"thinking_token_budget", R"("thinking_token_budget": -1)"},
