@@ -284,10 +284,6 @@ void configure_serve(CLI::App& app, Action& action) {
                  "Seconds to finish running requests after SIGTERM")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();
-  app.add_option("--step-timeout", options->step_timeout_seconds,
-                 "Seconds that a step may take; then /health says so, every call ends, and the program with status 9")
-      ->check(CLI::Range(1, 86400))
-      ->capture_default_str();
   app.add_option("--reasoning-parser", options->speech.reasoning_parser,
                  "How thoughts are told from answers: auto (by the chat template), think or none")
       ->check(CLI::IsMember({"auto", "think", "qwen3", "deepseek_r1", "none"}))
@@ -296,6 +292,10 @@ void configure_serve(CLI::App& app, Action& action) {
                  "How calls of functions are written: auto (by the chat template), hermes, "
                  "qwen3_xml or none")
       ->check(CLI::IsMember({"auto", "hermes", "qwen3_xml", "qwen3_coder", "none"}))
+      ->capture_default_str();
+  app.add_option("--step-timeout", options->step_timeout_seconds,
+                 "Seconds that a step may take; then /health says so, every call ends, and the program with status 9")
+      ->check(CLI::Range(1, 86400))
       ->capture_default_str();
   app.add_option("--profile-dir", options->profile_dir,
                  "Folder for kernel profiles; turns on POST /start_profile and /stop_profile");

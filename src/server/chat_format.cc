@@ -1,6 +1,8 @@
 // The objects of /v1/chat/completions: "chat.completion", in chunks or whole.
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "server/reply_format.h"
 
 namespace nvllm::server {
@@ -35,7 +37,9 @@ class ChatFormat final : public ReplyFormat {
   std::vector<Json> chunks(std::size_t index, const ChoiceNews& news) override {
     std::vector<Json> deltas;
     if (news.parts) {
-      for (const ReplyPart& part : *news.parts) deltas.push_back(delta_of(index, part));
+      for (const ReplyPart& part : *news.parts) {
+        if (is_wanted(part)) deltas.push_back(delta_of(index, part));
+      }
     } else if (!news.text.empty()) {
       deltas.push_back(Json{{"content", news.text}});
     }
@@ -50,7 +54,7 @@ class ChatFormat final : public ReplyFormat {
       choice["index"] = index;
       choice["delta"] = std::move(deltas[i]);
       choice["logprobs"] = first ? logprobs_of(news) : Json(nullptr);
-      choice["finish_reason"] = last ? finish_of_choice(news, calls_[index] > 0) : Json(nullptr);
+      choice["finish_reason"] = last ? finish_of_choice(news, calls_[index]) : Json(nullptr);
       if (!choice["finish_reason"].is_null()) choice["stop_reason"] = news.stop_reason;
       if (wants_ids()) choice["token_ids"] = first ? ids_of(news.tokens) : Json::array();
       Json object = empty_chunk();
@@ -69,7 +73,7 @@ class ChatFormat final : public ReplyFormat {
       choice["index"] = i;
       choice["message"] = message_of(i, choices[i]);
       choice["logprobs"] = logprobs_of(choices[i]);
-      choice["finish_reason"] = finish_of_choice(choices[i], choice["message"].contains("tool_calls"));
+      choice["finish_reason"] = finish_of_choice(choices[i], calls_in(choices[i]));
       choice["stop_reason"] = choices[i].stop_reason;
       if (wants_ids()) choice["token_ids"] = ids_of(choices[i].tokens);
       object["choices"].push_back(std::move(choice));
@@ -148,9 +152,15 @@ class ChatFormat final : public ReplyFormat {
     Json calls = Json::array();
     for (const ReplyPart& part : news.parts.value_or(std::vector<ReplyPart>())) {
       switch (part.kind) {
-        case ReplyPart::Kind::kReasoning: reasoning += part.text; break;
-        case ReplyPart::Kind::kContent: content += part.text; break;
-        case ReplyPart::Kind::kCall: calls.push_back(call_of(choice, part)); break;
+        case ReplyPart::Kind::kReasoning:
+          reasoning += part.text;
+          break;
+        case ReplyPart::Kind::kContent:
+          content += part.text;
+          break;
+        case ReplyPart::Kind::kCall:
+          calls.push_back(call_of(choice, part));
+          break;
         case ReplyPart::Kind::kArguments:
           calls.back()["function"]["arguments"].get_ref<std::string&>() += part.text;
           break;
@@ -160,15 +170,27 @@ class ChatFormat final : public ReplyFormat {
     message["role"] = "assistant";
     message["content"] = content;
     if (content.empty() && (!reasoning.empty() || !calls.empty())) message["content"] = nullptr;
-    if (!reasoning.empty()) add_reasoning(reasoning, message);
+    const bool shown = context_.delivery.include_reasoning && !reasoning.empty();
+    if (shown) add_reasoning(reasoning, message);
     if (!calls.empty()) message["tool_calls"] = std::move(calls);
     return message;
   }
 
+  bool is_wanted(const ReplyPart& part) const {
+    return part.kind != ReplyPart::Kind::kReasoning || context_.delivery.include_reasoning;
+  }
+
+  static std::size_t calls_in(const ChoiceNews& news) {
+    if (!news.parts) return 0;
+    return static_cast<std::size_t>(
+        std::count_if(news.parts->begin(), news.parts->end(),
+                      [](const ReplyPart& part) { return part.kind == ReplyPart::Kind::kCall; }));
+  }
+
   /// A reply that ended by itself and has calls wants them answered.
-  static Json finish_of_choice(const ChoiceNews& news, bool has_calls) {
-    return has_calls && news.finish == engine::FinishReason::kStop ? Json("tool_calls")
-                                                                   : finish_of(news);
+  static Json finish_of_choice(const ChoiceNews& news, std::size_t call_count) {
+    return call_count > 0 && news.finish == engine::FinishReason::kStop ? Json("tool_calls")
+                                                                        : finish_of(news);
   }
 
   Json logprobs_of(const ChoiceNews& news) const {
@@ -200,7 +222,7 @@ class ChatFormat final : public ReplyFormat {
 
   const ReplyContext context_;
   const bool logprobs_;
-  std::vector<std::int64_t> calls_;  ///< told so far, by choice
+  std::vector<std::size_t> calls_;  ///< told so far, by choice
 };
 
 }  // namespace

@@ -131,11 +131,13 @@ class MessageReader {
       arguments = parse_json(text, path, limits_.json);
     } catch (const Error&) {
       // Not what the parser says: it repeats bytes of the request.
-      throw bad_field(path, "must be a string that holds a JSON object; this one is not valid JSON");
+      throw bad_field(path,
+                      "must be a string that holds a JSON object; this one is not valid JSON");
     }
     if (arguments.is_object()) return arguments;
-    throw bad_field(path, fmt::format("must be a string that holds a JSON object; this one holds {}",
-                                      arguments.type_name()));
+    throw bad_field(path,
+                    fmt::format("must be a string that holds a JSON object; this one holds {}",
+                                arguments.type_name()));
   }
 
   const ServerLimits& limits_;

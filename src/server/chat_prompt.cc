@@ -51,7 +51,8 @@ bool opens_thoughts(const Pieces& pieces) {
   if (pieces.empty() || pieces.back().from_user) return false;
   const std::string& text = pieces.back().text;
   const std::size_t last = text.find_last_not_of(kWhiteSpace);
-  return last != std::string::npos && std::string_view(text).substr(0, last + 1).ends_with(kThinkOpen);
+  return last != std::string::npos &&
+         std::string_view(text).substr(0, last + 1).ends_with(kThinkOpen);
 }
 
 void append_own_text(Pieces& pieces, std::string text) {
@@ -62,9 +63,12 @@ void append_own_text(Pieces& pieces, std::string text) {
 /// thoughts and hold all of the call to its schema; this is all there is without one.
 std::string forced_opening(const ModelSpeech& speech, const ToolChoice& choice) {
   switch (choice.kind) {
-    case ToolChoice::Kind::kRequired: return call_opening(speech.calls);
-    case ToolChoice::Kind::kNamed: return call_opening(speech.calls, choice.name);
-    default: return "";
+    case ToolChoice::Kind::kRequired:
+      return call_opening(speech.calls);
+    case ToolChoice::Kind::kNamed:
+      return call_opening(speech.calls, choice.name);
+    default:
+      return "";
   }
 }
 

@@ -14,8 +14,8 @@ namespace nvllm::server {
 /// A chat as the engine gets it, and what to expect of the reply.
 struct PreparedChat {
   std::vector<std::int32_t> ids{};
-  std::optional<ReplySyntax> reply{};    ///< nothing: the reply is plain content
-  std::vector<std::int32_t> tag_ids{};   ///< special tokens that are tags of the reply
+  std::optional<ReplySyntax> reply{};   ///< nothing: the reply is plain content
+  std::vector<std::int32_t> tag_ids{};  ///< special tokens that are tags of the reply
   std::optional<engine::ThinkingBudget> thinking{};
 };
 

@@ -50,11 +50,13 @@ Json parse_template_variables(const Fields& fields) {
 
 /// reasoning_effort: "none" turns thinking off; of the others only templates know the meaning.
 void parse_effort(const Fields& fields, ChatRequest& request) {
-  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium", "high", "xhigh", "max"};
+  constexpr std::string_view kEfforts[] = {"none", "minimal", "low", "medium",
+                                           "high", "xhigh",   "max"};
   const auto effort = fields.text("reasoning_effort");
   if (!effort) return;
   if (std::find(std::begin(kEfforts), std::end(kEfforts), *effort) == std::end(kEfforts)) {
-    throw bad_field("reasoning_effort", fmt::format("must be one of {}", fmt::join(kEfforts, ", ")));
+    throw bad_field("reasoning_effort",
+                    fmt::format("must be one of {}", fmt::join(kEfforts, ", ")));
   }
   if (*effort == "none") request.thinking = Thinking::kOff;
   request.prompt.template_variables.emplace("reasoning_effort", *effort);

@@ -134,6 +134,7 @@ std::vector<std::string> parse_stop(const Fields& fields, const ServerLimits& li
 DeliveryFields parse_delivery(const Fields& fields) {
   DeliveryFields delivery;
   delivery.stream = fields.flag("stream").value_or(false);
+  delivery.include_reasoning = fields.flag("include_reasoning").value_or(true);
   delivery.return_token_ids = fields.flag("return_token_ids").value_or(false);
   delivery.tokens_as_ids = fields.flag("return_tokens_as_token_ids").value_or(false);
   const Json* options = fields.find("stream_options");

@@ -16,6 +16,7 @@ struct DeliveryFields {
   bool stream = false;
   bool include_usage = false;     ///< a last chunk with the usage
   bool continuous_usage = false;  ///< the usage so far in every chunk
+  bool include_reasoning = true;  ///< of chats: whether thoughts are told
   bool return_token_ids = false;
   bool tokens_as_ids = false;  ///< "token_id:7" instead of text in log-probabilities
 };
@@ -33,9 +34,9 @@ struct GenerationFields {
   bool ignore_eos = false;
   bool include_stop_text = false;
   bool skip_special_tokens = true;
+  std::optional<engine::ThinkingBudget> thinking{};  ///< of chats
   std::int64_t priority = 0;  ///< less is sooner
   std::string cache_salt{};  ///< narrows who shares cached beginnings of prompts, beside the API key
-  std::optional<engine::ThinkingBudget> thinking{};  ///< of chats
 };
 
 /// What the numbers in a request are checked against.

@@ -73,9 +73,12 @@ ModelSpeech shown_by(const tokenizer::ChatTemplate& chat_template) {
 
 std::string_view name_of(CallFormat format) {
   switch (format) {
-    case CallFormat::kNone: break;
-    case CallFormat::kHermes: return "hermes";
-    case CallFormat::kQwenXml: return "qwen3_xml";
+    case CallFormat::kNone:
+      break;
+    case CallFormat::kHermes:
+      return "hermes";
+    case CallFormat::kQwenXml:
+      return "qwen3_xml";
   }
   return "none";
 }

@@ -36,9 +36,7 @@ Choice::Choice(const tokenizer::Tokenizer& tokenizer, TextOptions options,
   if (options_.reply) reader_.emplace(*options_.reply);
 }
 
-bool Choice::is_clients_stop(std::int32_t id) const {
-  return contains(options_.stop_ids, id);
-}
+bool Choice::is_clients_stop(std::int32_t id) const { return contains(options_.stop_ids, id); }
 
 std::string Choice::show(const engine::ScoredToken& token, const engine::StreamEvent& event) {
   // The id that ended the request says so; it is no part of the text unless asked for.

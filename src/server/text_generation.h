@@ -25,7 +25,8 @@ struct TextOptions {
   bool skip_special = true;
   /// How to tell thoughts, content and calls apart; nothing: all is text.
   std::optional<ReplySyntax> reply{};
-  /// Special tokens that are the reply's tags, and shown to its reader whatever `skip_special` says.
+  /// Special tokens that are the reply's tags, and shown to its reader whatever `skip_special`
+  /// says.
   std::vector<std::int32_t> tag_ids{};
 };
 

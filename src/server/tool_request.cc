@@ -43,8 +43,9 @@ void check_tool(const Json& tool, const std::string& path) {
   function.text("description");  // a wrong type is refused
   const Json* parameters = function.find("parameters");
   if (parameters != nullptr && !parameters->is_object()) {
-    throw bad_field(function.path_of("parameters"),
-                    fmt::format("must be an object, a JSON schema, not {}", parameters->type_name()));
+    throw bad_field(
+        function.path_of("parameters"),
+        fmt::format("must be an object, a JSON schema, not {}", parameters->type_name()));
   }
 }
 
@@ -58,22 +59,23 @@ bool has_function(const Json& tools, const std::string& name) {
 
 bool is_function_name(std::string_view name) {
   return !name.empty() && name.size() <= kNameBytesMax &&
-         std::all_of(name.begin(), name.end(), [](unsigned char c) {
-           return std::isalnum(c) != 0 || c == '_' || c == '-';
-         });
+         std::all_of(name.begin(), name.end(),
+                     [](unsigned char c) { return std::isalnum(c) != 0 || c == '_' || c == '-'; });
 }
 
 Json parse_tools(const Fields& fields, const ServerLimits& limits) {
   const Json* tools = fields.find("tools");
   if (tools == nullptr) return nullptr;
   if (!tools->is_array()) {
-    throw bad_field("tools", fmt::format("must be a list of functions, not {}", tools->type_name()));
+    throw bad_field("tools",
+                    fmt::format("must be a list of functions, not {}", tools->type_name()));
   }
   if (static_cast<std::int64_t>(tools->size()) > limits.tool_count_max) {
     throw bad_field("tools", fmt::format("has {} entries; at most {} are allowed", tools->size(),
                                          limits.tool_count_max));
   }
-  for (std::size_t i = 0; i < tools->size(); ++i) check_tool((*tools)[i], fmt::format("tools[{}]", i));
+  for (std::size_t i = 0; i < tools->size(); ++i)
+    check_tool((*tools)[i], fmt::format("tools[{}]", i));
   const auto bytes = static_cast<std::int64_t>(dump_json(*tools).size());
   if (bytes > limits.tools_bytes_max) {
     throw bad_field("tools", fmt::format("take {} bytes; at most {} are allowed", bytes,
@@ -90,8 +92,9 @@ ToolChoice parse_tool_choice(const Fields& fields, const Json& tools) {
     const auto& word = value->get_ref<const std::string&>();
     if (word == "auto") return choice;
     if (word != "none" && word != "required") {
-      throw bad_field("tool_choice",
-                      "must be \"none\", \"auto\", \"required\" or an object that names a function");
+      throw bad_field(
+          "tool_choice",
+          "must be \"none\", \"auto\", \"required\" or an object that names a function");
     }
     choice.kind = word == "none" ? ToolChoice::Kind::kNone : ToolChoice::Kind::kRequired;
   } else {

@@ -16,7 +16,9 @@ using Ids = std::vector<std::int32_t>;
 
 constexpr std::int32_t kBegin = 90, kEnd = 91;
 
-std::int32_t forced(const ThinkingBudget& budget, const Ids& output) { return forced_token(budget, output); }
+std::int32_t forced(const ThinkingBudget& budget, const Ids& output) {
+  return forced_token(budget, output);
+}
 
 TEST(ForcedToken, EndsThoughtsThatThePromptOpenedWhenTheBudgetIsSpent) {
   const ThinkingBudget budget{.begin_id = -1, .end_id = kEnd, .tokens_max = 2};
@@ -49,7 +51,8 @@ TEST(Sampler, TakesAForcedTokenAndReportsTheProbabilityThatItHad) {
   const std::vector<float> logits = {1.0f, 3.0f, 2.0f};
   Sampler sampler(3);
   for (const double temperature : {0.0, 1.0}) {
-    const SamplingParams params{.temperature = temperature, .seed = {}, .logit_bias = {}, .top_logprobs = 1};
+    const SamplingParams params{
+        .temperature = temperature, .seed = {}, .logit_bias = {}, .top_logprobs = 1};
     const Ids banned = {0};
     const ScoredToken token = sampler.sample(
         logits, {.params = &params, .prompt = {}, .output = {}, .banned = banned, .forced = 0});
@@ -63,7 +66,11 @@ TEST(Sampler, StillSeesThatLogitsAreNotFiniteWhereATokenIsForced) {
   const SamplingParams params;
   Sampler sampler(2);
   const std::vector<float> logits = {1.0f, std::numeric_limits<float>::quiet_NaN()};
-  EXPECT_EQ(sampler.sample(logits, {.params = &params, .prompt = {}, .output = {}, .banned = {}, .forced = 0}).id, -1);
+  EXPECT_EQ(sampler
+                .sample(logits,
+                        {.params = &params, .prompt = {}, .output = {}, .banned = {}, .forced = 0})
+                .id,
+            -1);
 }
 
 /// What one request gave.
@@ -143,7 +150,8 @@ TEST(ThinkingBudget, PutsTheEndWhereThePromptOfAnotherRequestWouldHaveIt) {
     expected.insert(expected.end(), rest.ids.begin(), rest.ids.end());
     EXPECT_EQ(given.ids, expected) << tokens;
     EXPECT_EQ(Ids(given.ids.begin() + tokens + 1, given.ids.end()), rest.ids);
-    EXPECT_TRUE(std::equal(rest.logprobs.begin(), rest.logprobs.end(), given.logprobs.begin() + tokens + 1));
+    EXPECT_TRUE(std::equal(rest.logprobs.begin(), rest.logprobs.end(),
+                           given.logprobs.begin() + tokens + 1));
     EXPECT_LT(given.logprobs.at(static_cast<std::size_t>(tokens)), 0);
   }
 }
@@ -156,7 +164,8 @@ TEST(ThinkingBudget, ChangesNothingWhereThoughtsEndInTime) {
   EXPECT_EQ(serve(options, {bounded}).given.at(0), free);
   bounded.thinking = {.begin_id = -1, .end_id = unused_id(free.ids), .tokens_max = 12};
   EXPECT_EQ(serve(options, {bounded}).given.at(0), free);
-  bounded.thinking = {.begin_id = unused_id(free.ids), .end_id = unused_id(free.ids), .tokens_max = 0};
+  bounded.thinking = {
+      .begin_id = unused_id(free.ids), .end_id = unused_id(free.ids), .tokens_max = 0};
   EXPECT_EQ(serve(options, {bounded}).given.at(0), free);
 }
 
@@ -165,11 +174,13 @@ std::vector<GenerationRequest> mixed_requests() {
   std::vector<GenerationRequest> out;
   for (std::size_t i = 0; i < 16; ++i) {
     Ids prompt;
-    for (std::size_t k = 0; k <= 3 * i; ++k) prompt.push_back(static_cast<std::int32_t>((7 * i + 13 * k) % 250));
+    for (std::size_t k = 0; k <= 3 * i; ++k)
+      prompt.push_back(static_cast<std::int32_t>((7 * i + 13 * k) % 250));
     GenerationRequest one = request(prompt, 24);
     one.sampling.temperature = i % 3 == 0 ? 0.9 : 0.0;
     one.sampling.seed = i;
-    if (i % 4 != 3) one.thinking = {.begin_id = -1, .end_id = 251, .tokens_max = static_cast<std::int64_t>(i)};
+    if (i % 4 != 3)
+      one.thinking = {.begin_id = -1, .end_id = 251, .tokens_max = static_cast<std::int64_t>(i)};
     out.push_back(std::move(one));
   }
   return out;
@@ -180,7 +191,8 @@ TEST(ThinkingBudget, IsKeptInAnyBatchAndAfterRecomputation) {
   const std::vector<Given> alone = serve(test::tiny_options(1, 0), requests).given;
   for (std::size_t i = 0; i < requests.size(); ++i) {
     if (!requests[i].thinking) continue;
-    EXPECT_EQ(alone[i].ids.at(static_cast<std::size_t>(requests[i].thinking->tokens_max)), 251) << i;
+    EXPECT_EQ(alone[i].ids.at(static_cast<std::size_t>(requests[i].thinking->tokens_max)), 251)
+        << i;
   }
   EXPECT_EQ(serve(test::tiny_options(16, 7), requests).given, alone);
   EngineOptions tight = test::tiny_options(16, 0);
@@ -202,7 +214,9 @@ TEST(ThinkingBudget, IsRefusedWithATokenThatIsNone) {
   const auto runner = [] { return make_cpu_runner(test::tiny_hybrid(), test::tiny_options(1, 0)); };
   Engine engine(runner(), 0);
   GenerationRequest bounded = request(kPrompt, 12);
-  bounded.thinking = {.begin_id = -1, .end_id = static_cast<std::int32_t>(engine.limits().vocab_size), .tokens_max = 3};
+  bounded.thinking = {.begin_id = -1,
+                      .end_id = static_cast<std::int32_t>(engine.limits().vocab_size),
+                      .tokens_max = 3};
   EXPECT_THROW(static_cast<void>(engine.submit(bounded)), Error);
 }
 

@@ -58,26 +58,62 @@ TEST(ChatReplies, AreTheSameHoweverTokensArriveTogether) {
   }
 }
 
-/// The same through an engine: scheduler, streams and threads are the real ones.
+/// An engine whose model is a script: scheduler, streams and threads are the real ones.
+std::unique_ptr<ServedApi> serve_through_engine(const SpeechOptions& speech,
+                                                nvllm::test::ScriptedRunner::Script script) {
+  engine::EngineLimits limits = nvllm::test::small_limits();
+  limits.max_model_len = kContext;
+  limits.max_num_batched_tokens = kContext;
+  limits.kv_block_count = 4 * kContext / limits.kv_block_tokens;
+  limits.eos_ids = {kEndId};
+  auto api = std::make_unique<ServedApi>(Start::kLoading);
+  auto runner = std::make_unique<nvllm::test::ScriptedRunner>(limits, std::move(script));
+  api->load(
+      std::make_unique<EngineGenerator>(std::make_unique<engine::Engine>(std::move(runner), 0)),
+      make_thinking_tokenizer(), tokenizer::ChatTemplate(kSpeakingTemplate), speech);
+  return api;
+}
+
 TEST(ChatReplies, AreTheSameThroughTheEngine) {
   for (const Transcript& transcript : all_transcripts()) {
     SCOPED_TRACE(transcript.name);
-    engine::EngineLimits limits = nvllm::test::small_limits();
-    limits.max_model_len = kContext;
-    limits.max_num_batched_tokens = kContext;
-    limits.kv_block_count = 4 * kContext / limits.kv_block_tokens;
-    limits.eos_ids = {kEndId};
-    const auto runner_script = [text = transcript.text](const engine::SampleTask& task) {
-      const std::size_t at = task.output.size();
-      return at < text.size() ? static_cast<std::int32_t>(static_cast<unsigned char>(text[at])) : kEndId;
-    };
-    ServedApi api(Start::kLoading);
-    api.load(std::make_unique<EngineGenerator>(std::make_unique<engine::Engine>(
-                 std::make_unique<nvllm::test::ScriptedRunner>(limits, runner_script), 0)),
-             make_thinking_tokenizer(), tokenizer::ChatTemplate(kSpeakingTemplate),
-             nvllm::testing::speech_of(transcript));
-    EXPECT_EQ(streamed(api, body_of(transcript)).reply, transcript.seen);
-    EXPECT_EQ(seen_in_message(api.post(kChatPath, body_of(transcript))["choices"][0]).reply, transcript.seen);
+    const auto api = serve_through_engine(
+        nvllm::testing::speech_of(transcript),
+        [text = transcript.text](const engine::SampleTask& task) {
+          const std::size_t at = task.output.size();
+          return at < text.size() ? static_cast<std::int32_t>(static_cast<unsigned char>(text[at]))
+                                  : kEndId;
+        });
+    EXPECT_EQ(streamed(*api, body_of(transcript)).reply, transcript.seen);
+    EXPECT_EQ(seen_in_message(api->post(kChatPath, body_of(transcript))["choices"][0]).reply,
+              transcript.seen);
+  }
+}
+
+/// A model that thinks until it is stopped, and then answers.
+std::int32_t think_on(const engine::SampleTask& task) {
+  const auto end = std::find(task.output.begin(), task.output.end(), kThinkCloseId);
+  if (end == task.output.end()) return 'm';
+  const auto said = task.output.end() - end - 1;
+  return said < 2 ? (said == 0 ? '\n' : 'A') : kEndId;
+}
+
+TEST(ChatReplies, HaveNoMoreThoughtsThanTheBudget) {
+  const auto api =
+      serve_through_engine({.reasoning_parser = "think", .tool_call_parser = "none"}, think_on);
+  for (const int budget : {0, 1, 9}) {
+    Json body;
+    body["messages"] = Json::array({Json{{"role", "user"}, {"content", "hi"}}});
+    body["thinking_token_budget"] = budget;
+    body["chat_template_kwargs"]["think"] = true;
+    body["n"] = 2;
+    const Json answer = api->post(kChatPath, body);
+    ASSERT_TRUE(answer.contains("choices")) << dump_json(answer);
+    for (const Json& choice : answer["choices"]) {
+      EXPECT_EQ(seen_in_message(choice).reply,
+                (SeenReply{std::string(static_cast<std::size_t>(budget), 'm'), "A", {}}));
+    }
+    EXPECT_EQ(answer["usage"]["completion_tokens_details"]["reasoning_tokens"], 2 * budget);
   }
 }
 
@@ -94,10 +130,11 @@ TEST(ChatReplies, HaveTheShapeThatClientsKnow) {
   const auto id = message["tool_calls"][0]["id"].get<std::string>();
   EXPECT_TRUE(id.starts_with("call_")) << id;
   message["tool_calls"][0]["id"] = "call_x";
-  EXPECT_EQ(dump_json(message),
-            R"({"role":"assistant","content":null,"reasoning":"I need <tool_call> here.",)"
-            R"("reasoning_content":"I need <tool_call> here.",)"
-            R"("tool_calls":[{"id":"call_x","type":"function","function":{"name":"now","arguments":"{}"}}]})");
+  EXPECT_EQ(
+      dump_json(message),
+      R"({"role":"assistant","content":null,"reasoning":"I need <tool_call> here.",)"
+      R"("reasoning_content":"I need <tool_call> here.",)"
+      R"("tool_calls":[{"id":"call_x","type":"function","function":{"name":"now","arguments":"{}"}}]})");
 }
 
 TEST(ChatReplies, CountTheTokensOfThoughts) {
@@ -115,11 +152,27 @@ TEST(ChatReplies, CountTheTokensOfThoughts) {
                      dump_json(answer["choices"][0]["message"]));
   };
   // The closing tag is a special token here, and read all the same.
-  EXPECT_EQ(counts(true, {'a', 'b', kThinkCloseId, 'c', kEndId}),
-            std::pair(2, std::string(R"({"role":"assistant","content":"c","reasoning":"ab","reasoning_content":"ab"})")));
+  EXPECT_EQ(
+      counts(true, {'a', 'b', kThinkCloseId, 'c', kEndId}),
+      std::pair(
+          2,
+          std::string(
+              R"({"role":"assistant","content":"c","reasoning":"ab","reasoning_content":"ab"})")));
   EXPECT_EQ(counts(false, {kThinkOpenId, 'a', 'b', 'c', kThinkCloseId, 'd', kEndId}).first, 3);
   EXPECT_EQ(counts(false, {'a', 'b', kEndId}),
             std::pair(0, std::string(R"({"role":"assistant","content":"ab"})")));
+}
+
+TEST(ChatReplies, LeaveThoughtsOutWhereTheyAreNotWanted) {
+  const auto all = hermes_transcripts();
+  const Transcript& transcript = named(all, "thoughts, then a call");
+  const auto api = serve(transcript);
+  Json body = body_of(transcript);
+  body["include_reasoning"] = false;
+  SeenReply seen = transcript.seen;
+  seen.reasoning.clear();
+  EXPECT_EQ(seen_in_message(api->post(kChatPath, body)["choices"][0]).reply, seen);
+  EXPECT_EQ(streamed(*api, body).reply, seen);
 }
 
 TEST(ChatReplies, KeepTheCallsOfSeveralAnswersApart) {
@@ -172,7 +225,8 @@ TEST(ChatReplies, EndAtStopStringsInAllOfTheText) {
   EXPECT_EQ(seen_in_message(spoken).reply, (SeenReply{"Hm, <b>.", "", {}}));
   EXPECT_EQ(spoken["stop_reason"], "Hello");
   body["stop"] = "<b>";
-  EXPECT_EQ(seen_in_message(api->post(kChatPath, body)["choices"][0]).reply, (SeenReply{"Hm, ", "", {}}));
+  EXPECT_EQ(seen_in_message(api->post(kChatPath, body)["choices"][0]).reply,
+            (SeenReply{"Hm, ", "", {}}));
 }
 
 TEST(ChatReplies, AreNotReadWhereNothingIsToBeFound) {
@@ -185,8 +239,9 @@ TEST(ChatReplies, AreNotReadWhereNothingIsToBeFound) {
     if (with_tools) body["tools"] = transcript_tools();
     if (with_tools) body["tool_choice"] = "none";
     const Json answer = api.post(kChatPath, body);
-    EXPECT_EQ(dump_json(answer["choices"][0]["message"]),
-              R"({"role":"assistant","content":"<think>a</think><tool_call>{\"name\":\"now\"}</tool_call>"})");
+    EXPECT_EQ(
+        dump_json(answer["choices"][0]["message"]),
+        R"({"role":"assistant","content":"<think>a</think><tool_call>{\"name\":\"now\"}</tool_call>"})");
     EXPECT_EQ(answer["choices"][0]["finish_reason"], "stop");
     EXPECT_FALSE(answer["usage"].contains("completion_tokens_details"));
   }

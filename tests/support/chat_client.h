@@ -15,8 +15,10 @@ inline constexpr const char* kChatPath = "/v1/chat/completions";
 
 /// Opens thoughts where it is told `think`, and always tells of tools.
 inline constexpr const char* kSpeakingTemplate =
-    "{% if tools %}{{ '<|im_start|>tools' }}{% for tool in tools %}{{ '\n' }}{{ tool | tojson }}{% endfor %}"
-    "{{ '<|im_end|>\n' }}{% endif %}{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + "
+    "{% if tools %}{{ '<|im_start|>tools' }}{% for tool in tools %}{{ '\n' }}{{ tool | tojson }}{% "
+    "endfor %}"
+    "{{ '<|im_end|>\n' }}{% endif %}{% for message in messages %}{{ '<|im_start|>' + "
+    "message['role'] + '\n' + "
     "message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}"
     "{{ '<|im_start|>assistant\n' }}{% if think %}{{ '<think>\n' }}{% endif %}{% endif %}";
 
@@ -28,7 +30,8 @@ struct SeenChoice {
 };
 
 inline SeenChoice seen_in_message(const Json& choice) {
-  SeenChoice seen{.reply = {}, .finish = choice["finish_reason"].get<std::string>(), .call_ids = {}};
+  SeenChoice seen{
+      .reply = {}, .finish = choice["finish_reason"].get<std::string>(), .call_ids = {}};
   const Json& message = choice["message"];
   EXPECT_EQ(message["role"], "assistant");
   if (!message["content"].is_null()) seen.reply.content = message["content"].get<std::string>();
@@ -37,7 +40,8 @@ inline SeenChoice seen_in_message(const Json& choice) {
   for (const Json& call : message.value("tool_calls", Json::array())) {
     EXPECT_EQ(call["type"], "function");
     seen.call_ids.push_back(call["id"].get<std::string>());
-    seen.reply.calls.push_back({call["function"]["name"].get<std::string>(), call["function"]["arguments"].get<std::string>()});
+    seen.reply.calls.push_back({call["function"]["name"].get<std::string>(),
+                                call["function"]["arguments"].get<std::string>()});
   }
   return seen;
 }
@@ -65,7 +69,8 @@ class StreamClient {
     ASSERT_EQ(seen.finish, "") << "a chunk behind the last one: " << event;
     ASSERT_FALSE(delta.empty() && choice["finish_reason"].is_null()) << "an empty chunk: " << event;
     for (const auto& [key, value] : delta.items()) take_part(key, value, seen);
-    if (!choice["finish_reason"].is_null()) seen.finish = choice["finish_reason"].get<std::string>();
+    if (!choice["finish_reason"].is_null())
+      seen.finish = choice["finish_reason"].get<std::string>();
   }
 
   const std::vector<SeenChoice>& seen() const { return seen_; }
@@ -110,7 +115,8 @@ inline SeenChoice streamed(ServedApi& api, Json body) {
 /// Flags that read replies as a transcript wants them read.
 inline server::SpeechOptions speech_of(const Transcript& transcript) {
   return {.reasoning_parser = transcript.thinking ? "think" : "none",
-          .tool_call_parser = transcript.format == server::CallFormat::kHermes ? "hermes" : "qwen3_xml"};
+          .tool_call_parser =
+              transcript.format == server::CallFormat::kHermes ? "hermes" : "qwen3_xml"};
 }
 
 /// A request whose reply a transcript is.

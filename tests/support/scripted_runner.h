@@ -8,7 +8,7 @@
 
 namespace nvllm::test {
 
-/// Records every plan and answers each sample with what the script says.
+/// Records every plan and answers each sample with what the script says, unless the plan forces a token.
 class ScriptedRunner final : public engine::Runner {
  public:
   using Script = std::function<std::int32_t(const engine::SampleTask& task)>;
@@ -22,7 +22,9 @@ class ScriptedRunner final : public engine::Runner {
   engine::StepResult run(const engine::StepPlan& plan) override {
     if (before_step) before_step(plan);
     engine::StepResult result;
-    for (const auto& task : plan.samples) result.samples.push_back({.id = script_(task), .logprob = {}, .top = {}});
+    for (const auto& task : plan.samples) {
+      result.samples.push_back({.id = task.forced >= 0 ? task.forced : script_(task), .logprob = {}, .top = {}});
+    }
     for (const auto& task : plan.scores) result.scores.push_back({.id = task.target, .logprob = -1.0f, .top = {}});
     return result;
   }

@@ -134,8 +134,10 @@ BodyState JsonCall::push(char c) {
       value_ = {};
       state_ = State::kValue;
       return BodyState::kOpen;
-    case State::kValue: return begin_value(c) ? BodyState::kOpen : BodyState::kBroken;
-    default: return separator(c);
+    case State::kValue:
+      return begin_value(c) ? BodyState::kOpen : BodyState::kBroken;
+    default:
+      return separator(c);
   }
 }
 

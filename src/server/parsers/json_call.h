@@ -12,7 +12,7 @@ class ValueEnd {
  public:
   enum class Where {
     kInside,
-    kAtEnd,  ///< this byte is its last one
+    kAtEnd,   ///< this byte is its last one
     kBehind,  ///< this byte is no part of it: the value was a number or a word
     kBroken,
   };

@@ -70,10 +70,18 @@ ThoughtAndSpeech ThinkSplitter::push(std::string_view text) {
   bool more = true;
   while (more) {
     switch (state_) {
-      case State::kOpening: more = open(); break;
-      case State::kBeforeThought: more = skip_line_ends(State::kThinking); break;
-      case State::kThinking: more = think(out.reasoning); break;
-      case State::kBeforeSpeech: more = skip_line_ends(State::kSpeaking); break;
+      case State::kOpening:
+        more = open();
+        break;
+      case State::kBeforeThought:
+        more = skip_line_ends(State::kThinking);
+        break;
+      case State::kThinking:
+        more = think(out.reasoning);
+        break;
+      case State::kBeforeSpeech:
+        more = skip_line_ends(State::kSpeaking);
+        break;
       case State::kSpeaking:
         out.content += std::exchange(pending_, {});
         more = false;

@@ -22,9 +22,12 @@ std::string_view without_gap(std::string_view text) {
 
 std::string call_opening(CallFormat format) {
   switch (format) {
-    case CallFormat::kNone: break;
-    case CallFormat::kHermes: return "<tool_call>\n{\"name\": \"";
-    case CallFormat::kQwenXml: return "<tool_call>\n<function=";
+    case CallFormat::kNone:
+      break;
+    case CallFormat::kHermes:
+      return "<tool_call>\n{\"name\": \"";
+    case CallFormat::kQwenXml:
+      return "<tool_call>\n<function=";
   }
   return "";
 }
@@ -48,11 +51,16 @@ void ToolCallParser::push(std::string_view text, std::vector<ReplyPart>& parts) 
 
 void ToolCallParser::take(char c, std::vector<ReplyPart>& parts) {
   switch (state_) {
-    case State::kText: return take_text(c, parts);
-    case State::kBody: return take_body(c, parts);
-    case State::kAfterBody: return take_after_body(c, parts);
-    case State::kBroken: return take_broken(c);
-    case State::kOver: return;
+    case State::kText:
+      return take_text(c, parts);
+    case State::kBody:
+      return take_body(c, parts);
+    case State::kAfterBody:
+      return take_after_body(c, parts);
+    case State::kBroken:
+      return take_broken(c);
+    case State::kOver:
+      return;
   }
 }
 

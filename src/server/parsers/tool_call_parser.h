@@ -14,8 +14,8 @@ namespace nvllm::server {
 /// How a model writes calls of functions, between <tool_call> and </tool_call>.
 enum class CallFormat {
   kNone,
-  kHermes,    ///< {"name": ..., "arguments": {...}}
-  kQwenXml,   ///< <function=NAME> and <parameter=KEY> tags
+  kHermes,   ///< {"name": ..., "arguments": {...}}
+  kQwenXml,  ///< <function=NAME> and <parameter=KEY> tags
 };
 
 /// How many calls of one reply count.

@@ -76,11 +76,21 @@ std::string with_json_words(std::string_view text) {
 void append_escaped(std::string_view text, std::string& json) {
   for (const char c : text) {
     switch (c) {
-      case '"': json += "\\\""; break;
-      case '\\': json += "\\\\"; break;
-      case '\n': json += "\\n"; break;
-      case '\r': json += "\\r"; break;
-      case '\t': json += "\\t"; break;
+      case '"':
+        json += "\\\"";
+        break;
+      case '\\':
+        json += "\\\\";
+        break;
+      case '\n':
+        json += "\\n";
+        break;
+      case '\r':
+        json += "\\r";
+        break;
+      case '\t':
+        json += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           json += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
@@ -91,9 +101,7 @@ void append_escaped(std::string_view text, std::string& json) {
   }
 }
 
-ParameterType::ParameterType(const Json& property, const Json& root) {
-  collect(property, root, 0);
-}
+ParameterType::ParameterType(const Json& property, const Json& root) { collect(property, root, 0); }
 
 void ParameterType::collect(const Json& schema, const Json& root, int depth) {
   if (depth > kSchemaDepthMax) return;

@@ -71,11 +71,15 @@ ValueTail tail_of(std::string_view text) {
 BodyState XmlCall::push(char c) {
   switch (state_) {
     case State::kStart:
-    case State::kBetween: return read_tag(c);
+    case State::kBetween:
+      return read_tag(c);
     case State::kName:
-    case State::kKey: return read_word(c);
-    case State::kValue: return read_value(c);
-    case State::kDone: break;
+    case State::kKey:
+      return read_word(c);
+    case State::kValue:
+      return read_value(c);
+    case State::kDone:
+      break;
   }
   rest_ += c;
   return BodyState::kDone;
@@ -106,8 +110,8 @@ BodyState XmlCall::read_tag(char c) {
 }
 
 BodyState XmlCall::read_word(char c) {
-  const bool none = c == '>' ? word_.empty()
-                             : c == '\n' || c == '<' || word_.size() >= kNameBytesMax;
+  const bool none =
+      c == '>' ? word_.empty() : c == '\n' || c == '<' || word_.size() >= kNameBytesMax;
   if (none) {
     if (state_ == State::kKey) close_object();
     return BodyState::kBroken;
@@ -207,8 +211,8 @@ BodyState XmlCall::end_value_and_read(std::size_t tags_from) {
 
 void XmlCall::finish(ReplyEnd end) {
   if (state_ == State::kValue) {
-    const bool closed = tail_of(pending_).fit == Fit::kMaybe &&
-                        pending_.find(kParameterEnd) != std::string::npos;
+    const bool closed =
+        tail_of(pending_).fit == Fit::kMaybe && pending_.find(kParameterEnd) != std::string::npos;
     // What is held back is the beginning of the closing tags, and part of nothing else.
     if (closed || end == ReplyEnd::kWhole) {
       end_value();

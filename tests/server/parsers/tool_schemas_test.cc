@@ -6,20 +6,24 @@ namespace nvllm::server {
 namespace {
 
 ParameterType type_of(const char* property) {
-  return {parse_json(property, "property"), parse_json(R"({"$defs": {"N": {"type": "integer"}}})", "root")};
+  return {parse_json(property, "property"),
+          parse_json(R"({"$defs": {"N": {"type": "integer"}}})", "root")};
 }
 
 TEST(ParameterType, IsTextUnlessTheSchemaSaysOtherwise) {
-  for (const char* property : {"{}", "true", "null", R"({"type": "string"})", R"({"enum": ["a", "b"]})",
-                               R"({"type": ["string", "integer"]})", R"({"$ref": "#/none"})",
-                               R"({"$ref": "other.json"})", R"({"$ref": 5})", R"({"anyOf": []})"}) {
+  for (const char* property :
+       {"{}", "true", "null", R"({"type": "string"})", R"({"enum": ["a", "b"]})",
+        R"({"type": ["string", "integer"]})", R"({"$ref": "#/none"})", R"({"$ref": "other.json"})",
+        R"({"$ref": 5})", R"({"anyOf": []})"}) {
     EXPECT_EQ(type_of(property).kind(), ParameterKind::kText) << property;
   }
-  for (const char* property : {R"({"type": ["null", "string"]})", R"({"anyOf": [{"type": "string"}, {"type": "null"}]})"}) {
+  for (const char* property : {R"({"type": ["null", "string"]})",
+                               R"({"anyOf": [{"type": "string"}, {"type": "null"}]})"}) {
     EXPECT_EQ(type_of(property).kind(), ParameterKind::kTextOrNull) << property;
   }
-  for (const char* property : {R"({"type": "integer"})", R"({"type": ["null", "boolean"]})", R"({"$ref": "#/$defs/N"})",
-                               R"({"oneOf": [{"$ref": "#/$defs/N"}, {"type": "string"}]})", R"({"const": 5})"}) {
+  for (const char* property :
+       {R"({"type": "integer"})", R"({"type": ["null", "boolean"]})", R"({"$ref": "#/$defs/N"})",
+        R"({"oneOf": [{"$ref": "#/$defs/N"}, {"type": "string"}]})", R"({"const": 5})"}) {
     EXPECT_EQ(type_of(property).kind(), ParameterKind::kJson) << property;
   }
 }
