@@ -12,6 +12,7 @@ void serve_chat_completion(ServerContext& context, const ExchangePtr& exchange) 
   check_model_name(context, request.fields.model);
   PreparedChat chat = prepare_chat(start.model, request);
   request.fields.thinking = chat.thinking;
+  request.fields.cache_points = std::move(chat.cache_points);
   TextOptions text = text_options_of(request.fields);
   text.reply = std::move(chat.reply);
   text.tag_ids = std::move(chat.tag_ids);

@@ -1,5 +1,7 @@
 #include "server/chat_prompt.h"
 
+#include <algorithm>
+
 #include "server/api_error.h"
 #include "server/endpoints.h"
 #include "server/parsers/held_text.h"
@@ -102,6 +104,20 @@ engine::ThinkingBudget budget_of(const ServedModel& model, ThinkingStart start,
           .tokens_max = tokens_max};
 }
 
+/// Tokens that a next turn is sure to begin with: those of the messages. Where models think, what the template puts behind them
+/// to begin a reply, and the thoughts, are not in the next turn's prompt.
+std::vector<std::int64_t> turn_end(const ServedModel& model, const ChatPrompt& prompt, const std::vector<std::int32_t>& ids) {
+  if (!model.speech.thinks || !prompt.add_generation_prompt) return {};
+  ChatPrompt without = prompt;
+  without.add_generation_prompt = false;
+  try {
+    const std::vector<std::int32_t> messages = encode_chat(model, without);
+    return {std::ranges::mismatch(ids, messages).in1 - ids.begin()};
+  } catch (const ApiError&) {
+    return {};  // the template wants no such prompt
+  }
+}
+
 }  // namespace
 
 std::vector<std::int32_t> encode_chat(const ServedModel& model, const ChatPrompt& prompt) {
@@ -131,6 +147,7 @@ PreparedChat prepare_chat(const ServedModel& model, const ChatRequest& request) 
   }
   PreparedChat chat;
   chat.ids = encode(model, pieces);
+  chat.cache_points = turn_end(model, request.prompt, chat.ids);
   if (request.thinking_token_budget && reply.thinking) {
     chat.thinking = budget_of(model, *reply.thinking, *request.thinking_token_budget);
   }

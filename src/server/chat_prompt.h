@@ -17,6 +17,7 @@ struct PreparedChat {
   std::optional<ReplySyntax> reply{};   ///< nothing: the reply is plain content
   std::vector<std::int32_t> tag_ids{};  ///< special tokens that are tags of the reply
   std::optional<engine::ThinkingBudget> thinking{};
+  std::vector<std::int64_t> cache_points{};  ///< tokens before the reply's own beginning, where a next turn may part
 };
 
 /// Renders and encodes a chat whose reply is to be read. Whether thoughts are open is decided by

@@ -35,6 +35,7 @@ struct GenerationFields {
   bool include_stop_text = false;
   bool skip_special_tokens = true;
   std::optional<engine::ThinkingBudget> thinking{};  ///< of chats
+  std::vector<std::int64_t> cache_points{};  ///< of chats: where the next turn may part from this one
   std::int64_t priority = 0;  ///< less is sooner
   std::string cache_salt{};  ///< narrows who shares cached beginnings of prompts, beside the API key
 };

@@ -126,6 +126,7 @@ std::vector<engine::GenerationRequest> make_requests(const GenerationFields& fie
   request.min_tokens = std::min(fields.min_tokens, request.max_tokens);
   request.stop_ids = fields.stop_ids;
   request.thinking = fields.thinking;
+  request.cache_points = fields.cache_points;
   if (!fields.ignore_eos) {
     request.stop_ids.insert(request.stop_ids.end(), bounds.eos_ids.begin(), bounds.eos_ids.end());
   }

@@ -56,6 +56,23 @@ class ChatPromptTest : public ::testing::Test {
   ServedApi api_{Start::kLoading};
 };
 
+TEST_F(ChatPromptTest, KeepsTheStateBehindTheMessagesWhereThoughtsWillBeLeftOut) {
+  load(template_file("qwen35_style.jinja"));
+  Json body = hi();
+  const engine::GenerationRequest thinking = asked(body);
+  body["add_generation_prompt"] = false;
+  const engine::GenerationRequest messages = asked(body);
+  ASSERT_EQ(thinking.cache_points.size(), 1u);
+  EXPECT_EQ(thinking.cache_points[0], static_cast<std::int64_t>(messages.prompt.size()));
+  EXPECT_LT(messages.prompt.size(), thinking.prompt.size());
+  EXPECT_TRUE(messages.cache_points.empty());
+}
+
+TEST_F(ChatPromptTest, LeavesItToTheEndsOfPromptAndAnswerWhereNothingIsLeftOut) {
+  load(nvllm::testing::kChatTemplate);
+  EXPECT_TRUE(asked(hi()).cache_points.empty());
+}
+
 TEST_F(ChatPromptTest, ShowsToolsAndEarlierCallsToTheTemplate) {
   load(template_file("qwen35_style.jinja"));
   Json body = hi();
