@@ -162,7 +162,11 @@ __device__ __forceinline__ void attention_phase(const AttentionParameters& a, st
   auto* place = reinterpret_cast<ItemPlace*>(shared + Layout::kPlaceAt);
   AttentionItem item;
   while (items.take(a, item)) {
-    if (threadIdx.x == 0) *place = {item, items.next};
+    // Codes of one byte leave registers for the item over its positions. Others would spill four bytes, and pay 4 us for having it
+    // back from here piece by piece.
+    if constexpr (!Layout::kHoldsBoth) {
+      if (threadIdx.x == 0) *place = {item, items.next};
+    }
     const int cached = cached_end(a, item);
     RunRegisters<Layout> run;
     int at = item.first + group * 16;  // this warp's positions of the tile
@@ -200,9 +204,13 @@ __device__ __forceinline__ void attention_phase(const AttentionParameters& a, st
         }
       }
     }
-    finish_item<kThreads, Layout>(a, place->item, shared, sums);
-    items.lane = place->item.lane;
-    items.next = place->next;
+    if constexpr (Layout::kHoldsBoth) {
+      finish_item<kThreads, Layout>(a, item, shared, sums);
+    } else {
+      finish_item<kThreads, Layout>(a, place->item, shared, sums);
+      items.lane = place->item.lane;
+      items.next = place->next;
+    }
     __syncthreads();  // the next item uses the same shared memory
   }
 }
