@@ -79,7 +79,7 @@ class HungEngine(unittest.TestCase):
         self.assertEqual(events[-1], "data: [DONE]")
         self.assertGreater(len(events), 4, "some tokens came before")
         self.assertGreater(process.process.wait(10), 0)
-        self.assertLess(time.monotonic() - begin, 2 + 2 + 5)
+        self.assertLess(time.monotonic() - begin, 2 + 10)  # the timeout, and what a busy machine may add
         process.stop()
 
 
